@@ -1,0 +1,91 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Errors counts failed requests.
+type Errors struct {
+	Kinds map[string]int64 // by kind: "status 503", "timeout", "refused", …
+	First string           // what exactly went wrong first, and what the server answered
+}
+
+// Total is the number of failed requests.
+func (e Errors) Total() int64 {
+	var n int64
+	for _, count := range e.Kinds {
+		n += count
+	}
+	return n
+}
+
+func (e *Errors) add(err error) {
+	e.merge(Errors{Kinds: map[string]int64{errorKind(err): 1}, First: err.Error()})
+}
+
+func (e *Errors) merge(f Errors) {
+	if len(f.Kinds) == 0 {
+		return
+	}
+	if e.Kinds == nil {
+		e.Kinds = map[string]int64{}
+		e.First = f.First
+	}
+	for kind, n := range f.Kinds {
+		e.Kinds[kind] += n
+	}
+}
+
+// answerError is a complete answer that counts as a failure.
+type answerError struct{ kind, text string }
+
+func (e answerError) Error() string { return e.text }
+
+func statusError(req *fasthttp.Request, resp *fasthttp.Response) error {
+	return answerError{
+		kind: fmt.Sprintf("status %d", resp.StatusCode()),
+		text: fmt.Sprintf("%s %s was answered with status %d: %s", req.Header.Method(), req.URI().Path(), resp.StatusCode(), excerpt(resp.Body())),
+	}
+}
+
+func bodyError(req *fasthttp.Request, resp *fasthttp.Response, err error) error {
+	return answerError{
+		kind: "bad body",
+		text: fmt.Sprintf("%s %s: %v in the answer: %s", req.Header.Method(), req.URI().Path(), err, excerpt(resp.Body())),
+	}
+}
+
+// excerpt is the part of a body worth showing in a one-line message.
+func excerpt(body []byte) string {
+	const most = 200
+	if len(body) == 0 {
+		return "(empty body)"
+	}
+	if len(body) > most {
+		return fmt.Sprintf("%.*q…", most, body)
+	}
+	return fmt.Sprintf("%q", body)
+}
+
+func errorKind(err error) string {
+	var answer answerError
+	var network net.Error
+	switch {
+	case errors.As(err, &answer):
+		return answer.kind
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "connection lost"
+	case errors.As(err, &network) && network.Timeout():
+		return "timeout"
+	default:
+		return "other"
+	}
+}

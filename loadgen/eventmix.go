@@ -1,0 +1,132 @@
+package loadgen
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+)
+
+// EventMix is traffic for an EventoDB server: writes of messages of about 290
+// bytes, with nested data and metadata, to Streams streams, and every ten
+// writes a read of the first ten messages of one of them.
+type EventMix struct {
+	Token   string // sent as bearer token
+	Streams int
+}
+
+// DefaultStreams is how many streams an EventMix writes to unless told.
+const DefaultStreams = 100
+
+// The kinds of request of an EventMix, by index.
+const (
+	kindWrite = iota
+	kindRead
+)
+
+const (
+	writesPerRead = 10
+	readBatch     = 10
+)
+
+// Name tells the mix and its size.
+func (m EventMix) Name() string {
+	return fmt.Sprintf("event mix %d:1 over %d streams", writesPerRead, m.Streams)
+}
+
+// Kinds are write and read.
+func (m EventMix) Kinds() []string { return []string{kindWrite: "write", kindRead: "read"} }
+
+// Source starts one worker's sequence.
+func (m EventMix) Source(seed uint64, worker int) Source {
+	return &eventSource{mix: m, rng: rand.New(rand.NewPCG(seed, uint64(worker)))}
+}
+
+type eventSource struct {
+	mix  EventMix
+	rng  *rand.Rand
+	sent int
+	body []byte
+}
+
+// Next fills in one call to /rpc, with the headers a Go client sends.
+func (s *eventSource) Next(req *fasthttp.Request) int {
+	if s.sent == 0 {
+		s.prepare(req)
+	}
+	kind := kindWrite
+	if s.sent%(writesPerRead+1) == writesPerRead {
+		kind = kindRead
+	}
+	s.sent++
+	stream := s.rng.IntN(s.mix.Streams)
+	if kind == kindRead {
+		s.body = appendRead(s.body[:0], stream)
+	} else {
+		s.body = s.appendWrite(s.body[:0], stream)
+	}
+	req.SetBodyRaw(s.body)
+	return kind
+}
+
+func (s *eventSource) prepare(req *fasthttp.Request) {
+	req.Header.SetMethod(fasthttp.MethodPost)
+	req.SetRequestURI("/rpc")
+	req.Header.SetContentType("application/json")
+	req.Header.SetUserAgent("eventobench")
+	req.Header.Set("Authorization", "Bearer "+s.mix.Token)
+	req.Header.Set("Accept-Encoding", "identity")
+}
+
+func appendRead(b []byte, stream int) []byte {
+	b = append(b, `["stream.get","order-`...)
+	b = strconv.AppendInt(b, int64(stream), 10)
+	b = append(b, `",{"batchSize":`...)
+	b = strconv.AppendInt(b, readBatch, 10)
+	return append(b, `}]`...)
+}
+
+func (s *eventSource) appendWrite(b []byte, stream int) []byte {
+	b = append(b, `["stream.write","order-`...)
+	b = strconv.AppendInt(b, int64(stream), 10)
+	b = append(b, `",{"type":"OrderPlaced","data":{"orderId":"`...)
+	b = appendHex(b, s.rng.Uint64())
+	b = append(b, `","amount":`...)
+	b = strconv.AppendInt(b, int64(s.rng.IntN(90000)+10000), 10)
+	b = append(b, `,"currency":"EUR","paid":false,"customer":{"id":"`...)
+	b = appendHex(b, s.rng.Uint64())
+	b = append(b, `","city":"Lisbon","vip":true},"items":[{"sku":"A-100","quantity":2,"price":19.95}]},"metadata":{"correlationStreamName":"checkout-`...)
+	b = strconv.AppendInt(b, int64(s.sent%10), 10)
+	return append(b, `","userId":"u-1001","trace":{"span":7,"sampled":true}}}]`...)
+}
+
+// appendHex appends the 16 hexadecimal digits of n.
+func appendHex(b []byte, n uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, digits[n>>shift&15])
+	}
+	return b
+}
+
+var (
+	positionPrefix = []byte(`{"`)
+	rowsPrefix     = []byte(`[[`)
+	errWriteBody   = errors.New("no position")
+	errReadBody    = errors.New("no rows, or not an array of rows")
+)
+
+// Check holds a write to an object with a position and a read to an array of
+// rows; it is cheap because it runs once a request in the measuring process.
+func (s *eventSource) Check(kind int, body []byte) error {
+	if kind == kindWrite && !(bytes.HasPrefix(body, positionPrefix) && bytes.Contains(body, []byte(`"position":`))) {
+		return errWriteBody
+	}
+	if kind == kindRead && !bytes.HasPrefix(body, rowsPrefix) && string(body) != "[]" {
+		return errReadBody
+	}
+	return nil
+}

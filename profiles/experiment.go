@@ -1,0 +1,199 @@
+// Package profiles records experiments: it starts the subjects, has them
+// loaded in interleaved slices, captures pprof profiles and exact counters,
+// and keeps all of it in run folders, which it also reads back.
+package profiles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"time"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
+
+// Experiment is a randomized complete block design: in every block each
+// subject is a fresh process, and in every round of a block each subject gets
+// one slice of the load while the others idle.
+type Experiment struct {
+	Subjects []Subject
+	Workload loadgen.Workload
+	Workers  int
+	Timeout  time.Duration // of one request
+	Plan     Plan
+	Out      string // folder that receives the run folders
+	Label    string
+	Tool     string         // version of the program that records
+	Progress func(Progress) // called after every round; may be nil
+}
+
+// Progress tells how far an experiment has come.
+type Progress struct {
+	Block, Blocks int // Block counts from 1
+	Round, Rounds int // rounds of this block that are done
+	Left          time.Duration
+	Subjects      []SubjectProgress // over the blocks that are complete
+}
+
+// SubjectProgress sums up what one subject did so far; before the first block
+// is complete its figures are zero.
+type SubjectProgress struct {
+	Name      string
+	OpsPerSec float64
+	P99Ms     float64
+}
+
+// Record runs the experiment and returns its run folders, one a subject and in
+// their order. If the experiment fails, or ctx is cancelled, the folders hold
+// the blocks that were complete by then and say so, and Record returns them
+// with the error. Only if the folders cannot be written are there none.
+func (e Experiment) Record(ctx context.Context) ([]string, error) {
+	if err := e.validate(); err != nil {
+		return nil, err
+	}
+	r, err := newRecorder(e)
+	if err != nil {
+		return nil, err
+	}
+	err = r.record(ctx)
+	return r.finish(ctx, err)
+}
+
+var subjectName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+func (e Experiment) validate() error {
+	if err := e.Plan.Validate(); err != nil {
+		return err
+	}
+	if e.Workers < 1 {
+		return fmt.Errorf("the load needs at least 1 worker, not %d", e.Workers)
+	}
+	if len(e.Subjects) == 0 {
+		return errors.New("there is no subject to measure")
+	}
+	seen := map[string]bool{}
+	for _, s := range e.Subjects {
+		if !subjectName.MatchString(s.Name) {
+			return fmt.Errorf("subject name %q: use letters, digits, '.', '_' and '-' only; it becomes part of a folder's name", s.Name)
+		}
+		if seen[s.Name] {
+			return fmt.Errorf("two subjects are named %s", s.Name)
+		}
+		seen[s.Name] = true
+	}
+	return nil
+}
+
+func (e Experiment) load() loadgen.Load {
+	return loadgen.Load{Workload: e.Workload.Name(), Kinds: e.Workload.Kinds(), Workers: e.Workers, Timeout: e.Timeout}
+}
+
+// recorder is an experiment in progress.
+type recorder struct {
+	Experiment
+	start  time.Time
+	rng    *rand.Rand // decides every order
+	runs   []*recording
+	blocks int // complete ones
+}
+
+func newRecorder(e Experiment) (*recorder, error) {
+	r := &recorder{Experiment: e, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0))}
+	host, missing := readHost(), unavailable()
+	var templates []Manifest
+	for _, s := range e.Subjects {
+		binary, err := readBinary(s)
+		if err != nil {
+			return nil, err
+		}
+		templates = append(templates, Manifest{
+			Schema: Schema, Tool: e.Tool, Label: e.Label, Load: e.load(), Plan: e.Plan, Host: host,
+			Start: r.start.UTC(), State: StateRecording, Unavailable: missing,
+			Subject: SubjectInfo{Name: s.Name, Kind: s.Kind, Command: s.Command, Options: s.Options, Binary: binary},
+			Blocks:  []Block{},
+		})
+	}
+	var err error
+	r.runs, err = createFolders(e.Out, r.start, templates)
+	return r, err
+}
+
+// record records block after block and saves each as it is complete.
+func (r *recorder) record(ctx context.Context) error {
+	for b := range r.Plan.Blocks {
+		if err := r.block(ctx, b); err != nil {
+			return fmt.Errorf("block %d of %d: %w", b+1, r.Plan.Blocks, err)
+		}
+		r.blocks++
+		for _, run := range r.runs {
+			if err := run.save(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// finish gives the run folders their final state and names.
+func (r *recorder) finish(ctx context.Context, err error) ([]string, error) {
+	state, reason := StateComplete, ""
+	switch {
+	case err != nil && ctx.Err() != nil:
+		state = StateInterrupted
+		err = fmt.Errorf("interrupted after %d of %d blocks: %w", r.blocks, r.Plan.Blocks, ctx.Err())
+		reason = err.Error()
+	case err != nil:
+		state, reason = StateFailed, err.Error()
+	}
+	var dirs []string
+	for _, run := range r.runs {
+		dir, saveErr := run.finish(state, reason)
+		if saveErr != nil {
+			for _, other := range r.runs {
+				other.discard()
+			}
+			return nil, saveErr
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, err
+}
+
+// perm returns the instances in random order.
+func (r *recorder) perm(in []*instance) []*instance {
+	shuffled := make([]*instance, len(in))
+	for i, j := range r.rng.Perm(len(in)) {
+		shuffled[i] = in[j]
+	}
+	return shuffled
+}
+
+func (r *recorder) report(block, round int) {
+	if r.Progress == nil {
+		return
+	}
+	p := Progress{Block: block + 1, Blocks: r.Plan.Blocks, Round: round, Rounds: r.Plan.Rounds, Left: r.left(block, round)}
+	for _, run := range r.runs {
+		p.Subjects = append(p.Subjects, run.progress())
+	}
+	r.Progress(p)
+}
+
+// left estimates the time to the end: from what was planned during the first
+// block, from what blocks took so far in later ones.
+func (r *recorder) left(block, round int) time.Duration {
+	done := float64(block) + float64(round)/float64(r.Plan.Rounds)
+	total := float64(r.Plan.Blocks)
+	if block == 0 {
+		const overhead = 2500 * time.Millisecond // start, warm-up, profiles, stop
+		return time.Duration((total - done) * float64(r.window()+overhead))
+	}
+	return time.Duration((total - done) / done * float64(time.Since(r.start)))
+}
+
+// window is the planned length of all slices of a block.
+func (r *recorder) window() time.Duration {
+	return time.Duration(r.Plan.Rounds*len(r.Subjects)) * r.Plan.Slice
+}

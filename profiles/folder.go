@@ -1,0 +1,216 @@
+package profiles
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+)
+
+// The files of a run folder.
+const (
+	FileManifest     = "manifest.json"
+	FileSamples      = "samples.csv"
+	FileLatency      = "latency.hdr"
+	FileTotals       = "load-test-results.json"
+	FileServerLog    = "server.log"
+	FileReadme       = "README.md"
+	FileCPU          = "cpu.prof"
+	FileAllocs       = "allocs.prof" // after minus before: the measured window
+	FileAllocsBefore = "allocs-before.prof"
+	FileAllocsAfter  = "allocs-after.prof"
+	FileHeapBefore   = "heap-before.prof"
+	FileHeapAfter    = "heap-after.prof"
+	FileGoroutine    = "goroutine.prof"
+)
+
+// Run is a run folder read into memory; its pprof profiles stay on disk until
+// asked for.
+type Run struct {
+	Dir      string
+	Manifest Manifest
+	Samples  []Sample // ordered by block and round
+	Latency  Latency
+}
+
+// Open reads a run folder. Whatever is missing, damaged, contradictory or from
+// a newer version is an error that names the file.
+func Open(dir string) (*Run, error) {
+	m, err := OpenManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{Dir: dir, Manifest: m}
+	if err := readFile(dir, FileSamples, func(f io.Reader) (err error) {
+		r.Samples, err = readSamples(f, m.Load.Kinds)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if err := readFile(dir, FileLatency, func(f io.Reader) (err error) {
+		r.Latency, err = readLatency(f, len(m.Blocks), m.Load.Kinds)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("run folder %s: %w", dir, err)
+	}
+	return r, nil
+}
+
+// OpenManifest reads only the manifest of a run folder.
+func OpenManifest(dir string) (Manifest, error) {
+	var m Manifest
+	if err := checkFolder(dir); err != nil {
+		return m, err
+	}
+	err := readFile(dir, FileManifest, func(f io.Reader) error {
+		data, err := io.ReadAll(f)
+		if err != nil {
+			return err
+		}
+		m, err = decodeManifest(data)
+		return err
+	})
+	return m, err
+}
+
+// Profile reads one of the folder's pprof files.
+func (r *Run) Profile(file string) (*profile.Profile, error) {
+	var p *profile.Profile
+	err := readFile(r.Dir, file, func(f io.Reader) (err error) {
+		p, err = profile.Parse(f)
+		return err
+	})
+	return p, err
+}
+
+// BlockSamples returns the slices of one block.
+func (r *Run) BlockSamples(block int) []Sample {
+	rounds := r.Manifest.Plan.Rounds
+	return r.Samples[block*rounds : (block+1)*rounds]
+}
+
+// check holds the files of a folder against each other.
+func (r *Run) check() error {
+	m := r.Manifest
+	if want := len(m.Blocks) * m.Plan.Rounds; len(r.Samples) != want {
+		return fmt.Errorf("%s is damaged: %d rows, but %d blocks of %d rounds", FileSamples, len(r.Samples), len(m.Blocks), m.Plan.Rounds)
+	}
+	for i, s := range r.Samples {
+		if s.Block != i/m.Plan.Rounds || s.Round != i%m.Plan.Rounds {
+			return fmt.Errorf("%s is damaged: row %d holds block %d, round %d", FileSamples, i+1, s.Block, s.Round)
+		}
+	}
+	for b := range m.Blocks {
+		var ops int64
+		for _, s := range r.BlockSamples(b) {
+			ops += s.Ops()
+		}
+		if n := r.Latency.Block(b).TotalCount(); n != ops {
+			return fmt.Errorf("%s and %s disagree: %d latencies and %d requests in block %d", FileLatency, FileSamples, n, ops, b)
+		}
+	}
+	return nil
+}
+
+func checkFolder(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("run folder %s does not exist; \"eventobench list\" shows those there are", dir)
+	case err != nil:
+		return fmt.Errorf("run folder: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("%s is a file; name the run folder it is in", dir)
+	}
+	return nil
+}
+
+func readFile(dir, name string, read func(io.Reader) error) error {
+	f, err := os.Open(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s has no %s: it is not a run folder, or a damaged one", dir, name)
+	}
+	if err != nil {
+		return fmt.Errorf("reading a run folder: %w", err)
+	}
+	defer f.Close()
+	if err := read(f); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
+	}
+	return nil
+}
+
+// Entry is one run folder in a listing. Err tells why it cannot be read; the
+// rest is then empty.
+type Entry struct {
+	Dir      string
+	Manifest Manifest
+	Totals   Totals
+	Err      error
+}
+
+// List returns the run folders below out, oldest first, unfinished ones
+// included. Whatever is not named like a run folder is passed over.
+func List(out string) ([]Entry, error) {
+	found, err := os.ReadDir(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("folder %s does not exist; \"eventobench run\" records into it", out)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing run folders: %w", err)
+	}
+	slices.SortFunc(found, func(a, b fs.DirEntry) int {
+		return strings.Compare(finalName(a.Name()), finalName(b.Name()))
+	})
+	var entries []Entry
+	for _, f := range found {
+		if f.IsDir() && folderName.MatchString(finalName(f.Name())) {
+			entries = append(entries, openEntry(filepath.Join(out, f.Name())))
+		}
+	}
+	return entries, nil
+}
+
+func openEntry(dir string) Entry {
+	e := Entry{Dir: dir}
+	if e.Manifest, e.Err = OpenManifest(dir); e.Err != nil {
+		return e
+	}
+	e.Err = readFile(dir, FileTotals, func(f io.Reader) error {
+		return json.NewDecoder(f).Decode(&e.Totals)
+	})
+	return e
+}
+
+func unmarshalStrict(data []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("more text after the value")
+	}
+	return nil
+}
+
+// blockEnds returns when the last slice of each block ended.
+func blockEnds(samples []Sample, blocks int) []time.Duration {
+	ends := make([]time.Duration, blocks)
+	for _, s := range samples {
+		ends[s.Block] = max(ends[s.Block], s.Start+s.Duration)
+	}
+	return ends
+}

@@ -1,0 +1,209 @@
+package profiles
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	readyTimeout = 15 * time.Second // for a subject to say where it listens and to answer
+	stopTimeout  = 5 * time.Second  // for a subject to end by itself after SIGTERM
+	lastLines    = 10               // of a subject's output, kept for error messages
+)
+
+// announcement begins the line with which a subject says where it listens:
+// "listening on http://127.0.0.1:40123".
+const announcement = "listening on "
+
+// Subject is one server under test: how to start it and know that it is ready.
+// Every start must listen on a port of its own and print "listening on URL" as
+// a line of its own once it accepts connections.
+type Subject struct {
+	Name    string            // distinct within an experiment; ends the folder's name
+	Kind    string            // for the manifest, such as built-in
+	Command []string          // program and arguments
+	Options map[string]string // for the manifest: what sets this subject apart
+	Health  string            // path that answers 200 once the server is ready
+}
+
+// process is one running process of a subject.
+type process struct {
+	subject Subject
+	cmd     *exec.Cmd
+	out     *output
+	url     *url.URL
+	exited  chan struct{} // closed when the process has ended
+}
+
+// startProcess starts the subject and waits until it is ready. Its output goes
+// to log. The caller must stop the process.
+func startProcess(ctx context.Context, s Subject, log io.Writer) (*process, error) {
+	out := &output{log: log, announced: make(chan string, 1)}
+	cmd := exec.Command(s.Command[0], s.Command[1:]...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = processAttributes()
+	// A grandchild that keeps the output open must not keep us waiting.
+	cmd.WaitDelay = stopTimeout
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting subject %s: %w", s.Name, err)
+	}
+	p := &process{subject: s, cmd: cmd, out: out, exited: make(chan struct{})}
+	go func() {
+		defer close(p.exited)
+		_ = cmd.Wait() // the state is read from cmd.ProcessState
+	}()
+	if err := p.awaitReady(ctx); err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *process) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("subject %s was not ready within %v", p.subject.Name, readyTimeout))
+	defer cancel()
+	select {
+	case text := <-p.out.announced:
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
+			return fmt.Errorf("subject %s announced %q, which is not a URL", p.subject.Name, text)
+		}
+		p.url = u
+	case <-p.exited:
+		return p.death("before it was ready")
+	case <-ctx.Done():
+		return p.notReady(ctx)
+	}
+	return p.awaitHealth(ctx)
+}
+
+func (p *process) awaitHealth(ctx context.Context) error {
+	const pause = 20 * time.Millisecond
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url.JoinPath(p.subject.Health).String(), nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(pause):
+		case <-p.exited:
+			return p.death("before it was ready")
+		case <-ctx.Done():
+			return p.notReady(ctx)
+		}
+	}
+}
+
+// notReady explains why waiting for the subject ended: a time-out, or the
+// caller's wish.
+func (p *process) notReady(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w%s", err, p.out.tail())
+	}
+	return ctx.Err()
+}
+
+// death is the error of a subject that ended by itself.
+func (p *process) death(when string) error {
+	<-p.exited
+	return fmt.Errorf("subject %s died %s (%v)%s", p.subject.Name, when, p.cmd.ProcessState, p.out.tail())
+}
+
+func (p *process) alive() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// stop ends the process and all it started: politely first, so that a server
+// may finish what it is writing. It returns once nothing is left.
+func (p *process) stop() {
+	terminateGroup(p.pid())
+	select {
+	case <-p.exited:
+	case <-time.After(stopTimeout):
+	}
+	killGroup(p.pid())
+	<-p.exited
+}
+
+// output collects what a subject prints: all of it into the log, the last
+// lines for error messages, and the address it announces.
+type output struct {
+	log       io.Writer
+	announced chan string
+
+	mu      sync.Mutex
+	partial []byte
+	last    []string
+	logErr  error
+}
+
+// Write never fails, so that a full disk does not reach the subject: the
+// error is kept for err.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, err := o.log.Write(b); err != nil && o.logErr == nil {
+		o.logErr = err
+	}
+	o.partial = append(o.partial, b...)
+	for {
+		line, rest, found := bytes.Cut(o.partial, []byte("\n"))
+		if !found {
+			return len(b), nil
+		}
+		o.line(strings.TrimSuffix(string(line), "\r"))
+		o.partial = rest
+	}
+}
+
+func (o *output) line(text string) {
+	o.last = append(o.last, text)
+	if len(o.last) > lastLines {
+		o.last = o.last[1:]
+	}
+	if address, ok := strings.CutPrefix(text, announcement); ok {
+		select {
+		case o.announced <- address:
+		default: // only the first announcement counts
+		}
+	}
+}
+
+// err is the first error of writing the log.
+func (o *output) err() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.logErr
+}
+
+// tail is the last output, for the end of an error message.
+func (o *output) tail() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.last) == 0 && len(o.partial) == 0 {
+		return "; it printed nothing"
+	}
+	return "; its last output:\n  " + strings.Join(append(o.last, string(o.partial)), "\n  ")
+}

@@ -1,0 +1,238 @@
+package profiles
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/google/pprof/profile"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
+
+// A folder that is being recorded has the name it will have, hidden and with a
+// suffix: ".20261124_120000-fasthttp.partial".
+const (
+	partialPrefix = "."
+	partialSuffix = ".partial"
+)
+
+var folderName = regexp.MustCompile(`^\d{8}_\d{6}-`)
+
+// recording is one run in progress: what will be its folder, and the folder
+// itself under its temporary name.
+type recording struct {
+	out, name string // the final place
+	log       *os.File
+
+	manifest Manifest
+	samples  []Sample
+	latency  Latency
+	profiles map[string]*profile.Profile // merged over blocks
+}
+
+// createFolders makes the temporary folders of all runs of an experiment. Their
+// names share the time of its start, moved on to the first second that has no
+// folders yet; that stamp is the experiment's id.
+func createFolders(out string, start time.Time, manifests []Manifest) ([]*recording, error) {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return nil, fmt.Errorf("creating the folder for run folders: %w", err)
+	}
+	for stamp := start; ; stamp = stamp.Add(time.Second) {
+		runs, err := createStamped(out, stamp.Format("20060102_150405"), manifests)
+		if !errors.Is(err, fs.ErrExist) {
+			return runs, err
+		}
+	}
+}
+
+func createStamped(out, stamp string, manifests []Manifest) ([]*recording, error) {
+	var runs []*recording
+	var names []string
+	for _, m := range manifests {
+		names = append(names, stamp+"-"+m.Subject.Name)
+	}
+	for i, m := range manifests {
+		m.Experiment, m.Folders = stamp, names
+		run, err := newRecording(out, names[i], m)
+		if err != nil {
+			for _, other := range runs {
+				other.discard()
+			}
+			return nil, err
+		}
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+func newRecording(out, name string, m Manifest) (*recording, error) {
+	run := &recording{out: out, name: name, manifest: m, profiles: map[string]*profile.Profile{}}
+	if _, err := os.Stat(filepath.Join(out, name)); err == nil {
+		return nil, fs.ErrExist
+	}
+	if err := os.Mkdir(run.dir(), 0o755); err != nil {
+		return nil, fmt.Errorf("creating a run folder: %w", err)
+	}
+	var err error
+	if run.log, err = os.Create(filepath.Join(run.dir(), FileServerLog)); err == nil {
+		err = run.save() // a full or read-only disk shows now, not after minutes of work
+	}
+	if err != nil {
+		run.discard()
+		return nil, run.writeError(err)
+	}
+	return run, nil
+}
+
+// unavailable probes, on the recorder's own process, which figures of a
+// process this system can give.
+func unavailable() map[Source]string {
+	missing := map[Source]string{}
+	if _, err := processCPU(os.Getpid()); err != nil {
+		missing[SourceCPUClock] = err.Error()
+	}
+	if _, err := processRSSPeak(os.Getpid()); err != nil {
+		missing[SourceRSS] = err.Error()
+	}
+	return missing
+}
+
+// dir is where the run is while it is recorded.
+func (run *recording) dir() string {
+	return filepath.Join(run.out, partialPrefix+run.name+partialSuffix)
+}
+
+// add takes in a complete block.
+func (run *recording) add(b Block, samples []Sample, latency []*hdrhistogram.Histogram, profiles map[string]*profile.Profile) error {
+	run.manifest.Blocks = append(run.manifest.Blocks, b)
+	run.samples = append(run.samples, samples...)
+	run.latency = append(run.latency, latency)
+	for file, p := range profiles {
+		if sum := run.profiles[file]; sum != nil {
+			var err error
+			if p, err = profile.Merge([]*profile.Profile{sum, p}); err != nil {
+				return fmt.Errorf("merging %s of two blocks: %w", file, err)
+			}
+		}
+		run.profiles[file] = p
+	}
+	run.manifest.Capture = CaptureInfo{
+		CPUHz:          int(time.Second / time.Duration(max(run.profiles[FileCPU].Period, 1))),
+		MemProfileRate: int(run.profiles[FileAllocsAfter].Period),
+	}
+	return nil
+}
+
+func (run *recording) countErrors(e loadgen.Errors) {
+	for kind, n := range e.Kinds {
+		if run.manifest.Errors == nil {
+			run.manifest.Errors = map[string]int64{}
+		}
+		run.manifest.Errors[kind] += n
+	}
+}
+
+// run is the recording so far, as Open will give it back.
+func (run *recording) view() *Run {
+	return &Run{Dir: run.dir(), Manifest: run.manifest, Samples: run.samples, Latency: run.latency}
+}
+
+func (run *recording) progress() SubjectProgress {
+	t := run.view().Totals()
+	return SubjectProgress{Name: run.manifest.Subject.Name, OpsPerSec: t.OpsPerSec, P99Ms: t.P99Ms}
+}
+
+// save writes all files as they stand, so that what is complete survives the
+// recorder.
+func (run *recording) save() error {
+	run.manifest.End = time.Now().UTC()
+	totals := run.view().Totals()
+	writers := map[string]func(io.Writer) error{
+		FileManifest: func(w io.Writer) error { return writeJSON(w, run.manifest) },
+		FileTotals:   func(w io.Writer) error { return writeJSON(w, totals) },
+		FileSamples:  func(w io.Writer) error { return writeSamples(w, run.manifest.Load.Kinds, run.samples) },
+		FileLatency: func(w io.Writer) error {
+			return writeLatency(w, run.manifest, run.latency, blockEnds(run.samples, len(run.manifest.Blocks)))
+		},
+		FileReadme: func(w io.Writer) error { return writeReadme(w, run.name, run.manifest, totals) },
+	}
+	for file, p := range run.profiles {
+		writers[file] = p.Write
+	}
+	if len(run.manifest.Blocks) > 0 {
+		diff, err := subtract(run.profiles[FileAllocsAfter], run.profiles[FileAllocsBefore])
+		if err != nil {
+			return err
+		}
+		writers[FileAllocs] = diff.Write
+	}
+	for file, write := range writers {
+		if err := writeFile(filepath.Join(run.dir(), file), write); err != nil {
+			return run.writeError(err)
+		}
+	}
+	return nil
+}
+
+// finish gives the folder its final state and name, and returns its path.
+func (run *recording) finish(state State, reason string) (string, error) {
+	run.manifest.State, run.manifest.Reason = state, reason
+	if err := errors.Join(run.save(), run.log.Close()); err != nil {
+		return "", err
+	}
+	final := filepath.Join(run.out, run.name)
+	if err := os.Rename(run.dir(), final); err != nil {
+		return "", run.writeError(err)
+	}
+	return final, nil
+}
+
+// discard removes what cannot be completed.
+func (run *recording) discard() {
+	if run.log != nil {
+		_ = run.log.Close()
+	}
+	_ = os.RemoveAll(run.dir())
+}
+
+func (run *recording) writeError(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("writing run folder %s: %w; nothing is kept of it; make room or choose another --out", filepath.Join(run.out, run.name), err)
+}
+
+// writeFile replaces a file as a whole: a reader, or a full disk, never leaves
+// half of it.
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.Create(path + ".tmp")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// finalName is the name a folder has or will have once it is recorded.
+func finalName(base string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(base, partialPrefix), partialSuffix)
+}

@@ -1,0 +1,121 @@
+package profiles
+
+import "time"
+
+// Totals are the figures of a whole run, over all its blocks. It is stored as
+// load-test-results.json; its first names are those of the tools that came
+// before. A nil field is a figure the run could not have.
+type Totals struct {
+	Timestamp    time.Time        `json:"timestamp"`
+	DurationS    float64          `json:"duration_s"` // measured time: the sum of the slices
+	TotalOps     int64            `json:"total_ops"`
+	Writes       int64            `json:"writes"`
+	Reads        int64            `json:"reads"`
+	Errors       int64            `json:"errors"`
+	OpsPerSec    float64          `json:"ops_per_sec"`
+	AvgLatencyMs float64          `json:"avg_latency_ms"`
+	P50Ms        float64          `json:"p50_latency_ms"`
+	P90Ms        float64          `json:"p90_latency_ms"`
+	P99Ms        float64          `json:"p99_latency_ms"`
+	P999Ms       float64          `json:"p999_latency_ms"`
+	MaxMs        float64          `json:"max_latency_ms"`
+	OpsByKind    map[string]int64 `json:"ops_by_kind"`
+
+	CPUPerOp          *float64 `json:"cpu_us_per_op"`
+	GeneratorCPUPerOp float64  `json:"generator_cpu_us_per_op"`
+	AllocBytesPerOp   *float64 `json:"alloc_bytes_per_op"`
+	AllocsPerOp       *float64 `json:"allocs_per_op"`
+	GCCycles          *int64   `json:"gc_cycles"`
+	GCPauseMs         *float64 `json:"gc_pause_ms"`
+	HeapPeakBytes     *int64   `json:"heap_peak_bytes"`
+	RSSPeakBytes      *int64   `json:"rss_peak_bytes"`
+	Goroutines        int64    `json:"goroutines"` // the most at the end of a block
+}
+
+// Totals sums the run up. A run without blocks has zero totals.
+func (r *Run) Totals() Totals {
+	t := Totals{Timestamp: r.Manifest.Start, OpsByKind: map[string]int64{}}
+	t.addLoad(r)
+	t.addLatency(r)
+	if t.TotalOps > 0 {
+		t.addProcess(r)
+	}
+	return t
+}
+
+func (t *Totals) addLoad(r *Run) {
+	var duration, generatorCPU time.Duration
+	for _, s := range r.Samples {
+		duration += s.Duration
+		generatorCPU += s.GeneratorCPU
+		t.TotalOps += s.Ops()
+		for i, k := range s.Kinds {
+			t.OpsByKind[r.Manifest.Load.Kinds[i]] += k.Ops
+		}
+	}
+	for _, n := range r.Manifest.Errors {
+		t.Errors += n
+	}
+	t.Writes, t.Reads = t.OpsByKind["write"], t.OpsByKind["read"]
+	t.DurationS = duration.Seconds()
+	if t.TotalOps > 0 {
+		t.OpsPerSec = float64(t.TotalOps) / duration.Seconds()
+		t.GeneratorCPUPerOp = micros(generatorCPU) / float64(t.TotalOps)
+	}
+}
+
+func (t *Totals) addLatency(r *Run) {
+	if t.TotalOps == 0 {
+		return
+	}
+	var sum time.Duration
+	for _, s := range r.Samples {
+		sum += s.Latency()
+	}
+	t.AvgLatencyMs = sum.Seconds() * 1e3 / float64(t.TotalOps)
+	h := r.Latency.All()
+	ms := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1e6 }
+	t.P50Ms, t.P90Ms, t.P99Ms, t.P999Ms = ms(50), ms(90), ms(99), ms(99.9)
+	t.MaxMs = float64(h.Max()) / 1e6
+}
+
+func (t *Totals) addProcess(r *Run) {
+	ops := float64(t.TotalOps)
+	if r.Has(SourceCPUClock) {
+		var cpu time.Duration
+		for _, s := range r.Samples {
+			cpu += s.ServerCPU
+		}
+		t.CPUPerOp = new(micros(cpu) / ops)
+	}
+	var window Counters
+	var heapPeak, rssPeak int64
+	for _, b := range r.Manifest.Blocks {
+		w := b.Window()
+		window.TotalAlloc += w.TotalAlloc
+		window.Mallocs += w.Mallocs
+		window.NumGC += w.NumGC
+		window.GCPause += w.GCPause
+		heapPeak = max(heapPeak, w.HeapSys)
+		rssPeak = max(rssPeak, b.RSSPeak)
+		t.Goroutines = max(t.Goroutines, b.Goroutines)
+	}
+	if r.Has(SourceMemStats) {
+		t.AllocBytesPerOp = new(float64(window.TotalAlloc) / ops)
+		t.AllocsPerOp = new(float64(window.Mallocs) / ops)
+		t.GCCycles = new(window.NumGC)
+		t.GCPauseMs = new(float64(window.GCPause) / 1e6)
+		t.HeapPeakBytes = new(heapPeak)
+	}
+	if r.Has(SourceRSS) {
+		t.RSSPeakBytes = new(rssPeak)
+	}
+}
+
+// Has tells whether the run could read a source of figures.
+func (r *Run) Has(s Source) bool {
+	_, missing := r.Manifest.Unavailable[s]
+	return !missing
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
