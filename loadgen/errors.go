@@ -83,7 +83,7 @@ func errorKind(err error) string {
 		return "refused"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "connection lost"
-	case errors.As(err, &network) && network.Timeout():
+	case errors.Is(err, fasthttp.ErrTimeout), errors.As(err, &network) && network.Timeout():
 		return "timeout"
 	default:
 		return "other"

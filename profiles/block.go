@@ -146,17 +146,19 @@ func (i *instance) startCPU(ctx context.Context) error {
 	return nil
 }
 
-// countBefore reads the counters twice, to learn what a reading costs.
+// countBefore reads the counters three times: once to get over what only a
+// first reading costs, twice to learn what every reading adds to them.
 func (i *instance) countBefore(ctx context.Context) error {
-	first, err := i.pprof.counters(ctx)
-	if err != nil {
-		return err
+	var readings [3]memStats
+	for n := range readings {
+		var err error
+		if readings[n], err = i.pprof.counters(ctx); err != nil {
+			return err
+		}
 	}
-	if i.before, err = i.pprof.counters(ctx); err != nil {
-		return err
-	}
+	i.before = readings[2]
 	i.block.Before = i.before.counters(i.before.numGC)
-	cost := i.block.Before.Sub(first.counters(first.numGC))
+	cost := i.block.Before.Sub(readings[1].counters(readings[1].numGC))
 	i.block.ReadCost = Counters{TotalAlloc: cost.TotalAlloc, Mallocs: cost.Mallocs}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -33,13 +34,19 @@ type Subject struct {
 	Command []string          // program and arguments
 	Options map[string]string // for the manifest: what sets this subject apart
 	Health  string            // path that answers 200 once the server is ready
+	Scratch string            // if set, the folder in which each process gets an empty one of its own
 }
+
+// ScratchFolder stands in a subject's command for the scratch folder of the
+// process, which is removed when the process has ended.
+const ScratchFolder = "{scratch}"
 
 // process is one running process of a subject.
 type process struct {
 	subject Subject
 	cmd     *exec.Cmd
 	out     *output
+	scratch string // removed at the end; may be empty
 	url     *url.URL
 	exited  chan struct{} // closed when the process has ended
 }
@@ -47,25 +54,47 @@ type process struct {
 // startProcess starts the subject and waits until it is ready. Its output goes
 // to log. The caller must stop the process.
 func startProcess(ctx context.Context, s Subject, log io.Writer) (*process, error) {
-	out := &output{log: log, announced: make(chan string, 1)}
-	cmd := exec.Command(s.Command[0], s.Command[1:]...)
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = processAttributes()
-	// A grandchild that keeps the output open must not keep us waiting.
-	cmd.WaitDelay = stopTimeout
-	if err := cmd.Start(); err != nil {
+	p := &process{subject: s, out: &output{log: log, announced: make(chan string, 1)}, exited: make(chan struct{})}
+	if err := p.start(); err != nil {
 		return nil, fmt.Errorf("starting subject %s: %w", s.Name, err)
 	}
-	p := &process{subject: s, cmd: cmd, out: out, exited: make(chan struct{})}
-	go func() {
-		defer close(p.exited)
-		_ = cmd.Wait() // the state is read from cmd.ProcessState
-	}()
 	if err := p.awaitReady(ctx); err != nil {
 		p.stop()
 		return nil, err
 	}
 	return p, nil
+}
+
+func (p *process) start() (err error) {
+	if p.subject.Scratch != "" {
+		if p.scratch, err = os.MkdirTemp(p.subject.Scratch, "eventobench-"); err != nil {
+			return err
+		}
+	}
+	var args []string
+	for _, arg := range p.subject.Command[1:] {
+		args = append(args, strings.ReplaceAll(arg, ScratchFolder, p.scratch))
+	}
+	p.cmd = exec.Command(p.subject.Command[0], args...)
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.SysProcAttr = processAttributes()
+	// A grandchild that keeps the output open must not keep us waiting.
+	p.cmd.WaitDelay = stopTimeout
+	if err := p.cmd.Start(); err != nil {
+		p.removeScratch()
+		return err
+	}
+	go func() {
+		defer close(p.exited)
+		_ = p.cmd.Wait() // the state is read from cmd.ProcessState
+	}()
+	return nil
+}
+
+func (p *process) removeScratch() {
+	if p.scratch != "" {
+		_ = os.RemoveAll(p.scratch)
+	}
 }
 
 func (p *process) awaitReady(ctx context.Context) error {
@@ -124,15 +153,6 @@ func (p *process) death(when string) error {
 	return fmt.Errorf("subject %s died %s (%v)%s", p.subject.Name, when, p.cmd.ProcessState, p.out.tail())
 }
 
-func (p *process) alive() bool {
-	select {
-	case <-p.exited:
-		return false
-	default:
-		return true
-	}
-}
-
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // stop ends the process and all it started: politely first, so that a server
@@ -145,6 +165,7 @@ func (p *process) stop() {
 	}
 	killGroup(p.pid())
 	<-p.exited
+	p.removeScratch()
 }
 
 // output collects what a subject prints: all of it into the log, the last

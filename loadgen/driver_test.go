@@ -1,0 +1,237 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// pages is traffic of GETs, every third of another kind.
+type pages struct{}
+
+func (pages) Name() string              { return "pages" }
+func (pages) Kinds() []string           { return []string{"page", "image"} }
+func (pages) Source(uint64, int) Source { return &pageSource{} }
+func (s *pageSource) Check(_ int, body []byte) error {
+	if string(body) != "fine" {
+		return errors.New("not fine")
+	}
+	return nil
+}
+
+type pageSource struct{ sent int }
+
+func (s *pageSource) Next(req *fasthttp.Request) int {
+	req.SetRequestURI("/page")
+	s.sent++
+	if s.sent%3 == 0 {
+		return 1
+	}
+	return 0
+}
+
+const testTimeout = 10 * time.Second
+
+func newTestDriver(t *testing.T, workers int, timeout time.Duration, h http.HandlerFunc) *Driver {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	d := NewDriver(strings.TrimPrefix(server.URL, "http://"), pages{}, Load{Workers: workers, Timeout: timeout}, 1)
+	t.Cleanup(d.Close)
+	return d
+}
+
+func fine(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("fine")) }
+
+func TestWarmupSendsTheGivenNumber(t *testing.T) {
+	var served atomic.Int64
+	d := newTestDriver(t, 4, testTimeout, func(w http.ResponseWriter, r *http.Request) {
+		served.Add(1)
+		fine(w, r)
+	})
+	r := d.Warmup(t.Context(), 100)
+	if r.Ops() != 100 || served.Load() != 100 {
+		t.Errorf("%d finished and %d served of 100 requests", r.Ops(), served.Load())
+	}
+	if r.Errors.Total() != 0 {
+		t.Errorf("errors: %+v", r.Errors)
+	}
+}
+
+func TestSliceCountsEveryAnswerOnce(t *testing.T) {
+	var served atomic.Int64
+	d := newTestDriver(t, 3, testTimeout, func(w http.ResponseWriter, r *http.Request) {
+		served.Add(1)
+		fine(w, r)
+	})
+	const length = 20 * time.Millisecond
+	r := d.Slice(t.Context(), length)
+	if r.Ops() == 0 || r.Ops() != served.Load() {
+		t.Errorf("%d finished, %d served", r.Ops(), served.Load())
+	}
+	if r.Duration < length {
+		t.Errorf("slice of %v took %v", length, r.Duration)
+	}
+	if r.Kinds[0].Ops < r.Kinds[1].Ops || r.Kinds[1].Ops == 0 {
+		t.Errorf("kinds: %+v", r.Kinds)
+	}
+}
+
+func TestOutstandingRequestsAreWaitedForAndCounted(t *testing.T) {
+	var arrived sync.WaitGroup
+	arrived.Add(2)
+	d := newTestDriver(t, 2, testTimeout, func(w http.ResponseWriter, r *http.Request) {
+		arrived.Done()
+		arrived.Wait() // by then no further request may start
+		fine(w, r)
+	})
+	if r := d.Warmup(t.Context(), 2); r.Ops() != 2 {
+		t.Errorf("%d of 2 outstanding requests counted", r.Ops())
+	}
+}
+
+func TestOneConnectionPerWorker(t *testing.T) {
+	var connections atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(fine))
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	d := NewDriver(strings.TrimPrefix(server.URL, "http://"), pages{}, Load{Workers: 3, Timeout: testTimeout}, 1)
+	defer d.Close()
+	d.Warmup(t.Context(), 300)
+	d.Slice(t.Context(), 10*time.Millisecond)
+	if n := connections.Load(); n > 3 {
+		t.Errorf("3 workers opened %d connections", n)
+	}
+}
+
+func TestServerMayCloseTheConnection(t *testing.T) {
+	d := newTestDriver(t, 2, testTimeout, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		fine(w, r)
+	})
+	if r := d.Warmup(t.Context(), 20); r.Ops() != 20 || r.Errors.Total() != 0 {
+		t.Errorf("%d of 20 finished, errors %+v", r.Ops(), r.Errors)
+	}
+}
+
+func TestTakeLatency(t *testing.T) {
+	d := newTestDriver(t, 2, testTimeout, fine)
+	r := d.Warmup(t.Context(), 60)
+	for kind, h := range d.TakeLatency() {
+		if h.TotalCount() != r.Kinds[kind].Ops {
+			t.Errorf("kind %d: %d latencies of %d requests", kind, h.TotalCount(), r.Kinds[kind].Ops)
+		}
+		if mean := float64(r.Kinds[kind].Latency) / float64(r.Kinds[kind].Ops); h.Mean() < mean*0.99 || h.Mean() > mean*1.01 {
+			t.Errorf("kind %d: mean %v of the histogram, %v of the sum", kind, h.Mean(), mean)
+		}
+	}
+	if h := d.TakeLatency()[0]; h.TotalCount() != 0 {
+		t.Errorf("%d latencies after they were taken", h.TotalCount())
+	}
+}
+
+func TestErrorsAreCountedByKind(t *testing.T) {
+	tests := []struct {
+		name    string
+		handler http.HandlerFunc
+		kind    string
+		first   string
+	}{
+		{"status", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no room", 507) }, "status 507", `GET /page was answered with status 507: "no room\n"`},
+		{"body", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("odd")) }, "bad body", `GET /page: not fine in the answer: "odd"`},
+		{"long body", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(strings.Repeat("x", 9999))) }, "bad body", strings.Repeat("x", 200) + `"…`},
+		{"lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "connection lost", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newTestDriver(t, 2, testTimeout, tt.handler)
+			r := d.Warmup(t.Context(), 100)
+			if n := r.Errors.Kinds[tt.kind]; n != 2 || r.Errors.Total() != 2 {
+				t.Errorf("errors %v, want one of each worker: %q", r.Errors.Kinds, tt.kind)
+			}
+			if !strings.Contains(r.Errors.First, tt.first) {
+				t.Errorf("first error %q, want it to hold %q", r.Errors.First, tt.first)
+			}
+			if r.Ops() != 0 {
+				t.Errorf("%d failed requests counted as finished", r.Ops())
+			}
+		})
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	release := make(chan struct{})
+	d := newTestDriver(t, 1, time.Millisecond, func(http.ResponseWriter, *http.Request) { <-release })
+	defer close(release)
+	if r := d.Warmup(t.Context(), 1); r.Errors.Kinds["timeout"] != 1 {
+		t.Errorf("errors %v, want a timeout", r.Errors)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	d := NewDriver(listener.Addr().String(), pages{}, Load{Workers: 1, Timeout: testTimeout}, 1)
+	if r := d.Warmup(t.Context(), 1); r.Errors.Kinds["refused"] != 1 {
+		t.Errorf("errors %v, want refused", r.Errors)
+	}
+}
+
+func TestCancelAbortsOutstandingRequests(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	d := newTestDriver(t, 2, time.Hour, func(http.ResponseWriter, *http.Request) {
+		cancel()
+		<-release
+	})
+	defer close(release)
+	r := d.Slice(ctx, time.Hour)
+	if r.Ops() != 0 || r.Errors.Total() != 0 {
+		t.Errorf("aborted requests were counted: %+v", r)
+	}
+}
+
+func BenchmarkDriver(b *testing.B) {
+	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString(`{"position":0,"globalPosition":1}`) }}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	defer func() { _ = server.Shutdown() }()
+	d := NewDriver(listener.Addr().String(), writesOnly{EventMix{Streams: 100}}, Load{Workers: 10, Timeout: testTimeout}, 1)
+	defer d.Close()
+	b.ReportAllocs()
+	b.ResetTimer()
+	if r := d.Warmup(b.Context(), b.N); r.Errors.Total() > 0 {
+		b.Fatal(r.Errors.First)
+	}
+}
+
+// writesOnly accepts the null handler's answer for reads too.
+type writesOnly struct{ EventMix }
+
+func (w writesOnly) Source(seed uint64, worker int) Source {
+	return uncheckedSource{w.EventMix.Source(seed, worker)}
+}
+
+type uncheckedSource struct{ Source }
+
+func (uncheckedSource) Check(int, []byte) error { return nil }

@@ -1,0 +1,104 @@
+package loadgen
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+// calls returns the first n calls of a worker, decoded, and their kinds.
+func calls(t *testing.T, seed uint64, worker, n int) (bodies [][]any, kinds []int) {
+	t.Helper()
+	source := EventMix{Token: "secret", Streams: 100}.Source(seed, worker)
+	var req fasthttp.Request
+	for range n {
+		kinds = append(kinds, source.Next(&req))
+		var call []any
+		if err := json.Unmarshal(req.Body(), &call); err != nil {
+			t.Fatalf("body %s: %v", req.Body(), err)
+		}
+		bodies = append(bodies, call)
+	}
+	if got := string(req.Header.Peek("Authorization")); got != "Bearer secret" {
+		t.Errorf("Authorization: %q", got)
+	}
+	return bodies, kinds
+}
+
+func TestEventMixIsTenWritesToARead(t *testing.T) {
+	bodies, kinds := calls(t, 1, 0, 110)
+	count := map[int]int{}
+	for i, call := range bodies {
+		count[kinds[i]]++
+		method := []string{"stream.write", "stream.get"}[kinds[i]]
+		if call[0] != method {
+			t.Fatalf("call %d of kind %d is %v", i, kinds[i], call[0])
+		}
+	}
+	if count[kindWrite] != 100 || count[kindRead] != 10 {
+		t.Errorf("%d writes and %d reads in 110 requests", count[kindWrite], count[kindRead])
+	}
+}
+
+func TestEventMixMessage(t *testing.T) {
+	bodies, _ := calls(t, 1, 0, 1)
+	message := bodies[0][2].(map[string]any)
+	data, metadata := message["data"].(map[string]any), message["metadata"].(map[string]any)
+	if _, nested := data["customer"].(map[string]any); !nested {
+		t.Errorf("data is not nested: %v", data)
+	}
+	if _, nested := metadata["trace"].(map[string]any); !nested {
+		t.Errorf("metadata is not nested: %v", metadata)
+	}
+	text, err := json.Marshal(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) < 280 || len(text) > 340 {
+		t.Errorf("a message has %d bytes, want about 290", len(text))
+	}
+}
+
+func TestEventMixIsReproducible(t *testing.T) {
+	text := func(seed uint64, worker int) string {
+		bodies, _ := calls(t, seed, worker, 20)
+		b, err := json.Marshal(bodies)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if text(1, 2) != text(1, 2) {
+		t.Error("equal seeds and workers gave different requests")
+	}
+	if text(1, 2) == text(1, 3) || text(1, 2) == text(2, 2) {
+		t.Error("another worker or seed gave the same requests")
+	}
+}
+
+func TestEventMixCheck(t *testing.T) {
+	tests := []struct {
+		name string
+		kind int
+		body string
+		ok   bool
+	}{
+		{"position", kindWrite, `{"position":3,"globalPosition":9}`, true},
+		{"keys the other way round", kindWrite, `{"globalPosition":9,"position":3}`, true},
+		{"no position", kindWrite, `{"error":{}}`, false},
+		{"empty write", kindWrite, ``, false},
+		{"rows", kindRead, `[["id","type",0,1,{},null,"2026-01-01T00:00:00Z"]]`, true},
+		{"no rows", kindRead, `[]`, true},
+		{"object", kindRead, `{}`, false},
+		{"empty read", kindRead, ``, false},
+	}
+	source := EventMix{Streams: 1}.Source(1, 0)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := source.Check(tt.kind, []byte(tt.body)); (err == nil) != tt.ok {
+				t.Errorf("Check(%q) = %v", tt.body, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,232 @@
+package profiles
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/pprof/profile"
+)
+
+func TestRecord(t *testing.T) {
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
+	var reports []Progress
+	e.Progress = func(p Progress) { reports = append(reports, p) }
+	dirs, err := e.Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(dirs) != 2 || !strings.HasSuffix(dirs[0], "-one") || !strings.HasSuffix(dirs[1], "-two") {
+		t.Fatalf("folders %v", dirs)
+	}
+	for _, dir := range dirs {
+		checkRun(t, e, dir)
+	}
+	if last := reports[len(reports)-1]; last.Block != 2 || last.Round != 3 || last.Left != 0 {
+		t.Errorf("last progress %+v", last)
+	}
+	if left := leftovers(t, e.Out); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func checkRun(t *testing.T, e Experiment, dir string) {
+	t.Helper()
+	run, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := run.Manifest
+	if m.State != StateComplete || m.Reason != "" || m.Plan != e.Plan || m.Label != "a test" {
+		t.Errorf("manifest %+v", m)
+	}
+	if len(m.Folders) != 2 || !slices.Contains(m.Folders, filepath.Base(dir)) {
+		t.Errorf("folders of the experiment: %v", m.Folders)
+	}
+	for b, block := range m.Blocks {
+		w := block.Window()
+		if block.WarmupOps != 10 || w.TotalAlloc <= 0 || w.Mallocs <= 0 || block.Goroutines == 0 {
+			t.Errorf("block %d: %+v", b, block)
+		}
+	}
+	totals := run.Totals()
+	if totals.TotalOps == 0 || totals.OpsByKind["work"] != totals.TotalOps || totals.Errors != 0 {
+		t.Errorf("totals %+v", totals)
+	}
+	if *totals.AllocBytesPerOp < 1000 {
+		t.Errorf("%v B/op of a handler that formats 1000 bytes", *totals.AllocBytesPerOp)
+	}
+	checkProfiles(t, run)
+}
+
+func checkProfiles(t *testing.T, run *Run) {
+	t.Helper()
+	for _, file := range []string{FileCPU, FileAllocs, FileAllocsBefore, FileAllocsAfter, FileHeapBefore, FileHeapAfter, FileGoroutine} {
+		if _, err := run.Profile(file); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, file := range []string{FileReadme, FileServerLog, FileTotals} {
+		if text, err := os.ReadFile(filepath.Join(run.Dir, file)); err != nil || len(text) == 0 {
+			t.Errorf("%s: %d bytes, %v", file, len(text), err)
+		}
+	}
+}
+
+// leftovers are the files in a folder of run folders that are not run folders.
+func leftovers(t *testing.T, out string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		if !folderName.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// TestOrderIsRandom keeps roles from being tied to places: over many rounds of
+// a seed every subject comes first about equally often.
+func TestOrderIsRandom(t *testing.T) {
+	r, err := newRecorder(testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"), testSubject(t, "three", "fine")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		for _, run := range r.runs {
+			run.discard()
+		}
+	}()
+	in := []*instance{{}, {}, {}}
+	const rounds = 3000
+	first := map[*instance]int{}
+	for range rounds {
+		first[r.perm(in)[0]]++
+	}
+	for _, i := range in {
+		if n := first[i]; n < rounds/3-200 || n > rounds/3+200 {
+			t.Errorf("an instance came first in %d of %d rounds", n, rounds)
+		}
+	}
+}
+
+func TestRecordFailures(t *testing.T) {
+	tests := []struct {
+		mode string
+		want []string // in the error, which is one sentence and the subject's last output
+	}{
+		{"killed", []string{"block 1 of 2", "subject bad died while it was measured (signal: killed)", "about to be killed"}},
+		{"error", []string{"subject bad failed 1 of", "/work was answered with status 500", "out of cheese"}},
+		{"broken", []string{"subject bad died before it was ready (exit status 3)", "no such option: --fast"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.mode, func(t *testing.T) {
+			e := testExperiment(t, testSubject(t, "good", "fine"), testSubject(t, "bad", tt.mode))
+			e.Plan.Warmup = 200
+			dirs, err := e.Record(t.Context())
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not say %q", err, want)
+				}
+			}
+			checkKept(t, dirs, StateFailed)
+		})
+	}
+}
+
+// checkKept holds that the folders of an experiment that ended early can be
+// read and say so.
+func checkKept(t *testing.T, dirs []string, state State) {
+	t.Helper()
+	if len(dirs) != 2 {
+		t.Fatalf("kept %v", dirs)
+	}
+	for _, dir := range dirs {
+		run, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.Manifest.State != state || run.Manifest.Reason == "" {
+			t.Errorf("%s is %s because %q", dir, run.Manifest.State, run.Manifest.Reason)
+		}
+	}
+}
+
+func TestCancel(t *testing.T) {
+	for _, mode := range []string{"fine", "frozen"} {
+		t.Run(mode, func(t *testing.T) {
+			e := testExperiment(t, testSubject(t, "good", "fine"), testSubject(t, "bad", mode))
+			e.Plan.Blocks, e.Plan.Warmup, e.Workers = 1000, 0, 1
+			ctx, cancel := context.WithCancel(t.Context())
+			e.Progress = func(Progress) { cancel() }
+			dirs, err := e.Record(ctx)
+			checkInterrupted(t, dirs, err)
+		})
+	}
+}
+
+func TestCancelWhileASubjectStarts(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "pid")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := testExperiment(t, testSubject(t, "bad", "silent="+fifo), testSubject(t, "worse", "silent="+fifo))
+	ctx, cancel := context.WithCancel(t.Context())
+	pid := make(chan int)
+	go func() {
+		text, _ := os.ReadFile(fifo) // returns once the subject has written all of it
+		cancel()
+		n, _ := strconv.Atoi(string(text))
+		pid <- n
+	}()
+	dirs, err := e.Record(ctx)
+	checkInterrupted(t, dirs, err)
+	if n := <-pid; n == 0 || syscall.Kill(n, 0) == nil {
+		t.Errorf("process %d was left running", n)
+	}
+}
+
+func checkInterrupted(t *testing.T, dirs []string, err error) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), "interrupted after 0 of") {
+		t.Errorf("error %v", err)
+	}
+	checkKept(t, dirs, StateInterrupted)
+}
+
+func TestProfileDifference(t *testing.T) {
+	sample := func(objects, space int64) *profile.Profile {
+		f := &profile.Function{ID: 1, Name: "f"}
+		l := &profile.Location{ID: 1, Line: []profile.Line{{Function: f}}}
+		return &profile.Profile{
+			SampleType: []*profile.ValueType{
+				{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"},
+				{Type: "inuse_objects", Unit: "count"}, {Type: "inuse_space", Unit: "bytes"},
+			},
+			PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
+			Period:     1,
+			Function:   []*profile.Function{f},
+			Location:   []*profile.Location{l},
+			Sample:     []*profile.Sample{{Location: []*profile.Location{l}, Value: []int64{objects, space, 1, 1}}},
+		}
+	}
+	diff, err := subtract(sample(10, 1000), sample(4, 300))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := diff.Sample[0].Value; !slices.Equal(got, []int64{6, 700}) {
+		t.Errorf("difference %v, want [6 700]", got)
+	}
+}
