@@ -1,0 +1,341 @@
+package profiles
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/pprof/profile"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
+
+// exampleManifest is of a run of two blocks of two rounds.
+func exampleManifest() Manifest {
+	return Manifest{
+		Schema:     Schema,
+		Experiment: "20260102_030405",
+		Folders:    []string{"20260102_030405-one"},
+		Tool:       "test",
+		Subject:    SubjectInfo{Name: "one", Kind: "test", Command: []string{"one"}},
+		Load:       loadgen.Load{Workload: "w", Kinds: []string{"write", "read"}, Workers: 2, Timeout: time.Second},
+		Plan:       Plan{Blocks: 2, Rounds: 2, Slice: 50 * time.Millisecond, Warmup: 1, Seed: 7},
+		Start:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		State:      StateRecording,
+		Blocks:     []Block{},
+	}
+}
+
+// recordExample writes a run folder without running anything.
+func recordExample(t *testing.T) string {
+	t.Helper()
+	run, err := newRecording(t.TempDir(), "20260102_030405-one", exampleManifest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for b := range 2 {
+		if err := run.add(exampleBlock(b), exampleSamples(b), exampleLatency(t), exampleProfiles()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, err := run.finish(StateComplete, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func exampleBlock(b int) Block {
+	return Block{
+		Block:      b,
+		Before:     Counters{TotalAlloc: 1000, Mallocs: 100, NumGC: 1, HeapSys: 5000},
+		After:      Counters{TotalAlloc: 7500, Mallocs: 175, NumGC: 4, GCPause: 300, HeapSys: 6000},
+		ReadCost:   Counters{TotalAlloc: 500, Mallocs: 5},
+		RSSPeak:    int64(9000 + b),
+		Goroutines: 4,
+	}
+}
+
+func exampleSamples(b int) []Sample {
+	kinds := []KindSample{{Ops: 4, Latency: 8 * time.Millisecond}, {Ops: 1, Latency: 3 * time.Millisecond}}
+	sample := func(round int) Sample {
+		return Sample{
+			Block: b, Round: round, Order: 0, Start: time.Duration(2*b+round) * time.Second, Duration: 50 * time.Millisecond,
+			ServerCPU: time.Millisecond, GeneratorCPU: 500 * time.Microsecond, Kinds: kinds,
+		}
+	}
+	return []Sample{sample(0), sample(1)}
+}
+
+func exampleLatency(t *testing.T) []*hdrhistogram.Histogram {
+	t.Helper()
+	writes, reads := loadgen.NewHistogram(), loadgen.NewHistogram()
+	for range 8 {
+		mustRecord(t, writes, 2*time.Millisecond)
+	}
+	for range 2 {
+		mustRecord(t, reads, 3*time.Millisecond)
+	}
+	return []*hdrhistogram.Histogram{writes, reads}
+}
+
+func mustRecord(t *testing.T, h *hdrhistogram.Histogram, d time.Duration) {
+	t.Helper()
+	if err := h.RecordValue(int64(d)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func exampleProfiles() map[string]*profile.Profile {
+	types := func(names ...string) *profile.Profile {
+		p := &profile.Profile{PeriodType: &profile.ValueType{Type: "cpu", Unit: "nanoseconds"}, Period: int64(10 * time.Millisecond)}
+		for _, n := range names {
+			p.SampleType = append(p.SampleType, &profile.ValueType{Type: n, Unit: "count"})
+		}
+		return p
+	}
+	allocs := types("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
+	return map[string]*profile.Profile{
+		FileCPU: types("samples", "cpu"), FileGoroutine: types("goroutine"),
+		FileAllocsBefore: allocs.Copy(), FileAllocsAfter: allocs.Copy(), FileHeapBefore: allocs.Copy(), FileHeapAfter: allocs.Copy(),
+	}
+}
+
+func TestFolderRoundTrip(t *testing.T) {
+	run, err := Open(recordExample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := slices.Concat(exampleSamples(0), exampleSamples(1)); !cmp.Equal(run.Samples, want) {
+		t.Errorf("samples: %s", cmp.Diff(want, run.Samples))
+	}
+	if got := run.Manifest.Blocks[1]; got != exampleBlock(1) {
+		t.Errorf("block %+v", got)
+	}
+	if got := run.Latency.Kind(1); got.TotalCount() != 4 || got.Max() < int64(3*time.Millisecond) {
+		t.Errorf("reads: %d, at most %v", got.TotalCount(), time.Duration(got.Max()))
+	}
+}
+
+func TestTotals(t *testing.T) {
+	run, err := Open(recordExample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := run.Totals()
+	want := Totals{
+		Timestamp: run.Manifest.Start, DurationS: 0.2, TotalOps: 20, Writes: 16, Reads: 4, OpsPerSec: 100,
+		AvgLatencyMs: 2.2, P50Ms: got.P50Ms, P90Ms: got.P90Ms, P99Ms: got.P99Ms, P999Ms: got.P999Ms, MaxMs: got.MaxMs,
+		OpsByKind: map[string]int64{"write": 16, "read": 4},
+		CPUPerOp:  new(200.0), GeneratorCPUPerOp: 100,
+		// (7500 - 1000 - 500) bytes and (175 - 100 - 5) allocations a block, two blocks, 20 operations
+		AllocBytesPerOp: new(600.0), AllocsPerOp: new(7.0),
+		GCCycles: new(int64(6)), GCPauseMs: new(0.0006), HeapPeakBytes: new(int64(6000)), RSSPeakBytes: new(int64(9001)), Goroutines: 4,
+	}
+	if !cmp.Equal(got, want) {
+		t.Error(cmp.Diff(want, got))
+	}
+	for name, ms := range map[string]float64{"p50": got.P50Ms - 2, "p90": got.P90Ms - 3, "max": got.MaxMs - 3} {
+		if ms < 0 || ms > 0.01 {
+			t.Errorf("%s is %v ms off", name, ms)
+		}
+	}
+}
+
+func TestUnavailableIsNotZero(t *testing.T) {
+	run, err := Open(recordExample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.Manifest.Unavailable = map[Source]string{SourceCPUClock: "no clock", SourceMemStats: "no pprof", SourceRSS: "no /proc"}
+	got := run.Totals()
+	if got.CPUPerOp != nil || got.AllocBytesPerOp != nil || got.AllocsPerOp != nil || got.GCCycles != nil || got.RSSPeakBytes != nil {
+		t.Errorf("figures without a source: %+v", got)
+	}
+	var page bytes.Buffer
+	if err := writeReadme(&page, "x", run.Manifest, got); err != nil || !strings.Contains(page.String(), "| CPU | unavailable |") {
+		t.Errorf("README (%v):\n%s", err, page.String())
+	}
+}
+
+// TestOpenRejects damages a good folder, one way each, and wants an error that
+// names the file.
+func TestOpenRejects(t *testing.T) {
+	edit := func(file, old, new string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			t.Helper()
+			path := filepath.Join(dir, file)
+			text, err := os.ReadFile(path)
+			if err != nil || !strings.Contains(string(text), old) {
+				t.Fatalf("%s does not hold %q (%v)", path, old, err)
+			}
+			if err := os.WriteFile(path, []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	remove := func(file string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			t.Helper()
+			if err := os.RemoveAll(filepath.Join(dir, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tests := []struct {
+		name   string
+		damage func(t *testing.T, dir string)
+		want   string
+	}{
+		{"missing folder", remove(""), "does not exist"},
+		{"empty folder", func(t *testing.T, dir string) {
+			remove("")(t, dir)
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}, "has no manifest.json"},
+		{"newer version", edit(FileManifest, `"schema": 1`, `"schema": 2`), "manifest.json: written in format 2 by a newer eventobench"},
+		{"no version", edit(FileManifest, `"schema": 1,`, ``), "manifest.json: not a manifest"},
+		{"cut manifest", edit(FileManifest, `"blocks"`, ``), "manifest.json: "},
+		{"unknown field", edit(FileManifest, `"tool_version"`, `"toolversion"`), "manifest.json: damaged"},
+		{"unknown state", edit(FileManifest, `"state": "complete"`, `"state": "splendid"`), `unknown state "splendid"`},
+		{"blocks out of order", edit(FileManifest, `"block": 1`, `"block": 5`), "block 5 stands at place 1"},
+		{"no samples", remove(FileSamples), "has no samples.csv"},
+		{"wrong columns", edit(FileSamples, "round", "ring"), "samples.csv: damaged: columns"},
+		{"bad number", edit(FileSamples, "50000000", "fifty"), "samples.csv: damaged: row 1: column 5"},
+		{"negative number", edit(FileSamples, "50000000", "-5"), "samples.csv: damaged: row 1: column 5"},
+		{"a row lacks", edit(FileSamples, "1,1,0,3000000000,50000000,0,1000000,500000,4,8000000,1,3000000\n", ""), "samples.csv is damaged: 3 rows"},
+		{"rows out of order", edit(FileSamples, "\n1,1,", "\n1,0,"), "samples.csv is damaged: row 4"},
+		{"no latency", remove(FileLatency), "has no latency.hdr"},
+		{"a histogram lacks", edit(FileLatency, "Tag=read,", "#"), "latency.hdr: damaged"},
+		{"latency of other requests", edit(FileSamples, "500000,4,", "500000,3,"), "latency.hdr and samples.csv disagree"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := recordExample(t)
+			tt.damage(t, dir)
+			_, err := Open(dir)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("error %v, want %q", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("error of several lines: %q", err)
+			}
+		})
+	}
+}
+
+func TestOpenFile(t *testing.T) {
+	path := filepath.Join(recordExample(t), FileSamples)
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "is a file") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDamagedProfileIsNamed(t *testing.T) {
+	run, err := Open(recordExample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(run.Dir, FileAllocs)
+	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Profile(FileAllocs); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v does not name %s", err, path)
+	}
+}
+
+func TestList(t *testing.T) {
+	dir := recordExample(t)
+	out := filepath.Dir(dir)
+	for _, name := range []string{".20260101_000000-killed.partial", "20260103_000000-empty", "notes"} {
+		if err := os.Mkdir(filepath.Join(out, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := List(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, filepath.Base(e.Dir))
+		if readable := e.Dir == dir; readable != (e.Err == nil) {
+			t.Errorf("%s: %v", e.Dir, e.Err)
+		}
+	}
+	if want := []string{".20260101_000000-killed.partial", filepath.Base(dir), "20260103_000000-empty"}; !slices.Equal(names, want) {
+		t.Errorf("listed %v, want %v", names, want)
+	}
+	if _, err := List(filepath.Join(out, "nowhere")); err == nil {
+		t.Error("listed a folder that does not exist")
+	}
+}
+
+func TestStampsDoNotCollide(t *testing.T) {
+	out := t.TempDir()
+	start := time.Now()
+	for want := range 3 {
+		runs, err := createFolders(out, start, []Manifest{exampleManifest()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stamp := start.Add(time.Duration(want) * time.Second).Format("20060102_150405"); runs[0].manifest.Experiment != stamp {
+			t.Errorf("experiment %s, want %s", runs[0].manifest.Experiment, stamp)
+		}
+		if want == 0 { // a finished folder stands in the way as a partial one does
+			if _, err := runs[0].finish(StateComplete, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func FuzzDecodeManifest(f *testing.F) {
+	text, err := json.Marshal(exampleManifest())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if m, err := decodeManifest(data); err == nil && m.check() != nil {
+			t.Errorf("accepted %q", data)
+		}
+	})
+}
+
+func FuzzReadSamples(f *testing.F) {
+	kinds := []string{"write", "read"}
+	var text bytes.Buffer
+	if err := writeSamples(&text, kinds, exampleSamples(0)); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text.String())
+	f.Fuzz(func(t *testing.T, text string) {
+		samples, err := readSamples(strings.NewReader(text), kinds)
+		if err != nil {
+			return
+		}
+		if err := writeSamples(io.Discard, kinds, samples); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func FuzzReadLatency(f *testing.F) {
+	f.Add("Tag=write,0.000,1.000,1.0,HISTFAAAABx4nJNpmSzMwMDAxAABzFCaEUoz2X+AMIAAGQcE5g==\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if l, err := readLatency(strings.NewReader(text), 1, []string{"write"}); err == nil {
+			l.All()
+		}
+	})
+}
