@@ -1,0 +1,34 @@
+GO ?= go
+FUZZTIME ?= 60s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: build test race lint bench fuzz run
+
+build: ## bin/eventobench
+	$(GO) build -o bin/ ./cmd/eventobench
+
+test: ## every test
+	$(GO) test ./...
+
+race: ## every test under the race detector
+	$(GO) test -race ./...
+
+lint: ## gofmt, vet (Linux and macOS) and staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these files"; exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./loadgen ./profiles ./compare
+	$(GO) run $(STATICCHECK) ./...
+
+bench: ## speed of the parts
+	$(GO) test -run '^$$' -bench . ./...
+
+fuzz: ## every fuzz target in turn, for FUZZTIME each
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$pkg || exit 1; \
+	  done; \
+	done
+
+run: ## the main job: three transports side by side, in about two minutes
+	$(GO) run ./cmd/eventobench run --transport=nethttp --transport=fasthttp --transport=fasthttp-adapter
