@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+)
+
+// tokenTable holds the token hash of every namespace in memory, so that
+// letting a request in asks nothing of the store. The zero value is empty.
+type tokenTable struct {
+	mu     sync.RWMutex
+	hashes map[string]TokenHash
+}
+
+func (t *tokenTable) get(namespace string) (TokenHash, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	hash, ok := t.hashes[namespace]
+	return hash, ok
+}
+
+func (t *tokenTable) set(namespace string, hash TokenHash) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hashes == nil {
+		t.hashes = map[string]TokenHash{}
+	}
+	t.hashes[namespace] = hash
+}
+
+func (t *tokenTable) remove(namespace string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.hashes, namespace)
+}
+
+// authenticate returns the namespace that a request may act on.
+func (c *Core) authenticate(ctx context.Context, cred Credentials) (string, error) {
+	token, err := cred.token()
+	if c.testMode {
+		return c.admit(ctx, token)
+	}
+	if err != nil {
+		return "", err
+	}
+	namespace, err := ParseToken(token)
+	if err != nil {
+		return "", &Error{Code: CodeAuthInvalidToken, Message: "The token is not well formed", Details: map[string]any{"error": err.Error()}}
+	}
+	if hash, ok := c.tokens.get(namespace); !ok || !hash.Equal(HashToken(token)) {
+		return "", &Error{Code: CodeAuthUnauthorized, Message: "The token is not valid for this namespace", Details: map[string]any{"namespace": namespace}}
+	}
+	return namespace, nil
+}
+
+// token finds the token, or returns an AUTH_REQUIRED Error.
+func (cred Credentials) token() (string, error) {
+	if cred.Token != "" {
+		return cred.Token, nil
+	}
+	token, ok := strings.CutPrefix(cred.Authorization, "Bearer ")
+	if !ok || token == "" {
+		return "", &Error{Code: CodeAuthRequired, Message: "A token is required: Authorization: Bearer TOKEN"}
+	}
+	return token, nil
+}
+
+// admit lets everyone in, as test mode does: into the default namespace, or
+// into that of a well-formed token, which is created at its first use.
+func (c *Core) admit(ctx context.Context, token string) (string, error) {
+	namespace, err := ParseToken(token)
+	if err != nil {
+		return DefaultNamespace, nil
+	}
+	if _, ok := c.tokens.get(namespace); ok {
+		return namespace, nil
+	}
+	_, err = c.createNamespace(ctx, namespace, "", token)
+	var e *Error
+	if errors.As(err, &e) && e.Code == CodeNamespaceExists { // by a request at the same time
+		return namespace, nil
+	}
+	return namespace, err
+}
+
+// mayAdminister objects unless the caller's token is good for a namespace: that
+// of the default namespace is for all, any other for its own only. The empty
+// name stands for all of them.
+func (call *call) mayAdminister(namespace string) error {
+	if call.core.testMode || call.namespace == DefaultNamespace || call.namespace == namespace {
+		return nil
+	}
+	return &Error{
+		Code:    CodeAuthUnauthorized,
+		Message: "Only the default namespace's token may do this to other namespaces",
+		Details: map[string]any{"namespace": call.namespace},
+	}
+}

@@ -1,0 +1,142 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Options say how a Core behaves.
+type Options struct {
+	Codec    Codec
+	TestMode bool   // let requests in without a valid token; for loopback only
+	Token    string // of the default namespace, if that is new; drawn if empty
+	Version  string // what sys.version says
+}
+
+// Core answers calls, the same way for every transport.
+type Core struct {
+	store    Store
+	codec    Codec
+	testMode bool
+	version  string
+	tokens   tokenTable
+}
+
+// NewCore opens the core of a store and makes sure of the default namespace.
+// It returns the default namespace's token if it has just drawn it, else "".
+func NewCore(ctx context.Context, store Store, o Options) (core *Core, drawn string, err error) {
+	if o.Codec != CodecRaw && o.Codec != CodecStd {
+		return nil, "", fmt.Errorf("unknown codec %q; use raw or std", o.Codec)
+	}
+	c := &Core{store: store, codec: o.Codec, testMode: o.TestMode, version: o.Version}
+	namespaces, err := store.Namespaces(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the namespaces: %w", err)
+	}
+	for _, n := range namespaces {
+		c.tokens.set(n.Name, n.TokenHash)
+	}
+	drawn, err = c.ensureDefault(ctx, o.Token)
+	return c, drawn, err
+}
+
+// ensureDefault creates the default namespace if it does not exist. A token
+// that is given must fit the one that is stored.
+func (c *Core) ensureDefault(ctx context.Context, token string) (drawn string, err error) {
+	if token != "" {
+		if namespace, err := ParseToken(token); err != nil || namespace != DefaultNamespace {
+			return "", fmt.Errorf("the token given is not one of namespace %q: it must be ns_ZGVmYXVsdA_ and 64 hexadecimal digits", DefaultNamespace)
+		}
+	}
+	if stored, ok := c.tokens.get(DefaultNamespace); ok {
+		if token != "" && !stored.Equal(HashToken(token)) {
+			return "", errors.New("the store has another token for its default namespace; start without --token to keep that one")
+		}
+		return "", nil
+	}
+	if token == "" {
+		token = NewToken(DefaultNamespace)
+		drawn = token
+	}
+	_, err = c.createNamespace(ctx, DefaultNamespace, "Default namespace", token)
+	return drawn, err
+}
+
+// createNamespace stores a new namespace and lets its token in.
+func (c *Core) createNamespace(ctx context.Context, name, description, token string) (Namespace, error) {
+	n := Namespace{Name: name, Description: description, TokenHash: HashToken(token), Created: time.Now().UTC()}
+	if err := c.store.CreateNamespace(ctx, n); err != nil {
+		return Namespace{}, err
+	}
+	c.tokens.set(name, n.TokenHash)
+	return n, nil
+}
+
+// Credentials are what a request shows to be let in.
+type Credentials struct {
+	Authorization string // the header
+	Token         string // the token parameter of the query, which wins if not empty
+}
+
+// Call answers one call and appends the answer, a JSON value, to dst. The
+// answer is complete whatever happens; status is its HTTP status. Neither the
+// credentials nor the body are kept.
+func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) (status int, answer []byte) {
+	call := calls.Get().(*call)
+	defer call.release()
+	call.core = c
+	answer, err := call.answer(ctx, cred, body, dst)
+	if err != nil {
+		return AppendError(dst, err)
+	}
+	return 200, answer
+}
+
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+// call is one call while it is answered.
+type call struct {
+	request
+	core      *Core
+	namespace string
+}
+
+func (call *call) release() {
+	clear(call.elements)
+	call.elements, call.core, call.namespace = call.elements[:0], nil, ""
+	calls.Put(call)
+}
+
+func (call *call) answer(ctx context.Context, cred Credentials, body, dst []byte) (answer []byte, err error) {
+	if call.namespace, err = call.core.authenticate(ctx, cred); err != nil {
+		return nil, err
+	}
+	name, err := call.core.decode(body, &call.request)
+	if err != nil {
+		return nil, err
+	}
+	method, ok := methods[name]
+	if !ok {
+		return nil, &Error{Code: CodeMethodNotFound, Message: fmt.Sprintf("Unknown method %q", name)}
+	}
+	return method(ctx, call, dst)
+}
+
+// AppendError appends an error's JSON to dst and returns its HTTP status.
+func AppendError(dst []byte, err error) (status int, answer []byte) {
+	e := asError(err)
+	answer, encodeErr := appendJSON(dst, struct {
+		Error *Error `json:"error"`
+	}{e})
+	if encodeErr != nil {
+		return 500, append(dst, `{"error":{"code":"BACKEND_ERROR","message":"the error could not be encoded"}}`...)
+	}
+	status, ok := statuses[e.Code]
+	if !ok {
+		status = 500
+	}
+	return status, answer
+}

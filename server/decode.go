@@ -1,0 +1,135 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+var (
+	errNotArray = errors.New("the top level must be an array")
+	errTrailing = errors.New("there is text after the array")
+)
+
+// decoder reads JSON text strictly: invalid UTF-8 and lone surrogates are
+// errors. Repeated names are not.
+type decoder struct {
+	jsontext.Decoder
+	in   bytes.Buffer
+	text []byte
+}
+
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+func getDecoder(text []byte) *decoder {
+	d := decoders.Get().(*decoder)
+	d.text = text
+	d.in = *bytes.NewBuffer(text)
+	d.Reset(&d.in, jsontext.AllowDuplicateNames(true))
+	return d
+}
+
+func putDecoder(d *decoder) {
+	d.text, d.in = nil, bytes.Buffer{}
+	decoders.Put(d)
+}
+
+// readText reads the next value and returns its part of the input.
+func (d *decoder) readText() ([]byte, error) {
+	v, err := d.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	end := d.InputOffset()
+	return d.text[end-int64(len(v)) : end], nil
+}
+
+// request is a call as it came: the method name and its arguments.
+type request struct{ elements []value }
+
+// arg returns an argument, from 0; one that is not there is null.
+func (r *request) arg(n int) value {
+	if n+1 < len(r.elements) {
+		return r.elements[n+1]
+	}
+	return value{}
+}
+
+// decode reads a call and returns its method.
+func (c *Core) decode(body []byte, r *request) (method string, err error) {
+	if err := r.split(body); err != nil {
+		return "", invalidText("The request is not a JSON array of a method and its arguments", err)
+	}
+	if len(r.elements) == 0 {
+		return "", invalid("The request names no method")
+	}
+	if c.codec == CodecStd {
+		if err := r.decodeTrees(body); err != nil {
+			return "", invalidText("The request is not JSON", err)
+		}
+	}
+	if method, err = r.elements[0].string(); err != nil {
+		return "", invalid("The method name %v", err)
+	}
+	return method, nil
+}
+
+// split finds the elements of the array that the body must be.
+func (r *request) split(body []byte) error {
+	dec := getDecoder(body)
+	defer putDecoder(dec)
+	r.elements = r.elements[:0]
+	switch dec.PeekKind() {
+	case '[':
+	case 'n': // null has no elements either
+		return dec.end()
+	default:
+		if _, err := dec.ReadValue(); err != nil {
+			return err
+		}
+		return errNotArray
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != ']' {
+		text, err := dec.readText()
+		if err != nil {
+			return err
+		}
+		r.elements = append(r.elements, value{text: text})
+	}
+	return dec.end()
+}
+
+// end reads the last token and objects to anything after it.
+func (d *decoder) end() error {
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	if _, err := d.ReadToken(); err == nil {
+		return errTrailing
+	} else if err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+// decodeTrees decodes the request a second time into []any and map[string]any,
+// as the store of the story did: this is what the std codec costs.
+func (r *request) decodeTrees(body []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	var trees []any
+	if err := dec.Decode(&trees); err != nil {
+		return err
+	}
+	for i := range r.elements {
+		r.elements[i].tree = trees[i]
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Codec is the way requests and answers pass through memory. Every codec gives
+// the same answers, byte for byte.
+type Codec string
+
+const (
+	// CodecRaw keeps payloads as bytes from the request to the row and back.
+	CodecRaw Codec = "raw"
+	// CodecStd decodes requests into []any and map[string]any and encodes answers
+	// with encoding/json.
+	CodecStd Codec = "std"
+)
+
+// appendJSON appends v as encoding/json writes it, without escaping HTML and
+// without a line feed: a client reads "null\n" as 0.
+func appendJSON(dst []byte, v any) ([]byte, error) {
+	buf := bytes.NewBuffer(dst)
+	enc := json.NewEncoder(buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return dst, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+func (c *Core) appendPosition(dst []byte, p Position) ([]byte, error) {
+	if c.codec == CodecStd {
+		return appendJSON(dst, p)
+	}
+	dst = append(dst, `{"position":`...)
+	dst = strconv.AppendInt(dst, p.Position, 10)
+	dst = append(dst, `,"globalPosition":`...)
+	dst = strconv.AppendInt(dst, p.GlobalPosition, 10)
+	return append(dst, '}'), nil
+}
+
+// appendRow appends a message as an array; rows of several streams carry the
+// stream's name.
+func (c *Core) appendRow(dst []byte, m *Message, withStream bool) ([]byte, error) {
+	if c.codec == CodecStd {
+		return appendJSON(dst, rowTree(m, withStream))
+	}
+	dst = append(dst, '[', '"')
+	dst = appendUUID(dst, m.ID)
+	dst = append(dst, '"', ',')
+	if withStream {
+		dst = append(appendString(dst, m.Stream), ',')
+	}
+	dst = append(appendString(dst, m.Type), ',')
+	dst = append(strconv.AppendInt(dst, m.Position.Position, 10), ',')
+	dst = append(strconv.AppendInt(dst, m.GlobalPosition, 10), ',')
+	dst = append(append(dst, m.Data...), ',')
+	if m.Metadata == nil {
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(dst, m.Metadata...)
+	}
+	dst = append(dst, ',', '"')
+	dst = m.Time.UTC().AppendFormat(dst, time.RFC3339Nano)
+	return append(dst, '"', ']'), nil
+}
+
+// rowTree is a row for encoding/json.
+func rowTree(m *Message, withStream bool) []any {
+	row := []any{m.ID.String()}
+	if withStream {
+		row = append(row, string(m.Stream))
+	}
+	var metadata any
+	if m.Metadata != nil {
+		metadata = json.RawMessage(m.Metadata)
+	}
+	return append(row, string(m.Type), m.Position.Position, m.GlobalPosition,
+		json.RawMessage(m.Data), metadata, m.Time.UTC().Format(time.RFC3339Nano))
+}
+
+func appendUUID(dst []byte, id uuid.UUID) []byte {
+	var text [36]byte
+	hex.Encode(text[:8], id[:4])
+	text[8] = '-'
+	hex.Encode(text[9:13], id[4:6])
+	text[13] = '-'
+	hex.Encode(text[14:18], id[6:8])
+	text[18] = '-'
+	hex.Encode(text[19:23], id[8:10])
+	text[23] = '-'
+	hex.Encode(text[24:], id[10:])
+	return append(dst, text[:]...)
+}
+
+// appendString appends a JSON string. Text that needs no escaping is copied;
+// the rest is left to encoding/json, so that all answers escape alike.
+func appendString(dst, s []byte) []byte {
+	for _, c := range s {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			dst, _ = appendJSON(dst, string(s)) // a string can always be encoded
+			return dst
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}

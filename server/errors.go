@@ -1,0 +1,97 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code names a kind of error on the wire.
+type Code string
+
+// The codes of answers.
+const (
+	CodeInvalidRequest    Code = "INVALID_REQUEST"
+	CodeAuthRequired      Code = "AUTH_REQUIRED"
+	CodeAuthInvalidToken  Code = "AUTH_INVALID_TOKEN"
+	CodeAuthUnauthorized  Code = "AUTH_UNAUTHORIZED"
+	CodeMethodNotFound    Code = "METHOD_NOT_FOUND"
+	CodeNamespaceNotFound Code = "NAMESPACE_NOT_FOUND"
+	CodeNotFound          Code = "NOT_FOUND"
+	CodeVersionConflict   Code = "STREAM_VERSION_CONFLICT"
+	CodeNamespaceExists   Code = "NAMESPACE_EXISTS"
+	CodeMessageExists     Code = "MESSAGE_EXISTS"
+	CodeBackendError      Code = "BACKEND_ERROR"
+)
+
+// statuses is the one place where codes become HTTP statuses.
+var statuses = map[Code]int{
+	CodeInvalidRequest:    400,
+	CodeAuthRequired:      401,
+	CodeAuthInvalidToken:  401,
+	CodeAuthUnauthorized:  403,
+	CodeMethodNotFound:    404,
+	CodeNamespaceNotFound: 404,
+	CodeNotFound:          404,
+	CodeVersionConflict:   409,
+	CodeNamespaceExists:   409,
+	CodeMessageExists:     409,
+	CodeBackendError:      500,
+}
+
+// Error is a failure as the client is told of it.
+type Error struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Details any    `json:"details,omitempty"`
+}
+
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+
+// asError turns any error into one for the client. What the store could not do
+// is its own fault, not the caller's.
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: CodeBackendError, Message: err.Error()}
+}
+
+func invalid(format string, args ...any) *Error {
+	return &Error{Code: CodeInvalidRequest, Message: fmt.Sprintf(format, args...)}
+}
+
+// invalidText is an error of something that could not be parsed, with the
+// parser's words.
+func invalidText(message string, err error) *Error {
+	return &Error{Code: CodeInvalidRequest, Message: message, Details: map[string]any{"error": err.Error()}}
+}
+
+// VersionConflict is the error of a write that expected another version.
+func VersionConflict(expected, actual int64) *Error {
+	return &Error{
+		Code:    CodeVersionConflict,
+		Message: fmt.Sprintf("Expected version %d, stream is at version %d", expected, actual),
+		Details: versionDetails{Expected: expected, Actual: actual},
+	}
+}
+
+type versionDetails struct {
+	Expected int64 `json:"expected"`
+	Actual   int64 `json:"actual"`
+}
+
+// MessageExists is the error of a message id that was used before.
+func MessageExists(id fmt.Stringer) *Error {
+	return &Error{Code: CodeMessageExists, Message: fmt.Sprintf("A message with id %s exists in this namespace", id)}
+}
+
+// NamespaceNotFound is the error of a namespace that does not exist.
+func NamespaceNotFound(name string) *Error {
+	return &Error{Code: CodeNamespaceNotFound, Message: fmt.Sprintf("Namespace %q does not exist", name)}
+}
+
+// NamespaceExists is the error of a namespace that exists already.
+func NamespaceExists(name string) *Error {
+	return &Error{Code: CodeNamespaceExists, Message: fmt.Sprintf("Namespace %q exists already", name)}
+}

@@ -1,0 +1,302 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// method answers one kind of call by appending to dst.
+type method func(ctx context.Context, call *call, dst []byte) ([]byte, error)
+
+// methods are all calls there are.
+var methods = map[string]method{
+	"stream.write":   streamWrite,
+	"stream.get":     streamGet,
+	"stream.last":    streamLast,
+	"stream.version": streamVersion,
+	"category.get":   categoryGet,
+	"ns.create":      nsCreate,
+	"ns.delete":      nsDelete,
+	"ns.list":        nsList,
+	"ns.info":        nsInfo,
+	"sys.version":    sysVersion,
+	"sys.health":     sysHealth,
+}
+
+// name reads an argument that must be a non-empty string.
+func (call *call) name(arg int, what string) (string, error) {
+	s, err := call.arg(arg).string()
+	if err != nil {
+		return "", invalid("%s %v", what, err)
+	}
+	if s == "" {
+		return "", invalid("%s must not be empty", what)
+	}
+	return s, nil
+}
+
+// options reads an optional argument that must be an object. null is as good
+// as absent, for the object and for each of its fields.
+func (call *call) options(arg int, f func(name string, field value) error) error {
+	v := call.arg(arg)
+	if v.null() {
+		return nil
+	}
+	err := v.fields(func(name string, field value) error {
+		if field.null() {
+			return nil
+		}
+		return f(name, field)
+	})
+	if err != nil {
+		return invalid("options: %v", err)
+	}
+	return nil
+}
+
+func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
+	stream, err := call.name(0, "stream")
+	if err != nil {
+		return nil, err
+	}
+	m := NewMessage{Stream: stream}
+	if err := readMessage(call.arg(1), &m); err != nil {
+		return nil, err
+	}
+	var expected *int64
+	if err := call.options(2, func(name string, field value) (err error) {
+		switch name {
+		case "id":
+			m.ID, err = field.uuid()
+		case "expectedVersion":
+			var version int64
+			version, err = field.integer()
+			expected = &version
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if m.ID == uuid.Nil {
+		if m.ID, err = uuid.NewV7(); err != nil {
+			return nil, fmt.Errorf("drawing a message id: %w", err)
+		}
+	}
+	m.Time = time.Now()
+	position, err := call.core.store.Write(ctx, call.namespace, m, expected)
+	if err != nil {
+		return nil, err
+	}
+	return call.core.appendPosition(dst, position)
+}
+
+// readMessage reads the message argument of a write.
+func readMessage(v value, m *NewMessage) error {
+	err := v.fields(func(name string, field value) (err error) {
+		switch name {
+		case "type":
+			m.Type, err = field.string()
+		case "data":
+			m.Data, err = field.compact()
+		case "metadata":
+			if m.Metadata = nil; !field.null() {
+				m.Metadata, err = field.compact()
+			}
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return invalid("message: %v", err)
+	case m.Type == "":
+		return invalid("message: type must not be empty")
+	case m.Data == nil:
+		return invalid("message: data must be an object")
+	}
+	return nil
+}
+
+// uuid reads a message id; an empty one is none.
+func (v value) uuid() (uuid.UUID, error) {
+	text, err := v.string()
+	if err != nil || text == "" {
+		return uuid.Nil, err
+	}
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("must be a UUID: %w", err)
+	}
+	return id, nil
+}
+
+const (
+	defaultBatch = 1000
+	maxBatch     = 10000
+)
+
+// batchSize reads a limit: 0 and -1 mean none.
+func (v value) batchSize() (int64, error) {
+	n, err := v.integer()
+	switch {
+	case err != nil:
+		return 0, err
+	case n > maxBatch:
+		return 0, fmt.Errorf("must be at most %d, or -1 for no limit", maxBatch)
+	case n <= 0:
+		return -1, nil
+	}
+	return n, nil
+}
+
+func streamGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
+	stream, err := call.name(0, "stream")
+	if err != nil {
+		return nil, err
+	}
+	q := Query{Stream: stream, Limit: defaultBatch}
+	if err := call.options(1, func(name string, field value) (err error) {
+		switch name {
+		case "position":
+			q.Position, err = field.integer()
+		case "globalPosition":
+			q.GlobalPosition, err = field.integer()
+		case "batchSize":
+			q.Limit, err = field.batchSize()
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if q.GlobalPosition > 0 {
+		q.Position = 0
+	}
+	return call.appendRows(ctx, dst, q)
+}
+
+func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
+	category, err := call.arg(0).string()
+	if err != nil {
+		return nil, invalid("category %v", err)
+	}
+	q := Query{Category: &category, Limit: defaultBatch}
+	var global *int64
+	if err := call.options(1, func(name string, field value) (err error) {
+		switch name {
+		case "position":
+			q.GlobalPosition, err = field.integer()
+		case "globalPosition":
+			var position int64
+			position, err = field.integer()
+			global = &position
+		case "batchSize":
+			q.Limit, err = field.batchSize()
+		case "correlation":
+			q.Correlation, err = field.string()
+		case "consumerGroup":
+			q.Group, err = field.group()
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if global != nil {
+		q.GlobalPosition = *global
+	}
+	return call.appendRows(ctx, dst, q)
+}
+
+// group reads a consumer group; an empty object is none.
+func (v value) group() (*Group, error) {
+	var member, size *int64
+	err := v.fields(func(name string, field value) error {
+		if name != "member" && name != "size" {
+			return nil
+		}
+		n, err := field.integer()
+		if name == "member" {
+			member = &n
+		} else {
+			size = &n
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case member == nil && size == nil:
+		return nil, nil
+	case member == nil || size == nil:
+		return nil, fmt.Errorf("needs both member and size")
+	case *size < 1 || *member < 0 || *member >= *size:
+		return nil, fmt.Errorf("needs a size of at least 1 and a member from 0 to size-1")
+	}
+	return &Group{Member: *member, Size: *size}, nil
+}
+
+// appendRows appends the answer to a query, row by row.
+func (call *call) appendRows(ctx context.Context, dst []byte, q Query) ([]byte, error) {
+	dst = append(dst, '[')
+	first := len(dst)
+	err := call.core.store.Read(ctx, call.namespace, q, func(m *Message) (err error) {
+		if len(dst) > first {
+			dst = append(dst, ',')
+		}
+		dst, err = call.core.appendRow(dst, m, q.Stream == "")
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(dst, ']'), nil
+}
+
+func streamLast(ctx context.Context, call *call, dst []byte) ([]byte, error) {
+	stream, err := call.name(0, "stream")
+	if err != nil {
+		return nil, err
+	}
+	q := Query{Stream: stream, Last: true, Limit: 1}
+	if err := call.options(1, func(name string, field value) (err error) {
+		if name == "type" {
+			q.Type, err = field.string()
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	before := len(dst)
+	err = call.core.store.Read(ctx, call.namespace, q, func(m *Message) (err error) {
+		dst, err = call.core.appendRow(dst, m, false)
+		return err
+	})
+	if err == nil && len(dst) == before {
+		dst = append(dst, "null"...)
+	}
+	return dst, err
+}
+
+func streamVersion(ctx context.Context, call *call, dst []byte) ([]byte, error) {
+	stream, err := call.name(0, "stream")
+	if err != nil {
+		return nil, err
+	}
+	version, err := call.core.store.Version(ctx, call.namespace, stream)
+	if err != nil {
+		return nil, err
+	}
+	if version == NoStream {
+		return append(dst, "null"...), nil
+	}
+	return fmt.Appendf(dst, "%d", version), nil
+}
+
+func sysVersion(_ context.Context, call *call, dst []byte) ([]byte, error) {
+	return appendJSON(dst, call.core.version)
+}
+
+func sysHealth(_ context.Context, _ *call, dst []byte) ([]byte, error) {
+	return append(dst, `{"status":"ok","backend":"sqlite","connections":0}`...), nil
+}

@@ -1,0 +1,213 @@
+package sqlite
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/eventobench/eventobench/server"
+)
+
+// stream returns what is known of a stream, from memory if it was met before.
+func (ns *namespace) stream(conn *sqlite.Conn, name string) (*stream, error) {
+	if st := ns.streams[name]; st != nil {
+		return st, nil
+	}
+	st := &stream{version: server.NoStream}
+	stmt := conn.Prep(ns.sql.findStream)
+	stmt.BindText(1, name)
+	found, err := stmt.Step()
+	if found {
+		st.id, st.category, st.version = stmt.ColumnInt64(0), stmt.ColumnInt64(1), stmt.ColumnInt64(2)
+	}
+	if err := finish(stmt, err); err != nil {
+		return nil, fmt.Errorf("looking for a stream: %w", err)
+	}
+	if !found {
+		return st, nil // a reader may ask for any name: only streams that exist are kept
+	}
+	ns.remember(name, st)
+	return st, nil
+}
+
+func (ns *namespace) remember(name string, st *stream) {
+	if len(ns.streams) >= maxStreams {
+		clear(ns.streams)
+	}
+	ns.streams[name] = st
+}
+
+// forget drops what a failed write may have left.
+func (ns *namespace) forget(name string) {
+	delete(ns.streams, name)
+	delete(ns.categories, server.Category(name))
+}
+
+// create adds a stream, and its category if this is its first stream.
+func (ns *namespace) create(conn *sqlite.Conn, st *stream, name string) (err error) {
+	category := server.Category(name)
+	stmt := conn.Prep(ns.sql.insertStream)
+	stmt.BindText(1, name)
+	stmt.BindText(2, category)
+	_, err = stmt.Step()
+	if err := finish(stmt, err); err != nil {
+		return fmt.Errorf("adding a stream: %w", err)
+	}
+	st.id = conn.LastInsertRowID()
+	if st.category, err = ns.category(conn, category); err != nil {
+		return err
+	}
+	ns.remember(name, st)
+	return nil
+}
+
+// category returns the number of a category: the id of its first stream. It is
+// 0 if there is no such stream.
+func (ns *namespace) category(conn *sqlite.Conn, name string) (int64, error) {
+	if id := ns.categories[name]; id != 0 {
+		return id, nil
+	}
+	id, err := findCategory(conn, ns.sql.findCategory, name)
+	if err == nil && id != 0 {
+		if len(ns.categories) >= maxStreams {
+			clear(ns.categories)
+		}
+		ns.categories[name] = id
+	}
+	return id, err
+}
+
+func findCategory(conn *sqlite.Conn, query, name string) (id int64, err error) {
+	stmt := conn.Prep(query)
+	stmt.BindText(1, name)
+	if _, err = stmt.Step(); err == nil {
+		id = stmt.ColumnInt64(0)
+	}
+	if err := finish(stmt, err); err != nil {
+		return 0, fmt.Errorf("looking for a category: %w", err)
+	}
+	return id, nil
+}
+
+// append adds a message at the end of its stream.
+func (ns *namespace) append(conn *sqlite.Conn, st *stream, m server.NewMessage) (server.Position, error) {
+	stmt := conn.Prep(ns.sql.insertMessage)
+	stmt.BindInt64(1, st.id)
+	stmt.BindInt64(2, st.category)
+	stmt.BindInt64(3, st.version+1)
+	stmt.BindBytes(4, m.ID[:])
+	stmt.BindText(5, m.Type)
+	stmt.BindBytes(6, m.Data)
+	if m.Metadata == nil {
+		stmt.BindNull(7)
+	} else {
+		stmt.BindBytes(7, m.Metadata)
+	}
+	stmt.BindInt64(8, m.Time.UnixNano())
+	_, err := stmt.Step()
+	if err := finish(stmt, err); err != nil {
+		if sqlite.ErrCode(err) == sqlite.ResultConstraintUnique {
+			return server.Position{}, server.MessageExists(m.ID)
+		}
+		return server.Position{}, fmt.Errorf("writing a message: %w", err)
+	}
+	st.version++
+	return server.Position{Position: st.version, GlobalPosition: conn.LastInsertRowID()}, nil
+}
+
+// finish makes a statement ready for its next use and keeps the first error.
+func finish(stmt *sqlite.Stmt, err error) error {
+	if resetErr := stmt.Reset(); err == nil {
+		err = resetErr
+	}
+	return err
+}
+
+// read yields the messages of a query. Filters that SQL does not know are
+// applied row by row, so that the limit counts what is left.
+func (ns *namespace) read(conn *sqlite.Conn, q server.Query, yield func(*server.Message) error) error {
+	stmt, err := ns.bind(conn, q)
+	if err != nil || stmt == nil {
+		return err
+	}
+	row := rows.Get().(*row)
+	defer rows.Put(row)
+	for left := q.Limit; left != 0; {
+		found, stepErr := stmt.Step()
+		if err = stepErr; err != nil || !found {
+			break
+		}
+		row.scan(stmt)
+		if q.Group != nil && !q.Group.Has(string(row.Stream)) || !server.Correlates(row.Metadata, q.Correlation) {
+			continue
+		}
+		if err = yield(&row.Message); err != nil {
+			break
+		}
+		left--
+	}
+	return finish(stmt, err)
+}
+
+// bind prepares the statement of a query, or none if it can find nothing.
+func (ns *namespace) bind(conn *sqlite.Conn, q server.Query) (*sqlite.Stmt, error) {
+	switch {
+	case q.Stream != "" && q.Last:
+		stmt := conn.Prep(ns.sql.readLast)
+		stmt.BindText(1, q.Stream)
+		stmt.BindText(2, q.Type)
+		stmt.BindInt64(3, q.Limit)
+		return stmt, nil
+	case q.Stream != "":
+		stmt := conn.Prep(ns.sql.readStream)
+		stmt.BindText(1, q.Stream)
+		stmt.BindInt64(2, q.Position)
+		stmt.BindInt64(3, q.GlobalPosition)
+		stmt.BindInt64(4, q.Limit)
+		return stmt, nil
+	case q.Category == nil || *q.Category == "":
+		stmt := conn.Prep(ns.sql.readAll)
+		stmt.BindInt64(1, q.GlobalPosition)
+		return stmt, nil
+	}
+	id, err := findCategory(conn, ns.sql.findCategory, *q.Category)
+	if err != nil || id == 0 {
+		return nil, err
+	}
+	stmt := conn.Prep(ns.sql.readCategory)
+	stmt.BindInt64(1, id)
+	stmt.BindInt64(2, q.GlobalPosition)
+	return stmt, nil
+}
+
+var rows = sync.Pool{New: func() any { return new(row) }}
+
+// row is a message and the memory its parts are in.
+type row struct {
+	server.Message
+	buf []byte
+}
+
+// scan reads the columns of the current row.
+func (r *row) scan(stmt *sqlite.Stmt) {
+	r.buf = r.buf[:0]
+	stmt.ColumnBytes(0, r.ID[:])
+	r.Stream, r.Type = r.column(stmt, 1), r.column(stmt, 2)
+	r.Position = server.Position{Position: stmt.ColumnInt64(3), GlobalPosition: stmt.ColumnInt64(4)}
+	r.Data = r.column(stmt, 5)
+	if r.Metadata = nil; !stmt.ColumnIsNull(6) {
+		r.Metadata = r.column(stmt, 6)
+	}
+	r.Time = fromNanos(stmt.ColumnInt64(7))
+}
+
+// column copies a column behind those copied before.
+func (r *row) column(stmt *sqlite.Stmt, col int) []byte {
+	begin, n := len(r.buf), stmt.ColumnLen(col)
+	r.buf = slices.Grow(r.buf, n)[:begin+n]
+	part := r.buf[begin : begin+n : begin+n]
+	stmt.ColumnBytes(col, part)
+	return part
+}

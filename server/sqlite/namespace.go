@@ -1,0 +1,239 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/eventobench/eventobench/server"
+)
+
+// schema holds what all namespaces share. Each namespace has tables of its own
+// beside it, numbered by its id: its messages cannot be reached through another
+// one, global positions are row numbers, and deleting it drops them.
+const schema = `
+CREATE TABLE IF NOT EXISTS namespace (
+	id          INTEGER PRIMARY KEY,
+	name        TEXT NOT NULL UNIQUE,
+	description TEXT NOT NULL,
+	token_hash  BLOB NOT NULL,
+	created     INTEGER NOT NULL -- ns since 1970
+);`
+
+// tables are those of one namespace; %[1]d is its id. The three indexes hold
+// numbers and 16-byte ids only: names stand once, in the stream table.
+const tables = `
+CREATE TABLE stream_%[1]d (
+	id       INTEGER PRIMARY KEY,
+	name     TEXT NOT NULL UNIQUE,
+	category TEXT NOT NULL
+);
+CREATE INDEX stream_%[1]d_category ON stream_%[1]d (category);
+CREATE TABLE message_%[1]d (
+	gpos     INTEGER PRIMARY KEY, -- global position
+	stream   INTEGER NOT NULL,
+	category INTEGER NOT NULL,    -- id of the first stream of the category
+	pos      INTEGER NOT NULL,
+	id       BLOB NOT NULL,
+	type     TEXT NOT NULL,
+	data     BLOB NOT NULL,       -- compact JSON
+	metadata BLOB,
+	time     INTEGER NOT NULL     -- ns since 1970
+);
+CREATE UNIQUE INDEX message_%[1]d_id ON message_%[1]d (id);
+CREATE UNIQUE INDEX message_%[1]d_pos ON message_%[1]d (stream, pos);
+CREATE INDEX message_%[1]d_category ON message_%[1]d (category);`
+
+// loadNamespaces fills the table of namespaces from the database.
+func (s *Store) loadNamespaces() error {
+	return sqlitex.Execute(s.writer, "SELECT id, name FROM namespace", &sqlitex.ExecOptions{
+		ResultFunc: func(stmt *sqlite.Stmt) error {
+			s.byName[stmt.ColumnText(1)] = newNamespace(stmt.ColumnInt64(0))
+			return nil
+		},
+	})
+}
+
+func (s *Store) namespace(name string) (*namespace, error) {
+	s.spaces.RLock()
+	defer s.spaces.RUnlock()
+	if ns := s.byName[name]; ns != nil {
+		return ns, nil
+	}
+	return nil, server.NamespaceNotFound(name)
+}
+
+// CreateNamespace adds a namespace and its tables.
+func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.namespace(n.Name); err == nil {
+		return server.NamespaceExists(n.Name)
+	}
+	end, err := sqlitex.ImmediateTransaction(s.writer)
+	if err != nil {
+		return err
+	}
+	defer end(&err)
+	err = sqlitex.Execute(s.writer, "INSERT INTO namespace (name, description, token_hash, created) VALUES (?, ?, ?, ?)",
+		&sqlitex.ExecOptions{Args: []any{n.Name, n.Description, n.TokenHash[:], n.Created.UnixNano()}})
+	if err != nil {
+		return fmt.Errorf("adding namespace %q: %w", n.Name, err)
+	}
+	ns := newNamespace(s.writer.LastInsertRowID())
+	if err := sqlitex.ExecuteScript(s.writer, fmt.Sprintf(tables, ns.id), nil); err != nil {
+		return fmt.Errorf("creating the tables of namespace %q: %w", n.Name, err)
+	}
+	s.spaces.Lock()
+	defer s.spaces.Unlock()
+	s.byName[n.Name] = ns
+	return nil
+}
+
+// DeleteNamespace drops a namespace's tables.
+func (s *Store) DeleteNamespace(_ context.Context, name string) (messages int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ns, err := s.namespace(name)
+	if err != nil {
+		return 0, err
+	}
+	stats, err := ns.stats(s.writer)
+	if err != nil {
+		return 0, err
+	}
+	s.spaces.Lock()
+	defer s.spaces.Unlock()
+	if err := s.drop(ns); err != nil {
+		return 0, fmt.Errorf("deleting namespace %q: %w", name, err)
+	}
+	delete(s.byName, name)
+	return stats.Messages, nil
+}
+
+func (s *Store) drop(ns *namespace) (err error) {
+	end, err := sqlitex.ImmediateTransaction(s.writer)
+	if err != nil {
+		return err
+	}
+	defer end(&err)
+	if err := sqlitex.Execute(s.writer, "DELETE FROM namespace WHERE id = ?", &sqlitex.ExecOptions{Args: []any{ns.id}}); err != nil {
+		return err
+	}
+	return sqlitex.ExecuteScript(s.writer, fmt.Sprintf("DROP TABLE message_%[1]d; DROP TABLE stream_%[1]d;", ns.id), nil)
+}
+
+// Namespaces returns all namespaces by name.
+func (s *Store) Namespaces(ctx context.Context) ([]server.Namespace, error) {
+	return s.selectNamespaces(ctx, "SELECT name, description, token_hash, created FROM namespace ORDER BY name")
+}
+
+// Namespace returns one namespace and what it holds.
+func (s *Store) Namespace(ctx context.Context, name string) (server.Namespace, server.NamespaceStats, error) {
+	found, err := s.selectNamespaces(ctx, "SELECT name, description, token_hash, created FROM namespace WHERE name = ?", name)
+	if err == nil && len(found) == 0 {
+		err = server.NamespaceNotFound(name)
+	}
+	if err != nil {
+		return server.Namespace{}, server.NamespaceStats{}, err
+	}
+	ns, err := s.namespace(name)
+	if err != nil {
+		return server.Namespace{}, server.NamespaceStats{}, err
+	}
+	conn, release, err := s.reader(ctx)
+	if err != nil {
+		return server.Namespace{}, server.NamespaceStats{}, err
+	}
+	defer release()
+	stats, err := ns.stats(conn)
+	return found[0], stats, err
+}
+
+func (s *Store) selectNamespaces(ctx context.Context, query string, args ...any) (found []server.Namespace, err error) {
+	conn, release, err := s.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	err = sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: func(stmt *sqlite.Stmt) error {
+		n := server.Namespace{Name: stmt.ColumnText(0), Description: stmt.ColumnText(1), Created: fromNanos(stmt.ColumnInt64(3))}
+		if stmt.ColumnBytes(2, n.TokenHash[:]) != len(n.TokenHash) {
+			return errors.New("a token hash is damaged")
+		}
+		found = append(found, n)
+		return nil
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("reading the namespaces: %w", err)
+	}
+	return found, nil
+}
+
+// namespace is one namespace: its statements, and the versions of its streams,
+// which spare a write all queries. It changes under the store's lock only.
+type namespace struct {
+	id         int64
+	streams    map[string]*stream
+	categories map[string]int64 // id of each category that streams has met
+	sql        statements
+}
+
+// maxStreams bounds the table of streams; beyond it, it is begun anew.
+const maxStreams = 100_000
+
+// stream is what must be known to append to a stream.
+type stream struct {
+	id       int64 // 0 if the stream is new
+	category int64
+	version  int64
+}
+
+// statements are the texts by which a connection keeps its prepared ones.
+type statements struct {
+	insertStream, insertMessage                 string
+	findStream, findCategory                    string
+	readStream, readLast, readCategory, readAll string
+	stats                                       string
+}
+
+const columns = "m.id, s.name, m.type, m.pos, m.gpos, m.data, m.metadata, m.time"
+
+func newNamespace(id int64) *namespace {
+	text := func(format string) string { return fmt.Sprintf(format, id) }
+	from := "SELECT " + columns + " FROM message_%[1]d m JOIN stream_%[1]d s ON s.id = m.stream "
+	return &namespace{
+		id:         id,
+		streams:    map[string]*stream{},
+		categories: map[string]int64{},
+		sql: statements{
+			insertStream:  text("INSERT INTO stream_%[1]d (name, category) VALUES (?, ?)"),
+			insertMessage: text("INSERT INTO message_%[1]d (stream, category, pos, id, type, data, metadata, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+			findStream:    text("SELECT s.id, m.category, m.pos FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id WHERE s.name = ? ORDER BY m.pos DESC LIMIT 1"),
+			findCategory:  text("SELECT min(id) FROM stream_%[1]d WHERE category = ?"),
+			readStream:    text(from + "WHERE s.name = ? AND m.pos >= ? AND m.gpos >= ? ORDER BY m.pos LIMIT ?"),
+			readLast:      text(from + "WHERE s.name = ?1 AND (?2 = '' OR m.type = ?2) ORDER BY m.pos DESC LIMIT ?3"),
+			readCategory:  text(from + "WHERE m.category = ? AND m.gpos >= ? ORDER BY m.gpos"),
+			readAll:       text(from + "WHERE m.gpos >= ? ORDER BY m.gpos"),
+			stats:         text("SELECT (SELECT count(*) FROM message_%[1]d), (SELECT count(*) FROM stream_%[1]d), (SELECT time FROM message_%[1]d ORDER BY gpos DESC LIMIT 1)"),
+		},
+	}
+}
+
+func (ns *namespace) stats(conn *sqlite.Conn) (server.NamespaceStats, error) {
+	var stats server.NamespaceStats
+	err := sqlitex.Execute(conn, ns.sql.stats, &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
+		stats.Messages, stats.Streams = stmt.ColumnInt64(0), stmt.ColumnInt64(1)
+		if !stmt.ColumnIsNull(2) {
+			stats.LastActivity = fromNanos(stmt.ColumnInt64(2))
+		}
+		return nil
+	}})
+	if err != nil {
+		return stats, fmt.Errorf("counting what a namespace holds: %w", err)
+	}
+	return stats, nil
+}

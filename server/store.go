@@ -1,0 +1,105 @@
+// Package server is an event store that speaks the EventoDB wire protocol:
+// names, tokens, calls and their answers, whatever carries or keeps them.
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// NoStream is the version of a stream that has no messages.
+const NoStream int64 = -1
+
+// Store keeps messages and namespaces. Its methods may be called at the same
+// time; each acts on one namespace and can see no other. A namespace that does
+// not exist is a NAMESPACE_NOT_FOUND Error.
+type Store interface {
+	MessageStore
+	NamespaceStore
+	Close() error
+}
+
+// MessageStore keeps the messages of namespaces.
+type MessageStore interface {
+	// Write appends a message to its stream, if expected is nil or is the
+	// stream's version; otherwise it returns a STREAM_VERSION_CONFLICT Error. An
+	// id that the namespace has already is a MESSAGE_EXISTS Error.
+	Write(ctx context.Context, namespace string, m NewMessage, expected *int64) (Position, error)
+	// Read yields the messages of a query in its order and stops at the first
+	// error of yield, which it returns. A Message and what it points to are valid
+	// until yield returns.
+	Read(ctx context.Context, namespace string, q Query, yield func(*Message) error) error
+	// Version returns the position of a stream's last message, or NoStream.
+	Version(ctx context.Context, namespace, stream string) (int64, error)
+}
+
+// NamespaceStore keeps the namespaces.
+type NamespaceStore interface {
+	// CreateNamespace adds a namespace, or returns a NAMESPACE_EXISTS Error.
+	CreateNamespace(ctx context.Context, n Namespace) error
+	// DeleteNamespace removes a namespace and returns how many messages it had.
+	DeleteNamespace(ctx context.Context, name string) (messages int64, err error)
+	// Namespaces returns all namespaces by name.
+	Namespaces(ctx context.Context) ([]Namespace, error)
+	// Namespace returns one namespace and counts what it holds.
+	Namespace(ctx context.Context, name string) (Namespace, NamespaceStats, error)
+}
+
+// Namespace is a tenant of the store.
+type Namespace struct {
+	Name        string
+	Description string
+	TokenHash   TokenHash
+	Created     time.Time
+}
+
+// NamespaceStats are true counts of what a namespace holds.
+type NamespaceStats struct {
+	Messages, Streams int64
+	LastActivity      time.Time // of the last message; zero if there is none
+}
+
+// NewMessage is a message to be written. Data and Metadata are compact JSON.
+type NewMessage struct {
+	ID       uuid.UUID
+	Stream   string
+	Type     string
+	Data     []byte
+	Metadata []byte // nil if there is none
+	Time     time.Time
+}
+
+// Message is a message as it was written, with its place.
+type Message struct {
+	ID       uuid.UUID
+	Stream   []byte
+	Type     []byte
+	Data     []byte
+	Metadata []byte // nil if there is none
+	Time     time.Time
+	Position
+}
+
+// Position is the place of a message: in its stream, from 0, without gaps, and
+// in its namespace, from 1, rising.
+type Position struct {
+	Position       int64 `json:"position"`
+	GlobalPosition int64 `json:"globalPosition"`
+}
+
+// Query selects messages: of one stream, by position, or of one category or
+// all, by global position.
+type Query struct {
+	Stream   string  // if not empty, of this stream only
+	Category *string // else of this category; nil or empty for all
+
+	Position       int64 // of a stream: the first position
+	GlobalPosition int64 // the first global position
+	Limit          int64 // at most so many; negative for no limit
+	Last           bool  // of a stream: from its end backwards
+	Type           string
+	Correlation    string // of a category: metadata.correlationStreamName is in this category
+	Group          *Group // of a category: those of one member
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"strings"
+)
+
+// DefaultNamespace exists from the start. Its token administers all others.
+const DefaultNamespace = "default"
+
+const (
+	tokenPrefix  = "ns_"
+	secretDigits = 64
+)
+
+// TokenHash is what the store keeps of a token: the SHA-256 of its text.
+type TokenHash [sha256.Size]byte
+
+// HashToken hashes the text of a token.
+func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
+
+// Equal compares in constant time.
+func (h TokenHash) Equal(other TokenHash) bool {
+	return subtle.ConstantTimeCompare(h[:], other[:]) == 1
+}
+
+// NewToken draws a token for a namespace.
+func NewToken(namespace string) string {
+	var secret [secretDigits / 2]byte
+	_, _ = rand.Read(secret[:]) // never fails
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(namespace)) + "_" + hex.EncodeToString(secret[:])
+}
+
+// ParseToken returns the namespace a token is for, if it is well formed. The
+// encoded namespace may hold "_" itself, so the last one divides.
+func ParseToken(token string) (namespace string, err error) {
+	rest, ok := strings.CutPrefix(token, tokenPrefix)
+	if !ok {
+		return "", errors.New("a token begins with ns_")
+	}
+	divide := strings.LastIndexByte(rest, '_')
+	if divide < 0 {
+		return "", errors.New("a token has a namespace and a secret, divided by _")
+	}
+	encoded, secret := rest[:divide], rest[divide+1:]
+	if len(secret) != secretDigits || !isHex(secret) {
+		return "", errors.New("a token ends with 64 hexadecimal digits")
+	}
+	name, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return "", errors.New("a token's namespace is base64url without padding")
+	}
+	if len(name) == 0 {
+		return "", errors.New("a token's namespace is not empty")
+	}
+	return string(name), nil
+}
+
+func isHex(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
+}

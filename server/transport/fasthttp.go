@@ -1,0 +1,96 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"unsafe"
+
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+
+	"github.com/eventobench/eventobench/server"
+)
+
+type fastServer struct{ fasthttp.Server }
+
+func newFastHTTP(handler fasthttp.RequestHandler) httpServer {
+	return &fastServer{fasthttp.Server{
+		Handler:      handler,
+		ErrorHandler: fastError,
+		// Many connections that are mostly idle: one goroutine each, given up after
+		// IdleTimeout; a request must arrive within ReadTimeout.
+		Concurrency: fasthttp.DefaultConcurrency,
+		ReadTimeout: readTimeout,
+		IdleTimeout: idleTimeout,
+		// The read buffer bounds the header: fasthttp answers 431 beyond it.
+		ReadBufferSize:     server.MaxHeader,
+		MaxRequestBodySize: server.MaxBody,
+		// Requests carry a few header fields and clients expect none in return: no
+		// time is spent on what neither side looks at.
+		NoDefaultServerHeader: true,
+		NoDefaultContentType:  true,
+		// Connections in use are closed when the server stops.
+		CloseOnShutdown: true,
+	}}
+}
+
+func (s *fastServer) shutdown(ctx context.Context) error { return s.ShutdownWithContext(ctx) }
+
+var pprofPrefix = []byte("/debug/pprof/")
+
+// fastHandler is the store as a native fasthttp handler.
+func fastHandler(core *server.Core) fasthttp.RequestHandler {
+	profiling := fasthttpadaptor.NewFastHTTPHandler(profilingHandler())
+	return func(ctx *fasthttp.RequestCtx) {
+		if bytes.HasPrefix(ctx.Path(), pprofPrefix) {
+			profiling(ctx)
+			return
+		}
+		request := server.Request{
+			Method: text(ctx.Method()),
+			Path:   text(ctx.Path()),
+			Credentials: server.Credentials{
+				Authorization: text(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)),
+				Token:         text(ctx.QueryArgs().Peek("token")),
+			},
+			Body: ctx.PostBody(),
+		}
+		// The answer is built in the response's own memory, which fasthttp reuses.
+		status, answer := core.Serve(ctx, request, ctx.Response.Body()[:0])
+		ctx.Response.SetBodyRaw(answer)
+		ctx.Response.SetStatusCode(status)
+		ctx.Response.Header.SetContentType(jsonType)
+	}
+}
+
+// text views bytes as a string without a copy. fasthttp reuses the bytes after
+// the handler has returned, and the core keeps nothing of a request.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// adaptedHandler is the net/http handler behind fasthttp's adapter.
+func adaptedHandler(core *server.Core) fasthttp.RequestHandler {
+	return fasthttpadaptor.NewFastHTTPHandler(netHandler(core))
+}
+
+// fastError answers what fasthttp could not make a request of.
+func fastError(ctx *fasthttp.RequestCtx, err error) {
+	var status int
+	var answer []byte
+	var small *fasthttp.ErrSmallBuffer
+	var network *net.OpError
+	switch {
+	case errors.As(err, &small):
+		status, answer = server.AppendHeaderTooLarge(nil)
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		status, answer = server.AppendBodyTooLarge(nil)
+	case errors.As(err, &network) && network.Timeout():
+		status, answer = fasthttp.StatusRequestTimeout, nil
+	default:
+		status, answer = server.AppendMalformed(nil, err)
+	}
+	ctx.Response.SetStatusCode(status)
+	ctx.Response.Header.SetContentType(jsonType)
+	ctx.Response.SetBodyRaw(answer)
+}

@@ -1,0 +1,79 @@
+// Package transport carries the event store's core over HTTP: on net/http, on
+// fasthttp natively, and on fasthttp through its net/http adapter. A transport
+// only moves bytes; what they mean is the core's business.
+package transport
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/eventobench/eventobench/server"
+)
+
+// Kind names a transport.
+type Kind string
+
+// The transports.
+const (
+	NetHTTP         Kind = "nethttp"
+	FastHTTP        Kind = "fasthttp"
+	FastHTTPAdapter Kind = "fasthttp-adapter" // the net/http handler through fasthttpadaptor: it shows what an adapter costs
+)
+
+// Parse returns the transport of a name; net/http is a spelling of nethttp.
+func Parse(name string) (Kind, error) {
+	switch kind := Kind(name); kind {
+	case "net/http":
+		return NetHTTP, nil
+	case NetHTTP, FastHTTP, FastHTTPAdapter:
+		return kind, nil
+	}
+	return "", fmt.Errorf("unknown transport %q; use %s, %s or %s", name, NetHTTP, FastHTTP, FastHTTPAdapter)
+}
+
+const (
+	jsonType = "application/json"
+
+	// A client gets this long to send one request: one that sends a byte now and
+	// then must not hold its connection for ever.
+	readTimeout = 30 * time.Second
+	idleTimeout = 120 * time.Second
+
+	drainTimeout = 10 * time.Second // for requests in progress at the end
+)
+
+// Serve answers requests on the listener until ctx is cancelled; then it lets
+// those in progress finish and returns nil. It closes the listener.
+func Serve(ctx context.Context, kind Kind, core *server.Core, listener net.Listener) error {
+	var s httpServer
+	switch kind {
+	case NetHTTP:
+		s = newNetHTTP(core)
+	case FastHTTP:
+		s = newFastHTTP(fastHandler(core))
+	default:
+		s = newFastHTTP(adaptedHandler(core))
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := s.shutdown(drain); err != nil {
+		return fmt.Errorf("waiting for the requests in progress: %w", err)
+	}
+	<-served
+	return nil
+}
+
+// httpServer is what the libraries' servers have in common.
+type httpServer interface {
+	Serve(net.Listener) error
+	shutdown(context.Context) error
+}

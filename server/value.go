@@ -1,0 +1,128 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// value is one JSON value of a request: its text as it came and, if the std
+// codec decoded it, its tree of encoding/json types.
+type value struct {
+	text []byte
+	tree any
+}
+
+// kind is the first byte of the text: { [ " t f n, and 0 for a number.
+func (v value) kind() byte {
+	if len(v.text) == 0 {
+		return 'n' // an argument that is not there is like null
+	}
+	if c := v.text[0]; c != '-' && (c < '0' || c > '9') {
+		return c
+	}
+	return '0'
+}
+
+func (v value) null() bool { return v.kind() == 'n' }
+
+var (
+	errNotString = errors.New("must be a string")
+	errNotNumber = errors.New("must be a number")
+	errNotObject = errors.New("must be an object")
+)
+
+func (v value) string() (string, error) {
+	if v.kind() != '"' {
+		return "", errNotString
+	}
+	if s, ok := v.tree.(string); ok {
+		return s, nil
+	}
+	if plain := v.text[1 : len(v.text)-1]; bytes.IndexByte(plain, '\\') < 0 {
+		return string(plain), nil
+	}
+	s, err := jsontext.AppendUnquote(nil, v.text)
+	return string(s), err
+}
+
+// integer reads a number and cuts off what is behind the point.
+func (v value) integer() (int64, error) {
+	if v.kind() != '0' {
+		return 0, errNotNumber
+	}
+	text := string(v.text)
+	if n, ok := v.tree.(json.Number); ok {
+		text = n.String()
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f >= math.MaxInt64 || f <= math.MinInt64 {
+		return 0, errors.New("is out of range")
+	}
+	return int64(f), nil
+}
+
+// fields calls f for every field of an object; of a repeated name, the last
+// call counts. An error is put behind the name of the field.
+func (v value) fields(f func(name string, field value) error) error {
+	if v.kind() != '{' {
+		return errNotObject
+	}
+	if tree, ok := v.tree.(map[string]any); ok {
+		return treeFields(v.text, tree, f)
+	}
+	dec := getDecoder(v.text)
+	defer putDecoder(dec)
+	_, _ = dec.ReadToken() // the text is known to be a valid object
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		text := name.String()
+		field, err := dec.readText()
+		if err != nil {
+			return err
+		}
+		if err := f(text, value{text: field}); err != nil {
+			return fmt.Errorf("%s %w", text, err)
+		}
+	}
+	return nil
+}
+
+// treeFields walks a decoded object. The text of the fields is found again
+// with encoding/json, since a map keeps neither key order nor digits.
+func treeFields(text []byte, tree map[string]any, f func(name string, field value) error) error {
+	var texts map[string]json.RawMessage
+	if err := json.Unmarshal(text, &texts); err != nil {
+		return err
+	}
+	for name, field := range tree {
+		if err := f(name, value{text: texts[name], tree: field}); err != nil {
+			return fmt.Errorf("%s %w", name, err)
+		}
+	}
+	return nil
+}
+
+// compact returns the object's text without insignificant white space, all
+// digits and key order kept, as its own copy.
+func (v value) compact() ([]byte, error) {
+	if v.kind() != '{' {
+		return nil, errNotObject
+	}
+	text := jsontext.Value(bytes.Clone(v.text))
+	if err := text.Compact(jsontext.AllowDuplicateNames(true)); err != nil {
+		return nil, err
+	}
+	return text, nil
+}
