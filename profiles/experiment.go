@@ -142,7 +142,7 @@ func (r *recorder) finish(ctx context.Context, err error) ([]string, error) {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		state = StateInterrupted
-		err = fmt.Errorf("interrupted after %d of %d blocks: %w", r.blocks, r.Plan.Blocks, ctx.Err())
+		err = fmt.Errorf("interrupted after %d of %d blocks", r.blocks, r.Plan.Blocks)
 		reason = err.Error()
 	case err != nil:
 		state, reason = StateFailed, err.Error()

@@ -12,8 +12,9 @@ import (
 
 // Exit codes of every subcommand.
 const (
-	exitOK     = 0 // done, and nothing to object to
-	exitFailed = 2 // bad input, or the work could not be done
+	exitOK          = 0
+	exitFailed      = 2   // bad input, or the work could not be done
+	exitInterrupted = 130 // ended by Ctrl-C or SIGTERM, as shells count it
 )
 
 // Main runs the command line and returns its exit code. Tests register it as
@@ -23,6 +24,9 @@ func Main() int {
 	defer stop()
 	if err := newRootCmd().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "eventobench:", err)
+		if ctx.Err() != nil {
+			return exitInterrupted
+		}
 		return exitFailed
 	}
 	return exitOK
@@ -32,9 +36,10 @@ func newRootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "eventobench",
 		Short:         "Did this change make my Go server faster?",
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServeCmd())
+	root.AddCommand(newServeCmd(), newRunCmd())
 	return root
 }

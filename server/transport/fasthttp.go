@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
@@ -57,13 +58,18 @@ func fastHandler(core *server.Core) fasthttp.RequestHandler {
 			},
 			Body: ctx.PostBody(),
 		}
-		// The answer is built in the response's own memory, which fasthttp reuses.
-		status, answer := core.Serve(ctx, request, ctx.Response.Body()[:0])
-		ctx.Response.SetBodyRaw(answer)
+		out := answers.Get().(*[]byte)
+		defer answers.Put(out)
+		status, answer := core.Serve(ctx, request, (*out)[:0])
+		*out = answer
+		ctx.Response.SetBody(answer) // a copy: fasthttp writes it after the handler has returned
 		ctx.Response.SetStatusCode(status)
 		ctx.Response.Header.SetContentType(jsonType)
 	}
 }
+
+// answers are buffers for answers that are being built.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
 
 // text views bytes as a string without a copy. fasthttp reuses the bytes after
 // the handler has returned, and the core keeps nothing of a request.

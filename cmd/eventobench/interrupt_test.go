@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/eventobench/eventobench/profiles"
+)
+
+// running is an experiment in a process of its own, past its first block.
+type running struct {
+	cmd  *exec.Cmd
+	out  string
+	text *bufio.Reader // what it prints on stderr
+}
+
+func startRun(t *testing.T, args ...string) *running {
+	t.Helper()
+	r := &running{out: t.TempDir()}
+	r.cmd = exec.CommandContext(t.Context(), "eventobench", append([]string{
+		"run", "--transport=fasthttp,nethttp", "--blocks=1000", "--rounds=2", "--slice=5ms", "--warmup=5", "--out=" + r.out,
+	}, args...)...)
+	stderr, err := r.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.text = bufio.NewReader(stderr)
+	r.waitFor(t, "block 1 of 1000")
+	return r
+}
+
+// waitFor reads stderr up to a line with the given text.
+func (r *running) waitFor(t *testing.T, text string) {
+	t.Helper()
+	var seen strings.Builder
+	for {
+		line, err := r.text.ReadString('\n')
+		if strings.Contains(line, text) {
+			return
+		}
+		if seen.WriteString(line); err != nil {
+			t.Fatalf("the run ended without saying %q: %s", text, seen.String())
+		}
+	}
+}
+
+// end waits for the run and returns its exit code and what else it said.
+func (r *running) end(t *testing.T) (code int, text string) {
+	t.Helper()
+	var rest strings.Builder
+	if _, err := r.text.WriteTo(&rest); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.cmd.Wait() // the code tells how it ended
+	return r.cmd.ProcessState.ExitCode(), rest.String()
+}
+
+// subjects returns the process ids of the servers the run has started.
+func (r *running) subjects(t *testing.T) []int {
+	t.Helper()
+	status, err := filepath.Glob("/proc/[0-9]*/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	parent := regexp.MustCompile(`(?m)^PPid:\t` + strconv.Itoa(r.cmd.Process.Pid) + `$`)
+	for _, path := range status {
+		if text, err := os.ReadFile(path); err == nil && parent.Match(text) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// killSubject kills the newest subject, as soon as there is one.
+func (r *running) killSubject(t *testing.T) {
+	t.Helper()
+	for t.Context().Err() == nil {
+		if pids := r.subjects(t); len(pids) > 0 && syscall.Kill(pids[len(pids)-1], syscall.SIGKILL) == nil {
+			return
+		}
+	}
+}
+
+// checkFolders holds that both folders can be read, are in the given state,
+// and are all there is.
+func (r *running) checkFolders(t *testing.T, state profiles.State) {
+	t.Helper()
+	entries, err := os.ReadDir(r.out)
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("%d entries in the folder of run folders (%v)", len(entries), err)
+	}
+	for _, e := range entries {
+		run, err := profiles.Open(filepath.Join(r.out, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.Manifest.State != state || len(run.Manifest.Blocks) == 0 || run.Totals().TotalOps == 0 {
+			t.Errorf("%s: %s with %d blocks", e.Name(), run.Manifest.State, len(run.Manifest.Blocks))
+		}
+	}
+}
+
+func TestCtrlC(t *testing.T) {
+	r := startRun(t)
+	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	code, text := r.end(t)
+	if code != exitInterrupted || !strings.Contains(text, "interrupted after") {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+	if left := r.subjects(t); len(left) > 0 {
+		t.Errorf("processes left behind: %v", left)
+	}
+	r.checkFolders(t, profiles.StateInterrupted)
+}
+
+func TestSubjectIsKilled(t *testing.T) {
+	r := startRun(t)
+	r.killSubject(t)
+	code, text := r.end(t)
+	if code != exitFailed || !regexp.MustCompile(`eventobench: block \d+ of 1000: subject (fasthttp|nethttp) died .*\(signal: killed\)`).MatchString(text) {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+	if strings.Contains(text, "goroutine ") {
+		t.Errorf("a stack trace: %s", text)
+	}
+	r.checkFolders(t, profiles.StateFailed)
+}
+
+// TestRecorderIsKilled holds that servers do not outlive a recorder that could
+// not stop them, and that what was complete can still be read.
+func TestRecorderIsKilled(t *testing.T) {
+	r := startRun(t)
+	var pids []int
+	for len(pids) == 0 && t.Context().Err() == nil {
+		pids = r.subjects(t)
+	}
+	if err := r.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	r.end(t)
+	for _, pid := range pids {
+		for syscall.Kill(pid, 0) == nil { // the kernel does it, in its own time
+			if t.Context().Err() != nil {
+				t.Fatalf("subject %d outlived its recorder", pid)
+			}
+		}
+	}
+	r.checkFolders(t, profiles.StateRecording)
+}
+
+// TestDiskIsFull records onto a file system of half a megabyte.
+func TestDiskIsFull(t *testing.T) {
+	out := t.TempDir()
+	if err := syscall.Mount("tmpfs", out, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("mounting a small tmpfs needs root: %v", err)
+	}
+	defer func() {
+		if err := syscall.Unmount(out, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	cmd := exec.CommandContext(t.Context(), "eventobench", "run", "--quick", "--transport=fasthttp", "--out="+out)
+	text, _ := cmd.CombinedOutput() // the exit code is looked at
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(string(text), "no space left on device") {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+	entries, err := os.ReadDir(out)
+	if err != nil || len(entries) > 0 {
+		t.Errorf("left on the full disk: %v (%v)", entries, err)
+	}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/eventobench/eventobench/profiles"
+)
+
+// progress shows how far an experiment is: on a terminal one line that is
+// written over, elsewhere a line a block.
+type progress struct {
+	w        io.Writer
+	terminal int // file descriptor, -1 if w is none
+	shown    time.Time
+}
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w, terminal: -1}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.terminal = int(f.Fd())
+	}
+	return p
+}
+
+func (p *progress) show(s profiles.Progress) {
+	const interval = 200 * time.Millisecond
+	if p.terminal < 0 {
+		if s.Round == s.Rounds {
+			fmt.Fprintln(p.w, progressLine(s))
+		}
+		return
+	}
+	if time.Since(p.shown) < interval {
+		return
+	}
+	p.shown = time.Now()
+	fmt.Fprint(p.w, "\r\x1b[K", clip(progressLine(s), p.width()))
+}
+
+// done clears the line for what comes after.
+func (p *progress) done() {
+	if p.terminal >= 0 {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
+
+func (p *progress) width() int {
+	width, _, err := term.GetSize(p.terminal)
+	if err != nil || width < 1 {
+		return 80
+	}
+	return width
+}
+
+func progressLine(s profiles.Progress) string {
+	parts := []string{fmt.Sprintf("block %d of %d", s.Block, s.Blocks)}
+	for _, subject := range s.Subjects {
+		if subject.OpsPerSec > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s ops/s, p99 %.2f ms", subject.Name, number(subject.OpsPerSec, 0), subject.P99Ms))
+		}
+	}
+	parts = append(parts, s.Left.Round(time.Second).String()+" left")
+	return strings.Join(parts, " | ")
+}
+
+// clip cuts a line to the terminal's width, so that it can be written over.
+func clip(line string, width int) string {
+	if runes := []rune(line); len(runes) >= width {
+		return string(runes[:width-1])
+	}
+	return line
+}

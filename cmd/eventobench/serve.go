@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/sqlite"
+	"github.com/eventobench/eventobench/server/transport"
+)
+
+type serveOptions struct {
+	transport string
+	addr      string
+	store     string
+	codec     string
+	testMode  bool
+	token     string
+	logLevel  string
+}
+
+func newServeCmd() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the built-in event store",
+		Long: `Serve runs an event store that speaks EventoDB's wire protocol over SQLite. It is
+what "eventobench run" measures, and a store in its own right.
+
+The first line on stdout, "listening on URL", is printed once it accepts
+connections; if a token was drawn for the default namespace, it follows. SIGTERM
+and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
+		Example: `  # in memory, on fasthttp, for trying out: no token needed
+  eventobench serve --transport=fasthttp --test-mode
+  curl -d '["stream.write","account-1",{"type":"Opened","data":{"by":"me"}}]' http://127.0.0.1:8080/rpc
+
+  # in a file
+  eventobench serve --store=sqlite:events.db`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.serve(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.transport, "transport", string(transport.NetHTTP), "nethttp, fasthttp or fasthttp-adapter (the net/http handler through fasthttp's adapter)")
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
+	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory: or sqlite:FILE")
+	f.StringVar(&o.codec, "codec", string(server.CodecRaw), "raw keeps payloads as bytes; std passes requests and answers through encoding/json")
+	f.BoolVar(&o.testMode, "test-mode", false, "let requests in without a valid token, and create namespaces on first use; on loopback only")
+	f.StringVar(&o.token, "token", "", "token of the default namespace of a new store; without it one is drawn and printed")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
+	ctx := cmd.Context()
+	kind, err := transport.Parse(o.transport)
+	if err != nil {
+		return err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return fmt.Errorf("unknown log level %q; use debug, info, warn or error", o.logLevel)
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	store, err := openStore(o.store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	core, drawn, err := server.NewCore(ctx, store, server.Options{
+		Codec: server.Codec(o.codec), TestMode: o.testMode, Token: o.token, Version: version(),
+	})
+	if err != nil {
+		return fmt.Errorf("opening the event store: %w", err)
+	}
+	listener, err := o.listen()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "listening on http://%s\n", listener.Addr())
+	if drawn != "" {
+		fmt.Fprintf(cmd.OutOrStdout(), "token of namespace %s, shown this once: %s\n", server.DefaultNamespace, drawn)
+	}
+	log.Info("serving", "transport", kind, "addr", listener.Addr().String(), "store", o.store, "codec", o.codec, "test_mode", o.testMode, "pid", os.Getpid())
+	err = transport.Serve(ctx, kind, core, listener)
+	log.Info("stopped", "reason", context.Cause(ctx))
+	return err
+}
+
+// openStore opens the store that a --store flag names.
+func openStore(name string) (*sqlite.Store, error) {
+	path, ok := strings.CutPrefix(name, "sqlite:")
+	if !ok || path == "" {
+		return nil, fmt.Errorf("unknown store %q; use sqlite::memory: or sqlite:FILE", name)
+	}
+	return sqlite.Open(path)
+}
+
+func (o *serveOptions) listen() (net.Listener, error) {
+	listener, err := net.Listen("tcp", o.addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listening on %s: the port is in use; stop what uses it, or choose another with --addr (port 0 takes a free one)", o.addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", o.addr, err)
+	}
+	if tcp, ok := listener.Addr().(*net.TCPAddr); o.testMode && (!ok || !tcp.IP.IsLoopback()) {
+		return nil, errors.Join(fmt.Errorf("test mode lets everyone in: it listens on loopback only, not on %s", o.addr), listener.Close())
+	}
+	return listener, nil
+}
