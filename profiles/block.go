@@ -39,7 +39,6 @@ func (r *recorder) block(ctx context.Context, block int) error {
 	if err != nil {
 		return err
 	}
-	r.report(block, 0)
 	if err := r.warmUp(ctx, in); err != nil {
 		return err
 	}
@@ -171,7 +170,7 @@ func (r *recorder) rounds(ctx context.Context, in []*instance, block int) error 
 				return i.explain(ctx, err)
 			}
 		}
-		r.report(block, round+1)
+		r.report(round + 1)
 	}
 	for _, i := range in {
 		i.block.Start = i.samples[0].Start

@@ -26,13 +26,13 @@ type Experiment struct {
 	Out      string // folder that receives the run folders
 	Label    string
 	Tool     string         // version of the program that records
-	Progress func(Progress) // called after every round; may be nil
+	Progress func(Progress) // called after every round and block; may be nil
 }
 
 // Progress tells how far an experiment has come.
 type Progress struct {
-	Block, Blocks int // Block counts from 1
-	Round, Rounds int // rounds of this block that are done
+	Done, Blocks  int // Done blocks are complete and saved
+	Round, Rounds int // rounds of the next block that are done
 	Left          time.Duration
 	Subjects      []SubjectProgress // over the blocks that are complete
 }
@@ -93,10 +93,10 @@ func (e Experiment) load() loadgen.Load {
 // recorder is an experiment in progress.
 type recorder struct {
 	Experiment
-	start  time.Time
-	rng    *rand.Rand // decides every order
-	runs   []*recording
-	blocks int // complete ones
+	start time.Time
+	rng   *rand.Rand // decides every order
+	runs  []*recording
+	done  int // blocks that are complete and saved
 }
 
 func newRecorder(e Experiment) (*recorder, error) {
@@ -126,12 +126,13 @@ func (r *recorder) record(ctx context.Context) error {
 		if err := r.block(ctx, b); err != nil {
 			return fmt.Errorf("block %d of %d: %w", b+1, r.Plan.Blocks, err)
 		}
-		r.blocks++
 		for _, run := range r.runs {
 			if err := run.save(); err != nil {
 				return err
 			}
 		}
+		r.done++
+		r.report(0)
 	}
 	return nil
 }
@@ -142,7 +143,7 @@ func (r *recorder) finish(ctx context.Context, err error) ([]string, error) {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		state = StateInterrupted
-		err = fmt.Errorf("interrupted after %d of %d blocks", r.blocks, r.Plan.Blocks)
+		err = fmt.Errorf("interrupted after %d of %d blocks", r.done, r.Plan.Blocks)
 		reason = err.Error()
 	case err != nil:
 		state, reason = StateFailed, err.Error()
@@ -170,27 +171,28 @@ func (r *recorder) perm(in []*instance) []*instance {
 	return shuffled
 }
 
-func (r *recorder) report(block, round int) {
+// report tells how far the experiment is, round rounds into a block.
+func (r *recorder) report(round int) {
 	if r.Progress == nil {
 		return
 	}
-	p := Progress{Block: block + 1, Blocks: r.Plan.Blocks, Round: round, Rounds: r.Plan.Rounds, Left: r.left(block, round)}
+	p := Progress{Done: r.done, Blocks: r.Plan.Blocks, Round: round, Rounds: r.Plan.Rounds, Left: r.left(round)}
 	for _, run := range r.runs {
-		p.Subjects = append(p.Subjects, run.progress())
+		p.Subjects = append(p.Subjects, run.progress)
 	}
 	r.Progress(p)
 }
 
 // left estimates the time to the end: from what was planned during the first
 // block, from what blocks took so far in later ones.
-func (r *recorder) left(block, round int) time.Duration {
-	done := float64(block) + float64(round)/float64(r.Plan.Rounds)
-	total := float64(r.Plan.Blocks)
-	if block == 0 {
+func (r *recorder) left(round int) time.Duration {
+	done := float64(r.done) + float64(round)/float64(r.Plan.Rounds)
+	left := float64(r.Plan.Blocks) - done
+	if r.done == 0 {
 		const overhead = 2500 * time.Millisecond // start, warm-up, profiles, stop
-		return time.Duration((total - done) * float64(r.window()+overhead))
+		return time.Duration(left * float64(r.window()+overhead))
 	}
-	return time.Duration((total - done) / done * float64(time.Since(r.start)))
+	return time.Duration(left / done * float64(time.Since(r.start)))
 }
 
 // window is the planned length of all slices of a block.

@@ -37,6 +37,7 @@ type recording struct {
 	samples  []Sample
 	latency  Latency
 	profiles map[string]*profile.Profile // merged over blocks
+	progress SubjectProgress             // as of the last save
 }
 
 // createFolders makes the temporary folders of all runs of an experiment. Their
@@ -146,16 +147,12 @@ func (run *recording) view() *Run {
 	return &Run{Dir: run.dir(), Manifest: run.manifest, Samples: run.samples, Latency: run.latency}
 }
 
-func (run *recording) progress() SubjectProgress {
-	t := run.view().Totals()
-	return SubjectProgress{Name: run.manifest.Subject.Name, OpsPerSec: t.OpsPerSec, P99Ms: t.P99Ms}
-}
-
 // save writes all files as they stand, so that what is complete survives the
 // recorder.
 func (run *recording) save() error {
 	run.manifest.End = time.Now().UTC()
 	totals := run.view().Totals()
+	run.progress = SubjectProgress{Name: run.manifest.Subject.Name, OpsPerSec: totals.OpsPerSec, P99Ms: totals.P99Ms}
 	writers := map[string]func(io.Writer) error{
 		FileManifest: func(w io.Writer) error { return writeJSON(w, run.manifest) },
 		FileTotals:   func(w io.Writer) error { return writeJSON(w, totals) },

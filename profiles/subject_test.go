@@ -31,18 +31,15 @@ func TestMain(m *testing.M) {
 }
 
 // serve is a small real server with net/http/pprof. It misbehaves in modes
-// other than fine; silent=FIFO never listens, and writes its process id there.
+// other than fine: silent=FIFO hangs before it listens, frozen=FIFO at its
+// hundredth request, and killed, error and broken do what they say.
 func serve(mode string) {
 	if mode == "broken" {
 		fmt.Println("no such option: --fast")
 		os.Exit(3)
 	}
 	if fifo, ok := strings.CutPrefix(mode, "silent="); ok {
-		fmt.Println("thinking")
-		if err := os.WriteFile(fifo, []byte(strconv.Itoa(os.Getpid())), 0); err != nil {
-			panic(err)
-		}
-		select {}
+		hang(fifo)
 	}
 	var served atomic.Int64
 	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {})
@@ -68,9 +65,18 @@ func misbehave(mode string, w http.ResponseWriter) {
 		select {}
 	case "error":
 		http.Error(w, "out of cheese", http.StatusInternalServerError)
-	case "frozen":
-		select {}
 	}
+	if fifo, ok := strings.CutPrefix(mode, "frozen="); ok {
+		hang(fifo)
+	}
+}
+
+// hang tells its process id to whoever reads the pipe, and stands still.
+func hang(fifo string) {
+	if err := os.WriteFile(fifo, []byte(strconv.Itoa(os.Getpid())), 0); err != nil {
+		panic(err)
+	}
+	select {}
 }
 
 // work is traffic for serve.

@@ -35,7 +35,7 @@ func startRun(t *testing.T, args ...string) *running {
 		t.Fatal(err)
 	}
 	r.text = bufio.NewReader(stderr)
-	r.waitFor(t, "block 1 of 1000")
+	r.waitFor(t, "1 of 1000 blocks")
 	return r
 }
 

@@ -31,7 +31,7 @@ func newProgress(w io.Writer) *progress {
 func (p *progress) show(s profiles.Progress) {
 	const interval = 200 * time.Millisecond
 	if p.terminal < 0 {
-		if s.Round == s.Rounds {
+		if s.Round == 0 {
 			fmt.Fprintln(p.w, progressLine(s))
 		}
 		return
@@ -59,7 +59,7 @@ func (p *progress) width() int {
 }
 
 func progressLine(s profiles.Progress) string {
-	parts := []string{fmt.Sprintf("block %d of %d", s.Block, s.Blocks)}
+	parts := []string{fmt.Sprintf("%d of %d blocks", s.Done, s.Blocks)}
 	for _, subject := range s.Subjects {
 		if subject.OpsPerSec > 0 {
 			parts = append(parts, fmt.Sprintf("%s %s ops/s, p99 %.2f ms", subject.Name, number(subject.OpsPerSec, 0), subject.P99Ms))
