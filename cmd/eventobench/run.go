@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles"
 	"github.com/eventobench/eventobench/server/transport"
@@ -218,15 +219,15 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		_, err := fmt.Fprintln(w, strings.Join(dirs, "\n"))
 		return err
 	}
-	table := newTable("subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors")
+	table := compare.NewTable("subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors")
 	for _, dir := range dirs {
 		run, err := profiles.Open(dir)
 		if err != nil {
 			return err
 		}
 		t := run.Totals()
-		table.add(run.Manifest.Subject.Name, number(t.OpsPerSec, 0), number(t.AvgLatencyMs, 3), number(t.P99Ms, 3),
-			optional(t.CPUPerOp, 1), optional(t.AllocBytesPerOp, 0), optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10))
+		table.Add(run.Manifest.Subject.Name, compare.Number(t.OpsPerSec, 0), compare.Number(t.AvgLatencyMs, 3), compare.Number(t.P99Ms, 3),
+			compare.Optional(t.CPUPerOp, 1), compare.Optional(t.AllocBytesPerOp, 0), compare.Optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10))
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n%s\n\nnext: %s\n", table, strings.Join(dirs, "\n"), nextCommand(dirs))
 	return err

@@ -1,0 +1,157 @@
+package compare
+
+import (
+	"math"
+
+	"github.com/eventobench/eventobench/profiles"
+)
+
+// Direction says which way a metric gets better.
+type Direction string
+
+// The directions. A metric without one is shown, not judged.
+const (
+	Up      Direction = "up"
+	Down    Direction = "down"
+	Neutral Direction = ""
+)
+
+// Metric is one figure of a run.
+type Metric struct {
+	Name     string
+	Label    string
+	Unit     string
+	Better   Direction
+	Decimals int
+	Source   profiles.Source // what the run must have been able to read; may be empty
+
+	total func(profiles.Totals) float64          // of the run; asked only if the source is there
+	block func(run *profiles.Run, b int) float64 // of one block
+	slice func(profiles.Sample) float64          // of one slice; nil if a slice does not tell
+}
+
+// Metrics are all figures a comparison shows, in its order.
+var Metrics = []Metric{
+	{
+		Name: "ops_per_sec", Label: "throughput", Unit: "ops/s", Better: Up,
+		total: func(t profiles.Totals) float64 { return t.OpsPerSec },
+		block: func(r *profiles.Run, b int) float64 { return sumSlices(r, b).opsPerSec() },
+		slice: opsPerSec,
+	},
+	{
+		Name: "cpu_per_op", Label: "CPU", Unit: "us/op", Better: Down, Decimals: 2, Source: profiles.SourceCPUClock,
+		total: func(t profiles.Totals) float64 { return *t.CPUPerOp },
+		block: func(r *profiles.Run, b int) float64 { return sumSlices(r, b).cpuPerOp() },
+		slice: cpuPerOp,
+	},
+	{
+		Name: "alloc_bytes_per_op", Label: "allocated", Unit: "B/op", Better: Down, Source: profiles.SourceMemStats,
+		total: func(t profiles.Totals) float64 { return *t.AllocBytesPerOp },
+		block: func(r *profiles.Run, b int) float64 {
+			return float64(r.Manifest.Blocks[b].Window().TotalAlloc) / sumSlices(r, b).ops
+		},
+	},
+	{
+		Name: "allocs_per_op", Label: "allocations", Unit: "allocs/op", Better: Down, Decimals: 2, Source: profiles.SourceMemStats,
+		total: func(t profiles.Totals) float64 { return *t.AllocsPerOp },
+		block: func(r *profiles.Run, b int) float64 {
+			return float64(r.Manifest.Blocks[b].Window().Mallocs) / sumSlices(r, b).ops
+		},
+	},
+	{
+		Name: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3,
+		total: func(t profiles.Totals) float64 { return t.AvgLatencyMs },
+		block: func(r *profiles.Run, b int) float64 { s := sumSlices(r, b); return s.latency / s.ops * 1e3 },
+	},
+	latency("latency_p50", "latency, p50", 50, func(t profiles.Totals) float64 { return t.P50Ms }),
+	latency("latency_p90", "latency, p90", 90, func(t profiles.Totals) float64 { return t.P90Ms }),
+	latency("latency_p99", "latency, p99", 99, func(t profiles.Totals) float64 { return t.P99Ms }),
+	latency("latency_p999", "latency, p99.9", 99.9, func(t profiles.Totals) float64 { return t.P999Ms }),
+	latency("latency_max", "latency, max", 100, func(t profiles.Totals) float64 { return t.MaxMs }),
+	{
+		Name: "gc_cycles", Label: "GC cycles", Unit: "per 10k ops", Decimals: 2, Source: profiles.SourceMemStats,
+		total: func(t profiles.Totals) float64 { return float64(*t.GCCycles) / float64(t.TotalOps) * 1e4 },
+		block: func(r *profiles.Run, b int) float64 {
+			return float64(r.Manifest.Blocks[b].Window().NumGC) / sumSlices(r, b).ops * 1e4
+		},
+	},
+	{
+		Name: "gc_pause", Label: "GC pauses", Unit: "ms per 10k ops", Decimals: 3, Source: profiles.SourceMemStats,
+		total: func(t profiles.Totals) float64 { return *t.GCPauseMs / float64(t.TotalOps) * 1e4 },
+		block: func(r *profiles.Run, b int) float64 {
+			return float64(r.Manifest.Blocks[b].Window().GCPause) / 1e6 / sumSlices(r, b).ops * 1e4
+		},
+	},
+	{
+		Name: "heap_peak", Label: "heap, peak", Unit: "MB", Decimals: 1, Source: profiles.SourceMemStats,
+		total: func(t profiles.Totals) float64 { return float64(*t.HeapPeakBytes) / 1e6 },
+		block: func(r *profiles.Run, b int) float64 { return float64(r.Manifest.Blocks[b].After.HeapSys) / 1e6 },
+	},
+	{
+		Name: "rss_peak", Label: "memory, peak", Unit: "MB", Decimals: 1, Source: profiles.SourceRSS,
+		total: func(t profiles.Totals) float64 { return float64(*t.RSSPeakBytes) / 1e6 },
+		block: func(r *profiles.Run, b int) float64 { return float64(r.Manifest.Blocks[b].RSSPeak) / 1e6 },
+	},
+	{
+		Name: "goroutines", Label: "goroutines", Unit: "at the end",
+		total: func(t profiles.Totals) float64 { return float64(t.Goroutines) },
+		block: func(r *profiles.Run, b int) float64 { return float64(r.Manifest.Blocks[b].Goroutines) },
+	},
+}
+
+func latency(name, label string, quantile float64, total func(profiles.Totals) float64) Metric {
+	return Metric{
+		Name: name, Label: label, Unit: "ms", Better: Down, Decimals: 3, total: total,
+		block: func(r *profiles.Run, b int) float64 {
+			return float64(r.Latency.Block(b).ValueAtQuantile(quantile)) / 1e6
+		},
+	}
+}
+
+// sums adds up the slices of a block; times are in seconds.
+type sums struct{ ops, duration, cpu, latency float64 }
+
+func sumSlices(r *profiles.Run, b int) sums {
+	var s sums
+	for _, sample := range r.BlockSamples(b) {
+		s.ops += float64(sample.Ops())
+		s.duration += sample.Duration.Seconds()
+		s.cpu += sample.ServerCPU.Seconds()
+		s.latency += sample.Latency().Seconds()
+	}
+	return s
+}
+
+func (s sums) opsPerSec() float64 { return s.ops / s.duration }
+func (s sums) cpuPerOp() float64  { return s.cpu / s.ops * 1e6 }
+
+func opsPerSec(s profiles.Sample) float64 { return float64(s.Ops()) / s.Duration.Seconds() }
+func cpuPerOp(s profiles.Sample) float64  { return s.ServerCPU.Seconds() / float64(s.Ops()) * 1e6 }
+
+// pairedLogRatios returns, for each of the first n blocks, ln(head/base): from
+// the paired slices of the block where slices tell, else from its totals.
+func (m Metric) pairedLogRatios(base, head *profiles.Run, n int) []float64 {
+	d := make([]float64, n)
+	for b := range d {
+		if m.slice == nil {
+			d[b] = math.Log(m.block(head, b) / m.block(base, b))
+			continue
+		}
+		var slices []float64
+		heads := head.BlockSamples(b)
+		for round, s := range base.BlockSamples(b) {
+			slices = append(slices, math.Log(m.slice(heads[round])/m.slice(s)))
+		}
+		d[b] = HodgesLehmann(slices)
+	}
+	return d
+}
+
+// logs returns the logarithm of every block's value.
+func (m Metric) logs(r *profiles.Run) []float64 {
+	values := make([]float64, len(r.Manifest.Blocks))
+	for b := range values {
+		values[b] = math.Log(m.block(r, b))
+	}
+	return values
+}

@@ -1,0 +1,242 @@
+package compare
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Formats are the names that Render knows.
+var Formats = []string{"text", "md", "json"}
+
+// Render writes the report in one of the Formats.
+func (r *Report) Render(w io.Writer, format string) error {
+	switch format {
+	case "text":
+		return r.text(w)
+	case "md":
+		return r.markdown(w)
+	case "json":
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		return enc.Encode(r)
+	}
+	return fmt.Errorf("unknown format %q; use %s", format, strings.Join(Formats, ", "))
+}
+
+// summary says in one line what a comparison shows of the metrics that matter.
+func (c Comparison) summary() string {
+	var parts []string
+	for _, name := range []string{"ops_per_sec", "cpu_per_op", "alloc_bytes_per_op", "allocs_per_op", "latency_p99"} {
+		m := c.Metric(name)
+		if m.Change == nil {
+			continue
+		}
+		part := fmt.Sprintf("%s %s", m.Label, m.Change)
+		if m.Change.Effect == Unclear {
+			part += " (" + string(Unclear) + ")"
+		}
+		parts = append(parts, part)
+	}
+	return fmt.Sprintf("%s against %s: %s", c.Head, c.Base, strings.Join(parts, "; "))
+}
+
+// String is the change with its interval, such as "+6.7% [+5.3, +8.1]".
+func (c *Change) String() string {
+	return fmt.Sprintf("%+.1f%% [%+.1f, %+.1f]", c.Percent, c.Low, c.High)
+}
+
+// changeCells are the cells of a metric in a table of changes.
+func (m MetricChange) changeCells() []string {
+	cells := []string{m.Label, m.Unit, Optional(m.Base, m.Decimals), Optional(m.Head, m.Decimals)}
+	if m.Change == nil {
+		return append(cells, m.Unavailable)
+	}
+	return append(cells, m.Change.String(), string(m.Change.Effect))
+}
+
+func (c Comparison) metricTable() *Table {
+	t := NewTable("metric", "unit", c.Base, c.Head, fmt.Sprintf("change [%.0f%% interval]", c.level()*100), "effect")
+	for _, m := range c.Metrics {
+		t.Add(m.changeCells()...)
+	}
+	return t
+}
+
+// level is the confidence level of the comparison's intervals.
+func (c Comparison) level() float64 {
+	for _, m := range c.Metrics {
+		if m.Change != nil {
+			return m.Change.Level
+		}
+	}
+	return level
+}
+
+// note explains the table of changes.
+func (c Comparison) note() string {
+	how := "estimated over %d blocks from paired slices, so it need not be exactly the ratio of the values, which are totals"
+	if !c.Paired {
+		how = "estimated from the values of %d blocks a side, not paired; the values are totals"
+	}
+	return fmt.Sprintf("The change is "+how+".", c.Blocks)
+}
+
+func (v Variant) resultCells() []string {
+	t := v.Totals
+	return []string{
+		v.Name, Number(t.OpsPerSec, 0), Number(t.AvgLatencyMs, 3), Number(t.P99Ms, 3), Optional(t.CPUPerOp, 2),
+		Optional(t.AllocBytesPerOp, 0), Optional(t.AllocsPerOp, 2), Number(float64(t.TotalOps), 0), Number(float64(t.Errors), 0),
+	}
+}
+
+func (r *Report) resultTable() *Table {
+	t := NewTable("variant", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "requests", "errors")
+	for _, v := range r.Variants {
+		t.Add(v.resultCells()...)
+	}
+	return t
+}
+
+// table lists functions; allocation tables have a column for the number.
+func (t FunctionTable) table(what string) *Table {
+	out := NewTable(what, t.Unit, "share", "allocs/op")
+	for _, f := range t.rows() {
+		cells := []string{f.Name, decimals(f.Value), fmt.Sprintf("%.1f%%", f.Share)}
+		if t.Total.Allocs > 0 {
+			cells = append(cells, decimals(f.Allocs))
+		}
+		out.Add(cells...)
+	}
+	if t.Total.Allocs == 0 {
+		out.rows[0] = out.rows[0][:3]
+	}
+	return out
+}
+
+func (t FunctionTable) rows() []Function {
+	return append(append([]Function{}, t.Functions...), t.Rest, t.Total)
+}
+
+// reconciliation holds the sampled total against the exact one.
+func (t FunctionTable) reconciliation() string {
+	if t.Exact == nil {
+		return "The total is sampled; there is no exact counter to hold it against."
+	}
+	return fmt.Sprintf("The total is sampled: %.1f%% of the exact %s %s.", t.Total.Value / *t.Exact * 100, decimals(*t.Exact), t.Unit)
+}
+
+func (t ChangeTable) table(what, base, head string) *Table {
+	out := NewTable(what, base, head, "difference", "")
+	for _, f := range append(append([]FunctionChange{}, t.Functions...), t.Rest, t.Total) {
+		out.Add(f.Name, decimals(f.Base), decimals(f.Head), signed(f.Diff), f.Mark)
+	}
+	return out
+}
+
+// decimals prints a figure of any size with about three significant digits.
+func decimals(v float64) string {
+	switch a := abs(v); {
+	case a == 0:
+		return "0"
+	case a < 1:
+		return Number(v, 3)
+	case a < 10:
+		return Number(v, 2)
+	case a < 100:
+		return Number(v, 1)
+	}
+	return Number(v, 0)
+}
+
+func signed(v float64) string {
+	if v > 0 {
+		return "+" + decimals(v)
+	}
+	return decimals(v)
+}
+
+// charts are the metrics that are drawn as bars.
+var charts = []string{"ops_per_sec", "latency_mean", "latency_p99", "cpu_per_op", "alloc_bytes_per_op", "allocs_per_op"}
+
+// chart draws one metric of all variants as bars in text. It is empty if a
+// variant does not have the metric.
+func (r *Report) chart(name string) string {
+	const width = 40
+	m := metricNamed(name)
+	values := make([]float64, len(r.Variants))
+	var largest float64
+	var longest int
+	for i, v := range r.Variants {
+		value, why := m.value(v)
+		if why != "" {
+			return ""
+		}
+		values[i], largest, longest = *value, max(largest, *value), max(longest, len(v.Name))
+	}
+	better := map[Direction]string{Up: "longer is better", Down: "shorter is better"}[m.Better]
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s (%s)\n", m.Label, m.Unit, better)
+	for i, v := range r.Variants {
+		bar := strings.Repeat("█", int(values[i]/largest*width+0.5))
+		fmt.Fprintf(&b, "  %-*s  %-*s %s\n", longest, v.Name, width, bar, Number(values[i], m.Decimals))
+	}
+	return b.String()
+}
+
+func (r *Report) charts() string {
+	var drawn []string
+	for _, name := range charts {
+		if c := r.chart(name); c != "" {
+			drawn = append(drawn, c)
+		}
+	}
+	return strings.Join(drawn, "\n")
+}
+
+func metricNamed(name string) Metric {
+	for _, m := range Metrics {
+		if m.Name == name {
+			return m
+		}
+	}
+	panic("compare: no metric is named " + name)
+}
+
+// commands are what to type to look deeper and to record the same again.
+func (r *Report) commands() []string {
+	var lines []string
+	for _, v := range r.Variants {
+		lines = append(lines, fmt.Sprintf("go tool pprof -top %s/cpu.prof", v.Dir), fmt.Sprintf("go tool pprof -top -sample_index=alloc_space %s/allocs.prof", v.Dir))
+	}
+	base, last := r.Variants[0].Dir, r.Variants[len(r.Variants)-1].Dir
+	return append(lines,
+		fmt.Sprintf("go tool pprof -http=127.0.0.1:9090 %s/cpu.prof", last),
+		fmt.Sprintf("go tool pprof -http=127.0.0.1:9090 -sample_index=alloc_space -diff_base %s/allocs.prof %s/allocs.prof", base, last),
+	)
+}
+
+// environment says where and how the variants were recorded, a line a variant.
+func (r *Report) environment() []string {
+	h := r.Variants[0].Manifest.Host
+	lines := []string{fmt.Sprintf("host: %s, %d of %d CPUs, %s/%s, kernel %s", h.CPUModel, h.Affinity, h.Cores, h.OS, h.Arch, h.Kernel),
+		fmt.Sprintf("load: %s", r.Variants[0].Manifest.Load)}
+	for _, v := range r.Variants {
+		m := v.Manifest
+		lines = append(lines, fmt.Sprintf("%s: recorded %s, %d blocks of %d slices of %v, seed %d, %s%s",
+			v.Name, m.Start.Format("2006-01-02 15:04:05 MST"), len(m.Blocks), m.Plan.Rounds, m.Plan.Slice, m.Plan.Seed, m.Subject.Binary.GoVersion, commit(m.Subject.Binary.Commit, m.Subject.Binary.Dirty)))
+	}
+	return lines
+}
+
+func commit(hash string, dirty bool) string {
+	if hash == "" {
+		return ""
+	}
+	if hash = ", commit " + hash[:min(12, len(hash))]; dirty {
+		hash += " with uncommitted changes"
+	}
+	return hash
+}

@@ -1,0 +1,247 @@
+// Package compare holds run folders against each other: it says how much each
+// figure changed, how sure that is, and which functions explain it.
+package compare
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/eventobench/eventobench/profiles"
+)
+
+// level is the confidence level of every interval.
+const level = 0.95
+
+// Report is a finished comparison: data only, in the order a reader asks.
+type Report struct {
+	Summary     []string     `json:"summary"`  // a sentence for each comparison
+	Variants    []Variant    `json:"variants"` // one a folder; the first is the base
+	Comparisons []Comparison `json:"comparisons"`
+	Warnings    []Warning    `json:"warnings"`
+}
+
+// Variant is one run.
+type Variant struct {
+	Name        string            `json:"name"`
+	Dir         string            `json:"dir"`
+	Manifest    profiles.Manifest `json:"manifest"`
+	Totals      profiles.Totals   `json:"totals"`
+	Allocations FunctionTable     `json:"allocations"`
+	CPU         FunctionTable     `json:"cpu"`
+
+	run                  *profiles.Run
+	allocCosts, cpuCosts costs
+}
+
+// Comparison is what changed from the base to one other run.
+type Comparison struct {
+	Base        string         `json:"base"`
+	Head        string         `json:"head"`
+	Paired      bool           `json:"paired"` // recorded together, so that drift cancels
+	Blocks      int            `json:"blocks"` // of each side that were compared; the smaller number if unpaired
+	Metrics     []MetricChange `json:"metrics"`
+	Allocations ChangeTable    `json:"allocations"`
+	CPU         ChangeTable    `json:"cpu"`
+}
+
+// MetricChange is one metric on both sides. The values are totals over each
+// run; the change is estimated block by block and need not be exactly their
+// ratio.
+type MetricChange struct {
+	Name        string    `json:"name"`
+	Label       string    `json:"label"`
+	Unit        string    `json:"unit"`
+	Better      Direction `json:"better"`
+	Decimals    int       `json:"-"`
+	Base        *float64  `json:"base"`
+	Head        *float64  `json:"head"`
+	Change      *Change   `json:"change"`
+	Unavailable string    `json:"unavailable,omitempty"` // why a value or the change is missing
+}
+
+// Change is a relative change in percent with its confidence interval.
+type Change struct {
+	Percent float64 `json:"percent"`
+	Low     float64 `json:"low_percent"`
+	High    float64 `json:"high_percent"`
+	Level   float64 `json:"level"`
+	Effect  Effect  `json:"effect"`
+}
+
+// Effect says what a change means for the user.
+type Effect string
+
+// The effects.
+const (
+	Better    Effect = "better"
+	Worse     Effect = "worse"
+	Unclear   Effect = "no difference shown" // the interval holds 0
+	TooFew    Effect = "too few blocks"      // for an interval of the wanted level
+	NotJudged Effect = ""
+)
+
+// Compare reads run folders and compares each with the first.
+func Compare(dirs []string) (*Report, error) {
+	variants, err := openVariants(dirs)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Variants: variants}
+	for _, head := range variants[1:] {
+		c := compareTwo(variants[0], head)
+		r.Comparisons = append(r.Comparisons, c)
+		r.Summary = append(r.Summary, c.summary())
+	}
+	r.Warnings = warnings(r)
+	return r, nil
+}
+
+// openVariants reads the folders and refuses those that cannot be compared.
+func openVariants(dirs []string) ([]Variant, error) {
+	if len(dirs) < 2 {
+		return nil, fmt.Errorf("comparing needs two run folders or more, not %d", len(dirs))
+	}
+	var variants []Variant
+	seen := map[string]string{}
+	for _, dir := range dirs {
+		v, err := openVariant(dir)
+		if err != nil {
+			return nil, err
+		}
+		run := v.Manifest.Experiment + " " + v.Manifest.Subject.Name
+		if other, twice := seen[run]; twice {
+			return nil, fmt.Errorf("%s and %s are the same run; name two different ones", other, dir)
+		}
+		seen[run] = dir
+		variants = append(variants, v)
+		if base := variants[0]; !base.Manifest.Load.Equal(v.Manifest.Load) {
+			return nil, fmt.Errorf("%s and %s were recorded under different loads (%s; %s) and cannot be compared; record both with the same settings",
+				base.Dir, v.Dir, base.Manifest.Load, v.Manifest.Load)
+		}
+	}
+	nameVariants(variants)
+	return variants, nil
+}
+
+func openVariant(dir string) (Variant, error) {
+	run, err := profiles.Open(dir)
+	if err != nil {
+		return Variant{}, err
+	}
+	m := run.Manifest
+	if len(m.Blocks) == 0 {
+		return Variant{}, fmt.Errorf("run folder %s has no complete block (%s: %s); record it again", dir, m.State, m.Reason)
+	}
+	v := Variant{Name: m.Subject.Name, Dir: dir, Manifest: m, Totals: run.Totals(), run: run}
+	if v.allocCosts, err = allocationCosts(run, v.Totals); err != nil {
+		return Variant{}, err
+	}
+	if v.cpuCosts, err = cpuCosts(run, v.Totals); err != nil {
+		return Variant{}, err
+	}
+	v.Allocations, v.CPU = v.allocCosts.table(), v.cpuCosts.table()
+	return v, nil
+}
+
+// nameVariants makes names distinct: runs of the same subject are told apart
+// by their experiment, and by their label if they have one.
+func nameVariants(variants []Variant) {
+	count := map[string]int{}
+	for _, v := range variants {
+		count[v.Name]++
+	}
+	for i := range variants {
+		if v := &variants[i]; count[v.Name] > 1 {
+			if v.Name += " " + v.Manifest.Experiment; v.Manifest.Label != "" {
+				v.Name += " " + v.Manifest.Label
+			}
+		}
+	}
+}
+
+func compareTwo(base, head Variant) Comparison {
+	c := Comparison{
+		Base: base.Name, Head: head.Name,
+		Paired:      base.Manifest.Experiment == head.Manifest.Experiment,
+		Blocks:      min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
+		Allocations: changes(base.allocCosts, head.allocCosts),
+		CPU:         changes(base.cpuCosts, head.cpuCosts),
+	}
+	for _, m := range Metrics {
+		c.Metrics = append(c.Metrics, c.metric(m, base, head))
+	}
+	return c
+}
+
+func (c Comparison) metric(m Metric, base, head Variant) MetricChange {
+	mc := MetricChange{Name: m.Name, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals}
+	mc.Base, mc.Unavailable = m.value(base)
+	var why string
+	if mc.Head, why = m.value(head); why != "" {
+		mc.Unavailable = why
+	}
+	if mc.Unavailable != "" {
+		return mc
+	}
+	if mc.Change = c.change(m, base.run, head.run); mc.Change == nil {
+		mc.Unavailable = "a block has none of it, so there is no ratio"
+	}
+	return mc
+}
+
+// value is a metric of a whole run, or why there is none.
+func (m Metric) value(v Variant) (*float64, string) {
+	if reason, missing := v.Manifest.Unavailable[m.Source]; missing {
+		return nil, reason
+	}
+	return new(m.total(v.Totals)), ""
+}
+
+// change estimates the change of a metric over blocks. It is nil if a block's
+// value is zero.
+func (c Comparison) change(m Metric, base, head *profiles.Run) *Change {
+	var estimate float64
+	var interval Interval
+	if c.Paired {
+		d := m.pairedLogRatios(base, head, c.Blocks)
+		estimate, interval = HodgesLehmann(d), SignedRankInterval(d, level)
+	} else {
+		x, y := m.logs(base), m.logs(head)
+		estimate, interval = HodgesLehmannShift(x, y), RankSumInterval(x, y, level)
+	}
+	if !finite(estimate) || !finite(interval.Low) || !finite(interval.High) {
+		return nil
+	}
+	change := &Change{Percent: percent(estimate), Low: percent(interval.Low), High: percent(interval.High), Level: interval.Level}
+	change.Effect = change.effect(m.Better)
+	return change
+}
+
+func (c *Change) effect(better Direction) Effect {
+	switch {
+	case better == Neutral:
+		return NotJudged
+	case c.Level < level:
+		return TooFew
+	case c.Low <= 0 && c.High >= 0:
+		return Unclear
+	case (c.Low > 0) == (better == Up):
+		return Better
+	}
+	return Worse
+}
+
+// percent turns a logarithm of a ratio into a change in percent.
+func percent(d float64) float64 { return math.Expm1(d) * 100 }
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// Metric returns the named metric, or nil.
+func (c Comparison) Metric(name string) *MetricChange {
+	for i := range c.Metrics {
+		if c.Metrics[i].Name == name {
+			return &c.Metrics[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+package compare
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// text writes the report for a terminal.
+func (r *Report) text(w io.Writer) error {
+	var b strings.Builder
+	for _, s := range r.Summary {
+		fmt.Fprintln(&b, s)
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(&b, "warning (%s): %s\n", warning.Code, warning.Message)
+	}
+	section(&b, "Results", r.resultTable().String())
+	for _, c := range r.Comparisons {
+		section(&b, fmt.Sprintf("%s against %s", c.Head, c.Base), c.metricTable().String()+c.note()+"\n")
+	}
+	section(&b, "Charts", r.charts())
+	for _, v := range r.Variants {
+		section(&b, "Largest allocators: "+v.Name, v.Allocations.table("function").String()+v.Allocations.reconciliation()+"\n")
+	}
+	for _, c := range r.Comparisons {
+		section(&b, fmt.Sprintf("Largest differences in allocation, B/op: %s against %s", c.Head, c.Base), c.Allocations.table("function", c.Base, c.Head).String())
+		section(&b, fmt.Sprintf("Largest differences in CPU time, us/op: %s against %s", c.Head, c.Base), c.CPU.table("function", c.Base, c.Head).String())
+	}
+	section(&b, "Environment", lines(r.environment()))
+	section(&b, "To look deeper", lines(r.commands()))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func section(b *strings.Builder, title, text string) {
+	fmt.Fprintf(b, "\n%s\n\n%s", title, indent(text))
+}
+
+func lines(all []string) string { return strings.Join(all, "\n") + "\n" }
+
+func indent(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if line != "\n" {
+			b.WriteString("  ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
