@@ -24,7 +24,8 @@ type Function struct {
 }
 
 // FunctionTable lists the functions of one side, largest first. Functions and
-// Rest add up to Total. It comes from sampling: Exact is what the counters say,
+// Rest, which has no name if nothing is left, add up to Total. It comes from
+// sampling: Exact is what the counters say,
 // and nil if there are none.
 type FunctionTable struct {
 	Unit      string     `json:"unit"`
@@ -213,7 +214,15 @@ func (f *FunctionChange) add(g FunctionChange) {
 	f.HeadAllocs += g.HeadAllocs
 }
 
+// others names the row of the n functions that have none of their own, if
+// there are any.
 func others(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "(1 other)"
+	}
 	return fmt.Sprintf("(%d others)", n)
 }
 

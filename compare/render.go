@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -35,16 +36,21 @@ func (c Comparison) summary() string {
 			continue
 		}
 		part := fmt.Sprintf("%s %s", m.Label, m.Change)
-		if m.Change.Effect == Unclear {
-			part += " (" + string(Unclear) + ")"
+		if m.Change.Effect == Unclear || m.Change.Effect == TooFew {
+			part += " (" + string(m.Change.Effect) + ")"
 		}
 		parts = append(parts, part)
 	}
 	return fmt.Sprintf("%s against %s: %s", c.Head, c.Base, strings.Join(parts, "; "))
 }
 
-// String is the change with its interval, such as "+6.7% [+5.3, +8.1]".
+// String is the change with its interval, such as "+6.7% [+5.3, +8.1]"; a
+// narrow interval gets a second decimal.
 func (c *Change) String() string {
+	const narrow = 0.2
+	if c.High-c.Low < narrow {
+		return fmt.Sprintf("%+.2f%% [%+.2f, %+.2f]", c.Percent, c.Low, c.High)
+	}
 	return fmt.Sprintf("%+.1f%% [%+.1f, %+.1f]", c.Percent, c.Low, c.High)
 }
 
@@ -117,7 +123,19 @@ func (t FunctionTable) table(what string) *Table {
 }
 
 func (t FunctionTable) rows() []Function {
-	return append(append([]Function{}, t.Functions...), t.Rest, t.Total)
+	rows := slices.Clone(t.Functions)
+	if t.Rest.Name != "" {
+		rows = append(rows, t.Rest)
+	}
+	return append(rows, t.Total)
+}
+
+func (t ChangeTable) rows() []FunctionChange {
+	rows := slices.Clone(t.Functions)
+	if t.Rest.Name != "" {
+		rows = append(rows, t.Rest)
+	}
+	return append(rows, t.Total)
 }
 
 // reconciliation holds the sampled total against the exact one.
@@ -130,7 +148,7 @@ func (t FunctionTable) reconciliation() string {
 
 func (t ChangeTable) table(what, base, head string) *Table {
 	out := NewTable(what, base, head, "difference", "")
-	for _, f := range append(append([]FunctionChange{}, t.Functions...), t.Rest, t.Total) {
+	for _, f := range t.rows() {
 		out.Add(f.Name, decimals(f.Base), decimals(f.Head), signed(f.Diff), f.Mark)
 	}
 	return out

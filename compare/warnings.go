@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/eventobench/eventobench/profiles"
 )
@@ -17,7 +18,10 @@ type Warning struct {
 func warnings(r *Report) []Warning {
 	found := []Warning{}
 	add := func(code, format string, args ...any) {
-		found = append(found, Warning{Code: code, Message: fmt.Sprintf(format, args...)})
+		w := Warning{Code: code, Message: fmt.Sprintf(format, args...)}
+		if !slices.Contains(found, w) {
+			found = append(found, w)
+		}
 	}
 	for _, v := range r.Variants {
 		if v.Manifest.State != profiles.StateComplete {

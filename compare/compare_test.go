@@ -1,0 +1,338 @@
+package compare
+
+import (
+	"bytes"
+	"flag"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/pprof/profile"
+
+	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/profiles"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// truth is what a synthetic run is made to show.
+type truth struct {
+	ops       float64 // a second
+	cpu       float64 // us an operation
+	bytes     float64 // an operation
+	latencyMs float64
+}
+
+const testRounds = 20
+
+// synthesize makes a run of the given truth on a machine whose speed drifts:
+// in the same way for every run of the same drift seed, by up to a third.
+func synthesize(t *testing.T, name, experiment string, blocks int, want truth, drift uint64) *profiles.Run {
+	t.Helper()
+	r := &profiles.Run{Dir: "profiles/" + experiment + "-" + name, Manifest: profiles.Manifest{
+		Schema: profiles.Schema, Experiment: experiment, Tool: "test",
+		Subject: profiles.SubjectInfo{Name: name, Binary: profiles.Binary{GoVersion: "go1.26.0", Commit: "0123456789abcdef", Dirty: true}},
+		Load:    loadgen.Load{Workload: "test mix", Kinds: []string{"write", "read"}, Workers: 10},
+		Plan:    profiles.Plan{Blocks: blocks, Rounds: testRounds, Slice: 50 * time.Millisecond, Seed: 1},
+		Capture: profiles.CaptureInfo{CPUHz: 100, MemProfileRate: 524288},
+		Host:    profiles.Host{OS: "linux", Arch: "amd64", Kernel: "6.1", CPUModel: "Test CPU", Cores: 2, Affinity: 2},
+		Start:   time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		State:   profiles.StateComplete,
+	}}
+	machine := rand.New(rand.NewPCG(drift, 0))
+	own := rand.New(rand.NewPCG(uint64(len(name)), uint64(blocks)))
+	for b := range blocks {
+		var ops int64
+		for round := range testRounds {
+			speed := (1 + machine.Float64()/3) * (1 + own.NormFloat64()*0.02)
+			s := sample(b, round, want, speed)
+			ops += s.Ops()
+			r.Samples = append(r.Samples, s)
+		}
+		r.Manifest.Blocks = append(r.Manifest.Blocks, profiles.Block{
+			Block: b,
+			After: profiles.Counters{
+				TotalAlloc: int64(want.bytes * float64(ops)), Mallocs: 10 * ops, NumGC: 3, GCPause: 1e6, HeapSys: 20e6,
+			},
+			RSSPeak: 40e6, Goroutines: 12,
+		})
+		r.Latency = append(r.Latency, latencies(t, ops, want.latencyMs))
+	}
+	return r
+}
+
+func sample(b, round int, want truth, speed float64) profiles.Sample {
+	const length = 50 * time.Millisecond
+	ops := int64(math.Round(want.ops * speed * length.Seconds()))
+	return profiles.Sample{
+		Block: b, Round: round, Duration: length,
+		ServerCPU: time.Duration(want.cpu / speed * float64(ops) * float64(time.Microsecond)),
+		Kinds: []profiles.KindSample{
+			{Ops: ops - ops/11, Latency: time.Duration(float64(ops-ops/11) * want.latencyMs * 1e6)},
+			{Ops: ops / 11, Latency: time.Duration(float64(ops/11) * want.latencyMs * 1e6)},
+		},
+	}
+}
+
+func latencies(t *testing.T, ops int64, ms float64) []*hdrhistogram.Histogram {
+	t.Helper()
+	writes, reads := loadgen.NewHistogram(), loadgen.NewHistogram()
+	if err := writes.RecordValues(int64(ms*1e6), ops); err != nil {
+		t.Fatal(err)
+	}
+	return []*hdrhistogram.Histogram{writes, reads}
+}
+
+// variant gives a run the costs of a few functions that add up to its truth.
+func variant(run *profiles.Run, functions map[string]cost) Variant {
+	v := Variant{Name: run.Manifest.Subject.Name, Dir: run.Dir, Manifest: run.Manifest, Totals: run.Totals(), run: run}
+	v.allocCosts = costs{unit: "B/op", values: functions, exact: v.Totals.AllocBytesPerOp}
+	v.cpuCosts = costs{unit: "us/op", values: map[string]cost{"syscall.Syscall": {value: 12}, "main.handle": {value: *v.Totals.CPUPerOp - 12}}, exact: v.Totals.CPUPerOp}
+	v.Allocations, v.CPU = v.allocCosts.table(), v.cpuCosts.table()
+	return v
+}
+
+func reportOf(variants ...Variant) *Report {
+	nameVariants(variants)
+	r := &Report{Variants: variants}
+	for _, head := range variants[1:] {
+		c := compareTwo(variants[0], head)
+		r.Comparisons = append(r.Comparisons, c)
+		r.Summary = append(r.Summary, c.summary())
+	}
+	r.Warnings = warnings(r)
+	return r
+}
+
+var slow, fast = truth{ops: 8000, cpu: 100, bytes: 14000, latencyMs: 1.2}, truth{ops: 8800, cpu: 90, bytes: 10000, latencyMs: 1.1}
+
+func TestPairingCancelsDrift(t *testing.T) {
+	base, head := synthesize(t, "base", "e1", 10, slow, 7), synthesize(t, "head-", "e1", 10, fast, 7)
+	c := compareTwo(variant(base, nil), variant(head, nil))
+	for name, want := range map[string]struct {
+		percent, width float64
+		effect         Effect
+	}{
+		"ops_per_sec":        {10, 2, Better},
+		"cpu_per_op":         {-10, 2, Better},
+		"alloc_bytes_per_op": {-28.57, 0.1, Better},
+		"allocs_per_op":      {0, 0.1, Unclear},
+		"latency_p50":        {-8.33, 0.2, Better},
+		"gc_cycles":          {-9.1, 2, NotJudged},
+	} {
+		got := c.Metric(name).Change
+		if !near(got.Percent, want.percent, want.width) || got.High-got.Low > 2*want.width || got.Effect != want.effect {
+			t.Errorf("%s: %v (%s), want about %v%% (%s)", name, got, got.Effect, want.percent, want.effect)
+		}
+	}
+	back := compareTwo(variant(head, nil), variant(base, nil))
+	if got := back.Metric("ops_per_sec").Change.Effect; got != Worse {
+		t.Errorf("the other way round throughput is %q", got)
+	}
+}
+
+func TestUnpairedRunsShowTheDrift(t *testing.T) {
+	base, head := synthesize(t, "base", "e1", 10, slow, 7), synthesize(t, "head-", "e2", 10, fast, 8)
+	r := reportOf(variant(base, nil), variant(head, nil))
+	c := r.Comparisons[0]
+	if c.Paired {
+		t.Error("runs of two experiments are paired")
+	}
+	paired := compareTwo(variant(base, nil), variant(synthesize(t, "head-", "e1", 10, fast, 7), nil)).Metric("ops_per_sec").Change
+	if got := c.Metric("ops_per_sec").Change; got.High-got.Low < 2*(paired.High-paired.Low) {
+		t.Errorf("the interval %v is not much wider than %v of paired slices", got, paired)
+	}
+	if codes := warningCodes(r); !cmp.Equal(codes[len(codes)-1:], []string{"unpaired"}) {
+		t.Errorf("warnings %v", codes)
+	}
+}
+
+func warningCodes(r *Report) []string {
+	var codes []string
+	for _, w := range r.Warnings {
+		codes = append(codes, w.Code)
+	}
+	return codes
+}
+
+func TestWarnings(t *testing.T) {
+	fullCosts := map[string]cost{"f": {value: slow.bytes}}
+	tests := []struct {
+		name   string
+		change func(head *profiles.Run)
+		want   string
+	}{
+		{"interrupted", func(r *profiles.Run) { r.Manifest.State = profiles.StateInterrupted }, "incomplete"},
+		{"another host", func(r *profiles.Run) { r.Manifest.Host.CPUModel = "Other" }, "host_differs"},
+		{"another Go", func(r *profiles.Run) { r.Manifest.Subject.Binary.GoVersion = "go1.27" }, "go_version_differs"},
+		{"other profiling rates", func(r *profiles.Run) { r.Manifest.Capture.CPUHz = 500 }, "capture_differs"},
+		{"another plan", func(r *profiles.Run) { r.Manifest.Plan.Warmup = 9 }, "plan_differs"},
+		{"all the same", func(*profiles.Run) {}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			base, head := synthesize(t, "base", "e1", 6, slow, 7), synthesize(t, "head", "e1", 6, slow, 7)
+			tt.change(head)
+			codes := warningCodes(reportOf(variant(base, fullCosts), variant(head, fullCosts)))
+			if want := []string{tt.want}; tt.want != "" && !cmp.Equal(codes, want) || tt.want == "" && len(codes) > 0 {
+				t.Errorf("warnings %v, want %v", codes, want)
+			}
+		})
+	}
+}
+
+func TestFewBlocksAreNotJudged(t *testing.T) {
+	r := reportOf(variant(synthesize(t, "base", "e1", 3, slow, 7), nil), variant(synthesize(t, "head", "e1", 3, fast, 7), nil))
+	if got := r.Comparisons[0].Metric("ops_per_sec").Change; got.Effect != TooFew || got.Level != 0.75 {
+		t.Errorf("effect %q at level %v", got.Effect, got.Level)
+	}
+}
+
+func TestUnavailableMetric(t *testing.T) {
+	head := synthesize(t, "head", "e1", 6, fast, 7)
+	v := variant(head, nil)
+	v.Manifest.Unavailable = map[profiles.Source]string{profiles.SourceCPUClock: "no such clock here"}
+	got := compareTwo(variant(synthesize(t, "base", "e1", 6, slow, 7), nil), v).Metric("cpu_per_op")
+	if got.Head != nil || got.Change != nil || got.Unavailable != "no such clock here" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestZeroHasNoRatio(t *testing.T) {
+	head := synthesize(t, "head", "e1", 6, fast, 7)
+	for b := range head.Manifest.Blocks {
+		head.Manifest.Blocks[b].After.NumGC = 0
+	}
+	got := compareTwo(variant(synthesize(t, "base", "e1", 6, slow, 7), nil), variant(head, nil)).Metric("gc_cycles")
+	if got.Change != nil || got.Unavailable == "" || *got.Head != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// storyCosts are allocators such as the story names, of the given total.
+func storyCosts(total float64, only string) map[string]cost {
+	return map[string]cost{
+		"encoding/json.(*decodeState).objectInterface": {value: total * 0.4, allocs: 30},
+		only:          {value: total * 0.35, allocs: 12},
+		"main.handle": {value: total * 0.25, allocs: 5},
+	}
+}
+
+func TestGolden(t *testing.T) {
+	r := reportOf(
+		variant(synthesize(t, "nethttp", "20260102_030405", 10, slow, 7), storyCosts(slow.bytes, "net/textproto.readMIMEHeader")),
+		variant(synthesize(t, "fasthttp", "20260102_030405", 10, fast, 7), storyCosts(fast.bytes, "github.com/valyala/fasthttp.(*Args).Add")),
+	)
+	for _, format := range Formats {
+		t.Run(format, func(t *testing.T) {
+			var got bytes.Buffer
+			if err := r.Render(&got, format); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", "report."+format)
+			if *update {
+				if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("differs from %s; go test ./compare -update rewrites it\n%s", path, diff)
+			}
+		})
+	}
+	if err := r.Render(&bytes.Buffer{}, "pdf"); err == nil {
+		t.Error("rendered a format that does not exist")
+	}
+}
+
+func TestFunctionTablesAddUp(t *testing.T) {
+	base, head := costs{values: map[string]cost{}}, costs{values: map[string]cost{}}
+	for i := range 26 {
+		name := string(rune('a' + i))
+		base.values[name] = cost{value: float64(i + 1), allocs: 1}
+		if i%2 == 0 {
+			head.values[name] = cost{value: float64(2 * i), allocs: 2}
+		}
+	}
+	head.values["added"] = cost{value: 500, allocs: 3}
+	table := base.table()
+	sum := table.Rest.Value
+	for _, f := range table.Functions {
+		sum += f.Value
+	}
+	if len(table.Functions) != topRows || table.Rest.Name != "(16 others)" || sum != table.Total.Value || table.Total.Value != 351 {
+		t.Errorf("%d functions, %s, sum %v, total %v", len(table.Functions), table.Rest.Name, sum, table.Total.Value)
+	}
+	diff := changes(base, head)
+	total := diff.Rest
+	for _, f := range diff.Functions {
+		total.add(f)
+	}
+	if !near(total.Diff, diff.Total.Diff, 1e-9) || !near(diff.Total.Diff, diff.Total.Head-diff.Total.Base, 1e-9) {
+		t.Errorf("rows add up to %+v, total %+v", total, diff.Total)
+	}
+	if f := diff.Functions[0]; f.Name != "added" || f.Mark != ChangeNew {
+		t.Errorf("largest difference %+v", f)
+	}
+	if f := diff.Functions[1]; f.Name != "z" || f.Mark != ChangeGone {
+		t.Errorf("second largest difference %+v", f)
+	}
+}
+
+// testProfile has one sample a stack; a stack is given from the leaf.
+func testProfile(stacks ...[]string) *profile.Profile {
+	p := &profile.Profile{
+		SampleType: []*profile.ValueType{{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"}},
+		PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
+	}
+	for _, stack := range stacks {
+		s := &profile.Sample{Value: []int64{2, 100}}
+		for _, name := range stack {
+			f := &profile.Function{ID: uint64(len(p.Function) + 1), Name: name}
+			l := &profile.Location{ID: uint64(len(p.Location) + 1), Line: []profile.Line{{Function: f}}}
+			p.Function, p.Location = append(p.Function, f), append(p.Location, l)
+			s.Location = append(s.Location, l)
+		}
+		p.Sample = append(p.Sample, s)
+	}
+	return p
+}
+
+func TestPerOp(t *testing.T) {
+	p := testProfile(
+		[]string{"leaf", "middle", "main.main"},
+		[]string{"leaf", "other"},
+		[]string{"leaf", "runtime/pprof.writeHeap", "net/http.serve"},
+		[]string{"compress/flate.NewWriter", "net/http/pprof.handler.ServeHTTP"},
+		nil,
+	)
+	got, err := perOp(p, "alloc_space", "alloc_objects", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]cost{"leaf": {value: 20, allocs: 0.4}, "(unknown)": {value: 10, allocs: 0.2}}
+	if !cmp.Equal(got, want, cmp.AllowUnexported(cost{})) {
+		t.Error(cmp.Diff(want, got, cmp.AllowUnexported(cost{})))
+	}
+	if _, err := perOp(p, "cpu", "", 1); err == nil {
+		t.Error("read CPU time from an allocation profile")
+	}
+}
+
+func TestSameNamesAreToldApart(t *testing.T) {
+	a, b := synthesize(t, "fasthttp", "e1", 6, slow, 7), synthesize(t, "fasthttp", "e2", 6, fast, 7)
+	b.Manifest.Label = "pool"
+	r := reportOf(variant(a, nil), variant(b, nil))
+	if r.Variants[0].Name != "fasthttp e1" || r.Variants[1].Name != "fasthttp e2 pool" {
+		t.Errorf("names %q and %q", r.Variants[0].Name, r.Variants[1].Name)
+	}
+}

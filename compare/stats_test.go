@@ -1,0 +1,161 @@
+package compare
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+	"testing"
+)
+
+func near(a, b, tolerance float64) bool { return math.Abs(a-b) <= tolerance }
+
+// depression holds Hamilton scale values of nine patients before and after a
+// therapy, from Hollander and Wolfe, table 3.1. The expected results are those
+// of the book: estimate -0.46, interval (-0.786, -0.010) at 96.1%. R gives the
+// same with
+//
+//	wilcox.test(y, x, paired = TRUE, conf.int = TRUE, conf.level = 0.95)
+var (
+	depressionBefore = []float64{1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30}
+	depressionAfter  = []float64{0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29}
+)
+
+func TestSignedRankOfTheBook(t *testing.T) {
+	d := make([]float64, len(depressionBefore))
+	for i := range d {
+		d[i] = depressionAfter[i] - depressionBefore[i]
+	}
+	if got := HodgesLehmann(d); !near(got, -0.46, 0.001) {
+		t.Errorf("estimate %v, want -0.46", got)
+	}
+	got := SignedRankInterval(d, 0.95)
+	if !near(got.Low, -0.786, 0.0005) || !near(got.High, -0.010, 0.0005) || !near(got.Level, 0.9609, 0.0001) {
+		t.Errorf("interval %+v, want (-0.786, -0.010) at 0.9609", got)
+	}
+}
+
+// TestSignedRankDistribution holds the distribution against all 2^n ways of
+// giving n ranks a sign.
+func TestSignedRankDistribution(t *testing.T) {
+	for n := range 13 {
+		want := make([]float64, n*(n+1)/2+1)
+		for signs := range uint(1) << n {
+			sum := 0
+			for rest := signs; rest != 0; rest &= rest - 1 {
+				sum += bits.TrailingZeros(rest) + 1
+			}
+			want[sum] += 1 / float64(uint(1)<<n)
+		}
+		checkDistribution(t, signedRankDistribution(n), want)
+	}
+}
+
+// TestRankSumDistribution holds the distribution against all ways of choosing
+// which m of m+n ranks are the first sample's.
+func TestRankSumDistribution(t *testing.T) {
+	for m := 1; m <= 5; m++ {
+		for n := 1; n <= 6; n++ {
+			want := make([]float64, m*n+1)
+			total := 0.0
+			for chosen := range uint(1) << (m + n) {
+				if bits.OnesCount(chosen) == m {
+					want[mannWhitney(chosen, m+n)]++
+					total++
+				}
+			}
+			for u := range want {
+				want[u] /= total
+			}
+			checkDistribution(t, rankSumDistribution(m, n), want)
+		}
+	}
+}
+
+// mannWhitney counts, for every chosen place, the places below it that are not.
+func mannWhitney(chosen uint, places int) int {
+	u, below := 0, 0
+	for p := range places {
+		if chosen>>p&1 == 1 {
+			u += below
+		} else {
+			below++
+		}
+	}
+	return u
+}
+
+func checkDistribution(t *testing.T, got, want []float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d values, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if !near(got[i], want[i], 1e-12) {
+			t.Errorf("probability of %d is %v, want %v", i, got[i], want[i])
+		}
+	}
+}
+
+func TestFewValuesHaveTheWidestInterval(t *testing.T) {
+	tests := []struct {
+		values []float64
+		want   Interval
+	}{
+		{[]float64{5}, Interval{5, 5, 0}},
+		{[]float64{1, 2}, Interval{1, 2, 0.5}},
+		{[]float64{1, 2, 9}, Interval{1, 9, 0.75}},
+		{[]float64{1, 2, 3, 4, 9}, Interval{1, 9, 0.9375}},
+	}
+	for _, tt := range tests {
+		if got := SignedRankInterval(tt.values, 0.95); got != tt.want {
+			t.Errorf("interval of %v: %v, want %v", tt.values, got, tt.want)
+		}
+	}
+	if got := SignedRankInterval(nil, 0.95); !math.IsInf(got.High, 1) || got.Level != 0 {
+		t.Errorf("interval of nothing: %v", got)
+	}
+	if got := HodgesLehmann(nil); !math.IsNaN(got) {
+		t.Errorf("estimate of nothing: %v", got)
+	}
+}
+
+func TestIntervalsReachTheLevelFromSixBlocksOn(t *testing.T) {
+	for n := 2; n <= 30; n++ {
+		values := make([]float64, n)
+		for i := range values {
+			values[i] = float64(i * i)
+		}
+		if got := SignedRankInterval(values, level); (got.Level >= level) != (n >= 6) {
+			t.Errorf("%d values: level %v", n, got.Level)
+		}
+	}
+}
+
+func TestShift(t *testing.T) {
+	x, y := []float64{1, 2, 3, 4, 5, 6}, []float64{11, 12, 13, 14, 15, 16}
+	if got := HodgesLehmannShift(x, y); got != 10 {
+		t.Errorf("shift %v, want 10", got)
+	}
+	// P(U <= 5) is 0.0206 and P(U <= 6) 0.0325 for 6 and 6 values: the interval
+	// goes from the 6th smallest to the 6th largest difference.
+	d := differences(x, y)
+	if got := RankSumInterval(x, y, 0.95); got.Low != d[5] || got.High != d[30] || !near(got.Level, 0.9589, 0.0001) {
+		t.Errorf("interval %+v, want [%v, %v] at 0.9589", got, d[5], d[30])
+	}
+}
+
+// TestIntervalsMoveWithTheData holds what an interval of a location must do.
+func TestIntervalsMoveWithTheData(t *testing.T) {
+	values := []float64{3, -1, 4, 1, -5, 9, 2, 6, 5, 3.5}
+	moved := slices.Clone(values)
+	for i := range moved {
+		moved[i] += 100
+	}
+	a, b := SignedRankInterval(values, 0.95), SignedRankInterval(moved, 0.95)
+	if !near(b.Low-a.Low, 100, 1e-9) || !near(b.High-a.High, 100, 1e-9) || a.Level != b.Level {
+		t.Errorf("intervals %v and, 100 further on, %v", a, b)
+	}
+	if e := HodgesLehmann(values); e < a.Low || e > a.High {
+		t.Errorf("estimate %v outside %v", e, a)
+	}
+}
