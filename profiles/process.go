@@ -223,8 +223,12 @@ func (o *output) err() error {
 func (o *output) tail() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.last) == 0 && len(o.partial) == 0 {
+	last := o.last
+	if len(o.partial) > 0 {
+		last = append(last, string(o.partial))
+	}
+	if len(last) == 0 {
 		return "; it printed nothing"
 	}
-	return "; its last output:\n  " + strings.Join(append(o.last, string(o.partial)), "\n  ")
+	return "; its last output:\n  " + strings.Join(last, "\n  ")
 }

@@ -6,8 +6,13 @@ import (
 
 // Limits of what a transport accepts.
 const (
-	MaxBody   = 1 << 20  // bytes of a request's body
+	MaxBody   = 1 << 20  // bytes of a request's body; larger ones are refused
 	MaxHeader = 16 << 10 // bytes of a request's line and header fields
+
+	// ReadBody is how much of a body a transport reads to be able to refuse it
+	// with an answer. A client whose larger body is cut off may see its
+	// connection reset before it reads why.
+	ReadBody = 8 * MaxBody
 )
 
 // Request is what a transport knows of an HTTP request. The core keeps none
@@ -22,6 +27,9 @@ type Request struct {
 // Serve answers every request that is answered with one JSON value, and
 // appends the value to dst.
 func (c *Core) Serve(ctx context.Context, r Request, dst []byte) (status int, answer []byte) {
+	if len(r.Body) > MaxBody {
+		return AppendBodyTooLarge(dst)
+	}
 	switch r.Path {
 	case "/rpc":
 		if r.Method != "POST" {

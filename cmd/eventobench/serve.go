@@ -69,6 +69,7 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 		return fmt.Errorf("unknown log level %q; use debug, info, warn or error", o.logLevel)
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	slog.SetDefault(log) // for the transports' libraries
 	store, err := openStore(o.store)
 	if err != nil {
 		return err

@@ -49,8 +49,10 @@ func (s *Store) prepare(path string) error {
 	if path != Memory {
 		// WAL lets readers go on beside the writer; FULL syncs the log at every
 		// commit, so that what was acknowledged survives a crash.
-		if err := sqlitex.ExecuteScript(s.writer, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", nil); err != nil {
-			return err
+		for _, pragma := range []string{"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"} {
+			if err := sqlitex.ExecuteTransient(s.writer, pragma, nil); err != nil {
+				return err
+			}
 		}
 		var err error
 		if s.pool, err = sqlitex.NewPool(path, sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly}); err != nil {

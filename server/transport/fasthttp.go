@@ -27,13 +27,14 @@ func newFastHTTP(handler fasthttp.RequestHandler) httpServer {
 		IdleTimeout: idleTimeout,
 		// The read buffer bounds the header: fasthttp answers 431 beyond it.
 		ReadBufferSize:     server.MaxHeader,
-		MaxRequestBodySize: server.MaxBody,
+		MaxRequestBodySize: server.ReadBody,
 		// Requests carry a few header fields and clients expect none in return: no
 		// time is spent on what neither side looks at.
 		NoDefaultServerHeader: true,
 		NoDefaultContentType:  true,
 		// Connections in use are closed when the server stops.
 		CloseOnShutdown: true,
+		Logger:          clientErrors(),
 	}}
 }
 

@@ -22,6 +22,7 @@ func newNetHTTP(core *server.Core) httpServer {
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
+		ErrorLog:          clientErrors(),
 		// No write timeout: a CPU profile takes as long as it was asked to.
 	}}
 }
@@ -55,7 +56,7 @@ var netBuffers = sync.Pool{New: func() any { return new(netBuffer) }}
 
 func (b *netBuffer) answer(core *server.Core, w http.ResponseWriter, r *http.Request) (int, []byte) {
 	var err error
-	if b.body, err = readAll(b.body[:0], http.MaxBytesReader(w, r.Body, server.MaxBody)); err != nil {
+	if b.body, err = readAll(b.body[:0], http.MaxBytesReader(w, r.Body, server.ReadBody)); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
 			return server.AppendBodyTooLarge(b.out)

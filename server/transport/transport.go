@@ -6,6 +6,8 @@ package transport
 import (
 	"context"
 	"fmt"
+	"log"
+	"log/slog"
 	"net"
 	"time"
 
@@ -70,6 +72,12 @@ func Serve(ctx context.Context, kind Kind, core *server.Core, listener net.Liste
 	}
 	<-served
 	return nil
+}
+
+// clientErrors is the log for what clients do wrong on a connection, which
+// matters only to who looks for it.
+func clientErrors() *log.Logger {
+	return slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
 }
 
 // httpServer is what the libraries' servers have in common.

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// serving is a store in a process of its own.
+type serving struct {
+	cmd   *exec.Cmd
+	url   string
+	lines *bufio.Reader // what it prints on stdout after the address
+}
+
+func startServe(t *testing.T, args ...string) *serving {
+	t.Helper()
+	s := &serving{cmd: exec.CommandContext(t.Context(), "eventobench", append([]string{"serve", "--addr=127.0.0.1:0"}, args...)...)}
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.lines = bufio.NewReader(stdout)
+	first := s.line(t)
+	url, ok := strings.CutPrefix(first, "listening on ")
+	if !ok {
+		t.Fatalf("the first line is %q", first)
+	}
+	s.url = url
+	return s
+}
+
+func (s *serving) line(t *testing.T) string {
+	t.Helper()
+	line, err := s.lines.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+// stop sends SIGTERM, wants exit code 0, and returns what else was printed.
+func (s *serving) stop(t *testing.T) string {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(s.lines)
+	if err != nil {
+		t.Error(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+	return string(rest)
+}
+
+func (s *serving) call(t *testing.T, token, body string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/rpc", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+// TestServeKeepsTheToken writes into a file with the token that was drawn, and
+// reads it with the same token after a restart, which draws none.
+func TestServeKeepsTheToken(t *testing.T) {
+	for _, transport := range []string{"nethttp", "fasthttp", "fasthttp-adapter"} {
+		t.Run(transport, func(t *testing.T) {
+			store := "--store=sqlite:" + filepath.Join(t.TempDir(), "events.db")
+			s := startServe(t, store, "--transport="+transport)
+			_, token, _ := strings.Cut(s.line(t), "shown this once: ")
+			if got := s.call(t, token, `["stream.write","a-1",{"type":"T","data":{"n":1}}]`); got != `{"position":0,"globalPosition":1}` {
+				t.Errorf("write: %s", got)
+			}
+			if got := s.call(t, "", `["stream.version","a-1"]`); !strings.Contains(got, "AUTH_REQUIRED") {
+				t.Errorf("without a token: %s", got)
+			}
+			s.stop(t)
+			s = startServe(t, store, "--transport="+transport)
+			if got := s.call(t, token, `["stream.version","a-1"]`); got != "0" {
+				t.Errorf("version after a restart: %s", got)
+			}
+			if more := s.stop(t); more != "" {
+				t.Errorf("a restart printed %q", more)
+			}
+		})
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	s := startServe(t)
+	addr := strings.TrimPrefix(s.url, "http://")
+	text, _ := exec.CommandContext(t.Context(), "eventobench", "serve", "--addr="+addr).CombinedOutput()
+	if want := "eventobench: listening on " + addr + ": the port is in use; "; !strings.HasPrefix(string(text), want) || strings.Count(string(text), "\n") != 1 {
+		t.Errorf("it says %q, want %q…", text, want)
+	}
+	s.stop(t)
+}

@@ -1,0 +1,330 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/sqlite"
+)
+
+var (
+	defaultToken = "ns_ZGVmYXVsdA_" + strings.Repeat("0", 64)
+	otherToken   = "ns_b3RoZXI_" + strings.Repeat("1", 64) // of namespace other
+)
+
+// store is one served store.
+type store struct{ url string }
+
+// startStore serves a new store until the test ends.
+func startStore(t *testing.T, kind Kind, codec server.Codec, path string, testMode bool) store {
+	t.Helper()
+	db, err := sqlite.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, _, err := server.NewCore(t.Context(), db, server.Options{Codec: codec, Token: defaultToken, TestMode: testMode, Version: "1.2.3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- Serve(ctx, kind, core, listener) }()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store{url: "http://" + listener.Addr().String()}
+}
+
+// matrix runs a test on every transport, codec and kind of store.
+func matrix(t *testing.T, testMode bool, test func(t *testing.T, s store)) {
+	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+		for _, codec := range []server.Codec{server.CodecRaw, server.CodecStd} {
+			for _, where := range []string{"memory", "file"} {
+				t.Run(fmt.Sprintf("%s/%s/%s", kind, codec, where), func(t *testing.T) {
+					path := sqlite.Memory
+					if where == "file" {
+						path = filepath.Join(t.TempDir(), "events.db")
+					}
+					test(t, startStore(t, kind, codec, path, testMode))
+				})
+			}
+		}
+	}
+}
+
+func (s store) do(t *testing.T, method, path, token string, body []byte) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := resp.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("%s %s: content type %q", method, path, got)
+	}
+	return resp.StatusCode, string(answer)
+}
+
+var (
+	times = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"`)
+	hexes = regexp.MustCompile(`[0-9a-f]{64}`)
+)
+
+// calls are made one after the other. In an answer, times read TIME and drawn
+// secrets SECRET; an answer that ends with an ellipsis is compared up to there.
+var calls = []struct {
+	body, answer string
+	status       int
+}{
+	// versions of streams that are not there
+	{`["stream.version","a-1"]`, `null`, 200},
+	{`["stream.last","a-1"]`, `null`, 200},
+	{`["stream.get","a-1"]`, `[]`, 200},
+	{`["category.get","a"]`, `[]`, 200},
+
+	// writing, and reading back what came
+	{`["stream.write","a-1",{"type":"T","data":{"b":1,"a":12345678901234567890,"x":1.50,"y":-0,"z":1e400}},{"id":"00000000-0000-4000-8000-000000000001"}]`, `{"position":0,"globalPosition":1}`, 200},
+	{` [ "stream.write" , "a-1" , { "type" : "T\u2028<\"é" , "data" : { "s" : "<&>\u2028 \u0000é" , "l" : [ 1 , { } ] } , "metadata" : { "correlationStreamName" : "wf-1" , "k" : null } } , { "id" : "00000000000040008000000000000002" } ] `, `{"position":1,"globalPosition":2}`, 200},
+	{`["stream.write","b-2+x",{"type":"U","data":{},"metadata":null},{"id":"{00000000-0000-4000-8000-00000000000A}"}]`, `{"position":0,"globalPosition":3}`, 200},
+	{`["stream.write","a",{"type":"U","data":{"d":1,"d":2},"metadata":{}},{"id":"00000000-0000-4000-8000-000000000004"},"surplus"]`, `{"position":0,"globalPosition":4}`, 200},
+	{`["stream.get","a-1"]`, `[["00000000-0000-4000-8000-000000000001","T",0,1,{"b":1,"a":12345678901234567890,"x":1.50,"y":-0,"z":1e400},null,TIME],` +
+		`["00000000-0000-4000-8000-000000000002","T\u2028<\"é",1,2,{"s":"<&>\u2028 \u0000é","l":[1,{}]},{"correlationStreamName":"wf-1","k":null},TIME]]`, 200},
+	{`["stream.get","a-1",{"position":1,"batchSize":1}]`, `[["00000000-0000-4000-8000-000000000002","T\u2028…`, 200},
+	{`["stream.get","a-1",{"globalPosition":2}]`, `[["00000000-0000-4000-8000-000000000002","T\u2028…`, 200},
+	{`["stream.get","a-1",{"position":-5,"batchSize":1}]`, `[["00000000-0000-4000-8000-000000000001",…`, 200},
+	{`["stream.get","a-1",{"position":2}]`, `[]`, 200},
+	{`["stream.get","a-1",{"position":0.9,"batchSize":1.9}]`, `[["00000000-0000-4000-8000-000000000001",…`, 200},
+	{`["stream.get","a",{"batchSize":0}]`, `[["00000000-0000-4000-8000-000000000004","U",0,4,{"d":1,"d":2},{},TIME]]`, 200},
+	{`["stream.get","a",null]`, `[["00000000-0000-4000-8000-000000000004",…`, 200},
+	{`["stream.last","a-1",{"type":"T"}]`, `["00000000-0000-4000-8000-000000000001","T",0,1,…`, 200},
+	{`["stream.last","a-1",{}]`, `["00000000-0000-4000-8000-000000000002",…`, 200},
+	{`["stream.last","a-1",{"type":"none"}]`, `null`, 200},
+	{`["stream.version","a-1"]`, `1`, 200},
+
+	// categories
+	{`["category.get","b"]`, `[["00000000-0000-4000-8000-00000000000a","b-2+x","U",0,3,{},null,TIME]]`, 200},
+	{`["category.get","a",{"position":3}]`, `[["00000000-0000-4000-8000-000000000004","a","U",0,4,…`, 200},
+	{`["category.get","",{"batchSize":1,"globalPosition":4,"position":1}]`, `[["00000000-0000-4000-8000-000000000004","a",…`, 200},
+	{`["category.get","",{"consumerGroup":{"member":1,"size":2},"batchSize":1}]`, `[["00000000-0000-4000-8000-00000000000a","b-2+x",…`, 200},
+	{`["category.get","a",{"consumerGroup":{"member":1,"size":2}}]`, `[]`, 200},
+	{`["category.get","a",{"consumerGroup":{},"batchSize":1}]`, `[["00000000-0000-4000-8000-000000000001","a-1",…`, 200},
+	{`["category.get","a",{"correlation":"wf"}]`, `[["00000000-0000-4000-8000-000000000002","a-1",…`, 200},
+	{`["category.get","a",{"correlation":"w%"}]`, `[]`, 200},
+	{`["category.get","a-1"]`, `[]`, 200},
+
+	// optimistic locking
+	{`["stream.write","a-1",{"type":"T","data":{}},{"expectedVersion":0}]`, `{"error":{"code":"STREAM_VERSION_CONFLICT","message":"Expected version 0, stream is at version 1","details":{"expected":0,"actual":1}}}`, 409},
+	{`["stream.write","new-1",{"type":"T","data":{}},{"expectedVersion":0}]`, `{"error":{"code":"STREAM_VERSION_CONFLICT","message":"Expected version 0, stream is at version -1","details":{"expected":0,"actual":-1}}}`, 409},
+	{`["stream.write","new-1",{"type":"T","data":{}},{"id":"00000000-0000-4000-8000-000000000001"}]`, `{"error":{"code":"MESSAGE_EXISTS",…`, 409},
+	{`["stream.write","a-1",{"type":"T","data":{}},{"id":"00000000-0000-4000-8000-000000000001","expectedVersion":7}]`, `{"error":{"code":"STREAM_VERSION_CONFLICT",…`, 409},
+	{`["stream.write","new-1",{"type":"T","data":{}},{"expectedVersion":-1}]`, `{"position":0,"globalPosition":5}`, 200},
+	{`["stream.write","a-1",{"type":"T","data":{}},{"expectedVersion":1}]`, `{"position":2,"globalPosition":6}`, 200},
+	{`["stream.write","a-1",{"type":"T","data":{}},null]`, `{"position":3,"globalPosition":7}`, 200},
+
+	// arguments that are wrong
+	{`["stream.write"]`, `{"error":{"code":"INVALID_REQUEST","message":"stream must be a string"}}`, 400},
+	{`["stream.write","",{"type":"T","data":{}}]`, `{"error":{"code":"INVALID_REQUEST","message":"stream must not be empty"}}`, 400},
+	{`["stream.write",5,{"type":"T","data":{}}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{`["stream.write","s"]`, `{"error":{"code":"INVALID_REQUEST","message":"message: must be an object"}}`, 400},
+	{`["stream.write","s",{"data":{}}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: type must not be empty"}}`, 400},
+	{`["stream.write","s",{"type":7,"data":{}}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: type must be a string"}}`, 400},
+	{`["stream.write","s",{"type":"T"}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: data must be an object"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":null}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{`["stream.write","s",{"type":"T","data":[]}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{`["stream.write","s",{"type":"T","data":{},"metadata":"m"}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: metadata must be an object"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"id":"x"}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: id must be a UUID…`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":"1"}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: expectedVersion must be a number"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":1e30}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: expectedVersion is out of range"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},"options"]`, `{"error":{"code":"INVALID_REQUEST","message":"options: must be an object"}}`, 400},
+	{`["stream.get","a-1",{"batchSize":10001}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: batchSize must be at most 10000, or -1 for no limit"}}`, 400},
+	{`["category.get",7]`, `{"error":{"code":"INVALID_REQUEST","message":"category must be a string"}}`, 400},
+	{`["category.get","a",{"consumerGroup":{"member":2,"size":2}}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: consumerGroup…`, 400},
+	{`["category.get","a",{"consumerGroup":{"member":0}}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: consumerGroup…`, 400},
+	{`["category.get","a",{"correlation":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: correlation must be a string"}}`, 400},
+
+	// requests that are wrong
+	{``, `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{`null`, `{"error":{"code":"INVALID_REQUEST","message":"The request names no method"}}`, 400},
+	{`[]`, `{"error":{"code":"INVALID_REQUEST","message":"The request names no method"}}`, 400},
+	{`[7]`, `{"error":{"code":"INVALID_REQUEST","message":"The method name must be a string"}}`, 400},
+	{`{"a":1}`, `{"error":{"code":"INVALID_REQUEST","message":"The request is not a JSON array…`, 400},
+	{`["sys.version"`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{`["sys.version"] x`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{`["sys.version"][]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{"[\"stream.write\",\"s\",{\"type\":\"T\",\"data\":{\"a\":\"\xff\"}}]", `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{`["stream.write","s",{"type":"T","data":{"a":"\ud800"}}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{strings.Repeat("[", 20000), `{"error":{"code":"INVALID_REQUEST",…`, 400},
+	{`["sys.nothing"]`, `{"error":{"code":"METHOD_NOT_FOUND","message":"Unknown method \"sys.nothing\""}}`, 404},
+	{`["Sys.Version"]`, `{"error":{"code":"METHOD_NOT_FOUND",…`, 404},
+
+	// system and namespaces
+	{`["sys.version"]`, `"1.2.3"`, 200},
+	{`["sys.health"]`, `{"status":"ok","backend":"sqlite","connections":0}`, 200},
+	{`["ns.create","other",{"token":"` + otherToken + `","description":"Another"}]`, `{"namespace":"other","token":"ns_b3RoZXI_SECRET","createdAt":TIME}`, 200},
+	{`["ns.create","other"]`, `{"error":{"code":"NAMESPACE_EXISTS","message":"Namespace \"other\" exists already"}}`, 409},
+	{`["ns.create","../x"]`, `{"namespace":"../x","token":"ns_Li4veA_SECRET","createdAt":TIME}`, 200},
+	{`["ns.create","n",{"token":"` + otherToken + `"}]`, `{"error":{"code":"INVALID_REQUEST","message":"The token is for namespace \"other\", not \"n\""}}`, 400},
+	{`["ns.create","n",{"token":""}]`, `{"error":{"code":"INVALID_REQUEST","message":"The token is not well formed",…`, 400},
+	{`["ns.create","n",{"metadata":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: metadata must be an object"}}`, 400},
+	{`["ns.list"]`, `[{"namespace":"../x","description":"","createdAt":TIME,"messageCount":0},{"namespace":"default","description":"Default namespace","createdAt":TIME,"messageCount":7},{"namespace":"other","description":"Another","createdAt":TIME,"messageCount":0}]`, 200},
+	{`["ns.info","default"]`, `{"namespace":"default","description":"Default namespace","createdAt":TIME,"messageCount":7,"streamCount":4,"lastActivity":TIME}`, 200},
+	{`["ns.info","other"]`, `{"namespace":"other","description":"Another","createdAt":TIME,"messageCount":0,"streamCount":0,"lastActivity":null}`, 200},
+	{`["ns.info","nowhere"]`, `{"error":{"code":"NAMESPACE_NOT_FOUND","message":"Namespace \"nowhere\" does not exist"}}`, 404},
+	{`["ns.delete","../x"]`, `{"namespace":"../x","deletedAt":TIME,"messagesDeleted":0}`, 200},
+	{`["ns.delete","../x"]`, `{"error":{"code":"NAMESPACE_NOT_FOUND",…`, 404},
+}
+
+func TestCalls(t *testing.T) {
+	matrix(t, false, func(t *testing.T, s store) {
+		for _, c := range calls {
+			status, answer := s.do(t, http.MethodPost, "/rpc", "Bearer "+defaultToken, []byte(c.body))
+			answer = hexes.ReplaceAllString(times.ReplaceAllString(answer, "TIME"), "SECRET")
+			beginning, cut := strings.CutSuffix(c.answer, "…")
+			if status != c.status || answer != c.answer && !(cut && strings.HasPrefix(answer, beginning)) {
+				t.Errorf("%.200s\n  answered %d %s\n  want     %d %s", c.body, status, answer, c.status, c.answer)
+			}
+		}
+	})
+}
+
+func TestAuthentication(t *testing.T) {
+	tests := []struct {
+		name, path, header, code string
+		status                   int
+	}{
+		{"no token", "/rpc", "", "AUTH_REQUIRED", 401},
+		{"another scheme", "/rpc", "Basic x", "AUTH_REQUIRED", 401},
+		{"lower case", "/rpc", "bearer " + defaultToken, "AUTH_REQUIRED", 401},
+		{"malformed", "/rpc", "Bearer x", "AUTH_INVALID_TOKEN", 401},
+		{"wrong secret", "/rpc", "Bearer ns_ZGVmYXVsdA_" + strings.Repeat("2", 64), "AUTH_UNAUTHORIZED", 403},
+		{"unknown namespace", "/rpc", "Bearer " + otherToken, "AUTH_UNAUTHORIZED", 403},
+		{"in the query", "/rpc?token=" + defaultToken, "", "", 200},
+		{"the query wins", "/rpc?token=x", "Bearer " + defaultToken, "AUTH_INVALID_TOKEN", 401},
+		{"good", "/rpc", "Bearer " + defaultToken, "", 200},
+	}
+	matrix(t, false, func(t *testing.T, s store) {
+		for _, tt := range tests {
+			status, answer := s.do(t, http.MethodPost, tt.path, tt.header, []byte(`["sys.version"]`))
+			if status != tt.status || !strings.Contains(answer, tt.code) {
+				t.Errorf("%s: %d %s", tt.name, status, answer)
+			}
+		}
+	})
+}
+
+// TestNamespacesAreApart holds that a token opens its own namespace only, and
+// is dead when that is deleted.
+func TestNamespacesAreApart(t *testing.T) {
+	matrix(t, false, func(t *testing.T, s store) {
+		want := func(token, body string, status int, answer string) {
+			t.Helper()
+			gotStatus, got := s.do(t, http.MethodPost, "/rpc", "Bearer "+token, []byte(body))
+			if gotStatus != status || !strings.Contains(got, answer) {
+				t.Errorf("%s: %d %s, want %d %s", body, gotStatus, got, status, answer)
+			}
+		}
+		want(defaultToken, `["ns.create","other",{"token":"`+otherToken+`"}]`, 200, "other")
+		want(defaultToken, `["stream.write","a-1",{"type":"T","data":{}}]`, 200, `"globalPosition":1`)
+		want(otherToken, `["category.get",""]`, 200, "[]")
+		want(otherToken, `["stream.write","a-1",{"type":"T","data":{}}]`, 200, `{"position":0,"globalPosition":1}`)
+		want(otherToken, `["ns.info","other"]`, 200, `"messageCount":1`)
+		for _, body := range []string{`["ns.list"]`, `["ns.create","x"]`, `["ns.info","default"]`, `["ns.delete","default"]`} {
+			want(otherToken, body, 403, "AUTH_UNAUTHORIZED")
+		}
+		want(otherToken, `["ns.delete","other"]`, 200, `"messagesDeleted":1`)
+		want(otherToken, `["sys.version"]`, 403, "AUTH_UNAUTHORIZED")
+		want(defaultToken, `["ns.create","other",{"token":"`+otherToken+`"}]`, 200, "other")
+		want(otherToken, `["stream.version","a-1"]`, 200, "null")
+	})
+}
+
+func TestTestMode(t *testing.T) {
+	matrix(t, true, func(t *testing.T, s store) {
+		write := []byte(`["stream.write","a-1",{"type":"T","data":{}}]`)
+		for i, header := range []string{"", "Bearer x", "Bearer ns_ZGVmYXVsdA_" + strings.Repeat("9", 64)} {
+			want := fmt.Sprintf(`{"position":%d,"globalPosition":%d}`, i, i+1)
+			if status, answer := s.do(t, http.MethodPost, "/rpc", header, write); status != 200 || answer != want {
+				t.Errorf("%q: %d %s, want %s", header, status, answer, want)
+			}
+		}
+		if _, answer := s.do(t, http.MethodPost, "/rpc", "Bearer "+otherToken, write); answer != `{"position":0,"globalPosition":1}` {
+			t.Errorf("first use of a namespace: %s", answer)
+		}
+	})
+}
+
+func TestEndpoints(t *testing.T) {
+	tests := []struct {
+		method, path, answer string
+		status               int
+	}{
+		{"GET", "/health", `{"status":"ok"}`, 200},
+		{"GET", "/version", `{"version":"1.2.3"}`, 200},
+		{"GET", "/rpc", `{"error":{"code":"INVALID_REQUEST","message":"Only POST is allowed on /rpc"}}`, 405},
+		{"PUT", "/rpc", `{"error":{"code":"INVALID_REQUEST","message":"Only POST is allowed on /rpc"}}`, 405},
+		{"GET", "/", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
+		{"POST", "/rpc/", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
+		{"GET", "/debug/pprof", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
+	}
+	matrix(t, false, func(t *testing.T, s store) {
+		for _, tt := range tests {
+			if status, answer := s.do(t, tt.method, tt.path, "", nil); status != tt.status || answer != tt.answer {
+				t.Errorf("%s %s: %d %s", tt.method, tt.path, status, answer)
+			}
+		}
+		big := fmt.Appendf(nil, `["stream.write","s",{"type":"T","data":{"x":"%s"}}]`, strings.Repeat("x", server.MaxBody))
+		if status, answer := s.do(t, "POST", "/rpc", "Bearer "+defaultToken, big); status != 413 || !strings.Contains(answer, "INVALID_REQUEST") {
+			t.Errorf("a large body: %d %s", status, answer)
+		}
+	})
+}
+
+func TestProfiles(t *testing.T) {
+	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+		t.Run(string(kind), func(t *testing.T) {
+			s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
+			for _, page := range []string{"", "heap?debug=1", "allocs", "goroutine", "cmdline"} {
+				resp, err := http.Get(s.url + "/debug/pprof/" + page)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(resp.Body)
+				if err != nil || resp.StatusCode != 200 || len(body) == 0 {
+					t.Errorf("%s: %d with %d bytes (%v)", page, resp.StatusCode, len(body), err)
+				}
+				_ = resp.Body.Close()
+			}
+		})
+	}
+}
