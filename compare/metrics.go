@@ -25,7 +25,7 @@ type Metric struct {
 	Decimals int
 	Source   profiles.Source // what the run must have been able to read; may be empty
 
-	total func(profiles.Totals) float64          // of the run; asked only if the source is there
+	total func(profiles.Totals) float64          // of the run, if the source is there; nil for the median of its blocks
 	block func(run *profiles.Run, b int) float64 // of one block
 	slice func(profiles.Sample) float64          // of one slice; nil if a slice does not tell
 }
@@ -84,17 +84,14 @@ var Metrics = []Metric{
 	},
 	{
 		Name: "heap_peak", Label: "heap, peak", Unit: "MB", Decimals: 1, Source: profiles.SourceMemStats,
-		total: func(t profiles.Totals) float64 { return float64(*t.HeapPeakBytes) / 1e6 },
 		block: func(r *profiles.Run, b int) float64 { return float64(r.Manifest.Blocks[b].After.HeapSys) / 1e6 },
 	},
 	{
 		Name: "rss_peak", Label: "memory, peak", Unit: "MB", Decimals: 1, Source: profiles.SourceRSS,
-		total: func(t profiles.Totals) float64 { return float64(*t.RSSPeakBytes) / 1e6 },
 		block: func(r *profiles.Run, b int) float64 { return float64(r.Manifest.Blocks[b].RSSPeak) / 1e6 },
 	},
 	{
 		Name: "goroutines", Label: "goroutines", Unit: "at the end",
-		total: func(t profiles.Totals) float64 { return float64(t.Goroutines) },
 		block: func(r *profiles.Run, b int) float64 { return float64(r.Manifest.Blocks[b].Goroutines) },
 	},
 }
@@ -147,11 +144,20 @@ func (m Metric) pairedLogRatios(base, head *profiles.Run, n int) []float64 {
 	return d
 }
 
-// logs returns the logarithm of every block's value.
-func (m Metric) logs(r *profiles.Run) []float64 {
+// blocks returns the value of every block.
+func (m Metric) blocks(r *profiles.Run) []float64 {
 	values := make([]float64, len(r.Manifest.Blocks))
 	for b := range values {
-		values[b] = math.Log(m.block(r, b))
+		values[b] = m.block(r, b)
+	}
+	return values
+}
+
+// logs returns the logarithm of every block's value.
+func (m Metric) logs(r *profiles.Run) []float64 {
+	values := m.blocks(r)
+	for b, v := range values {
+		values[b] = math.Log(v)
 	}
 	return values
 }

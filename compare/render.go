@@ -83,9 +83,9 @@ func (c Comparison) level() float64 {
 
 // note explains the table of changes.
 func (c Comparison) note() string {
-	how := "estimated over %d blocks from paired slices, so it need not be exactly the ratio of the values, which are totals"
+	how := "estimated over %d blocks from paired slices, so it need not be exactly the ratio of the values, which are those of the whole runs"
 	if !c.Paired {
-		how = "estimated from the values of %d blocks a side, not paired; the values are totals"
+		how = "estimated from the values of %d blocks a side, not paired; the values are those of the whole runs"
 	}
 	return fmt.Sprintf("The change is "+how+".", c.Blocks)
 }

@@ -44,9 +44,9 @@ type Comparison struct {
 	CPU         ChangeTable    `json:"cpu"`
 }
 
-// MetricChange is one metric on both sides. The values are totals over each
-// run; the change is estimated block by block and need not be exactly their
-// ratio.
+// MetricChange is one metric on both sides. The values are those of each
+// whole run; the change is estimated block by block and need not be exactly
+// their ratio.
 type MetricChange struct {
 	Name        string    `json:"name"`
 	Label       string    `json:"label"`
@@ -193,6 +193,9 @@ func (c Comparison) metric(m Metric, base, head Variant) MetricChange {
 func (m Metric) value(v Variant) (*float64, string) {
 	if reason, missing := v.Manifest.Unavailable[m.Source]; missing {
 		return nil, reason
+	}
+	if m.total == nil {
+		return new(median(m.blocks(v.run))), ""
 	}
 	return new(m.total(v.Totals)), ""
 }
