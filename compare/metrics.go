@@ -67,7 +67,7 @@ var Metrics = []Metric{
 	latency("latency_p90", "latency, p90", 90, func(t profiles.Totals) float64 { return t.P90Ms }),
 	latency("latency_p99", "latency, p99", 99, func(t profiles.Totals) float64 { return t.P99Ms }),
 	latency("latency_p999", "latency, p99.9", 99.9, func(t profiles.Totals) float64 { return t.P999Ms }),
-	latency("latency_max", "latency, max", 100, func(t profiles.Totals) float64 { return t.MaxMs }),
+	slowest(latency("latency_max", "latency, max", 100, func(t profiles.Totals) float64 { return t.MaxMs })),
 	{
 		Name: "gc_cycles", Label: "GC cycles", Unit: "per 10k ops", Decimals: 2, Source: profiles.SourceMemStats,
 		total: func(t profiles.Totals) float64 { return float64(*t.GCCycles) / float64(t.TotalOps) * 1e4 },
@@ -103,6 +103,13 @@ func latency(name, label string, quantile float64, total func(profiles.Totals) f
 			return float64(r.Latency.Block(b).ValueAtQuantile(quantile)) / 1e6
 		},
 	}
+}
+
+// slowest takes the judgement from the largest latency: it grows with the
+// number of requests, and so with speed.
+func slowest(m Metric) Metric {
+	m.Better = Neutral
+	return m
 }
 
 // sums adds up the slices of a block; times are in seconds.
