@@ -151,7 +151,7 @@ func TestErrorsAreCountedByKind(t *testing.T) {
 		kind    string
 		first   string
 	}{
-		{"status", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no room", 507) }, "status 507", `GET /page was answered with status 507: "no room\n"`},
+		{"status", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no room", http.StatusInsufficientStorage) }, "status 507", `GET /page was answered with status 507: "no room\n"`},
 		{"body", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("odd")) }, "bad body", `GET /page: not fine in the answer: "odd"`},
 		{"long body", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(strings.Repeat("x", 9999))) }, "bad body", strings.Repeat("x", 200) + `"…`},
 		{"lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "connection lost", ""},

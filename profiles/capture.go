@@ -42,13 +42,6 @@ func (c *pprofClient) counters(ctx context.Context) (memStats, error) {
 	return m, err
 }
 
-// collectGarbage runs a garbage collection in the server, which also brings
-// its allocation profile up to date.
-func (c *pprofClient) collectGarbage(ctx context.Context) error {
-	_, err := c.profile(ctx, "heap?gc=1")
-	return err
-}
-
 func (c *pprofClient) get(ctx context.Context, page string, read func(io.Reader) error) error {
 	path, query, _ := strings.Cut(page, "?")
 	u := c.base.JoinPath("debug/pprof", path)
