@@ -184,7 +184,7 @@ func (c Comparison) metric(m Metric, base, head Variant) MetricChange {
 		return mc
 	}
 	if mc.Change = c.change(m, base.run, head.run); mc.Change == nil {
-		mc.Unavailable = "a block has none of it, so there is no ratio"
+		mc.Unavailable = "not above 0 in some block, so there is no ratio"
 	}
 	return mc
 }
@@ -201,7 +201,7 @@ func (m Metric) value(v Variant) (*float64, string) {
 }
 
 // change estimates the change of a metric over blocks. It is nil if a block's
-// value is zero.
+// value is not above zero.
 func (c Comparison) change(m Metric, base, head *profiles.Run) *Change {
 	var estimate float64
 	var interval Interval
