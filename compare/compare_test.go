@@ -97,18 +97,6 @@ func variant(run *profiles.Run, functions map[string]cost) Variant {
 	return v
 }
 
-func reportOf(variants ...Variant) *Report {
-	nameVariants(variants)
-	r := &Report{Variants: variants}
-	for _, head := range variants[1:] {
-		c := compareTwo(variants[0], head)
-		r.Comparisons = append(r.Comparisons, c)
-		r.Summary = append(r.Summary, c.summary())
-	}
-	r.Warnings = warnings(r)
-	return r
-}
-
 var slow, fast = truth{ops: 8000, cpu: 100, bytes: 14000, latencyMs: 1.2}, truth{ops: 8800, cpu: 90, bytes: 10000, latencyMs: 1.1}
 
 func TestPairingCancelsDrift(t *testing.T) {
@@ -138,7 +126,7 @@ func TestPairingCancelsDrift(t *testing.T) {
 
 func TestUnpairedRunsShowTheDrift(t *testing.T) {
 	base, head := synthesize(t, "base", "e1", 10, slow, 7), synthesize(t, "head-", "e2", 10, fast, 8)
-	r := reportOf(variant(base, nil), variant(head, nil))
+	r := newReport([]Variant{variant(base, nil), variant(head, nil)})
 	c := r.Comparisons[0]
 	if c.Paired {
 		t.Error("runs of two experiments are paired")
@@ -178,7 +166,7 @@ func TestWarnings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			base, head := synthesize(t, "base", "e1", 6, slow, 7), synthesize(t, "head", "e1", 6, slow, 7)
 			tt.change(head)
-			codes := warningCodes(reportOf(variant(base, fullCosts), variant(head, fullCosts)))
+			codes := warningCodes(newReport([]Variant{variant(base, fullCosts), variant(head, fullCosts)}))
 			if want := []string{tt.want}; tt.want != "" && !cmp.Equal(codes, want) || tt.want == "" && len(codes) > 0 {
 				t.Errorf("warnings %v, want %v", codes, want)
 			}
@@ -187,7 +175,7 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestFewBlocksAreNotJudged(t *testing.T) {
-	r := reportOf(variant(synthesize(t, "base", "e1", 3, slow, 7), nil), variant(synthesize(t, "head", "e1", 3, fast, 7), nil))
+	r := newReport([]Variant{variant(synthesize(t, "base", "e1", 3, slow, 7), nil), variant(synthesize(t, "head", "e1", 3, fast, 7), nil)})
 	if got := r.Comparisons[0].Metric("ops_per_sec").Change; got.Effect != TooFew || got.Level != 0.75 {
 		t.Errorf("effect %q at level %v", got.Effect, got.Level)
 	}
@@ -224,10 +212,10 @@ func storyCosts(total float64, only string) map[string]cost {
 }
 
 func TestGolden(t *testing.T) {
-	r := reportOf(
+	r := newReport([]Variant{
 		variant(synthesize(t, "nethttp", "20260102_030405", 10, slow, 7), storyCosts(slow.bytes, "net/textproto.readMIMEHeader")),
 		variant(synthesize(t, "fasthttp", "20260102_030405", 10, fast, 7), storyCosts(fast.bytes, "github.com/valyala/fasthttp.(*Args).Add")),
-	)
+	})
 	for _, format := range Formats {
 		t.Run(format, func(t *testing.T) {
 			var got bytes.Buffer
@@ -331,7 +319,7 @@ func TestPerOp(t *testing.T) {
 func TestSameNamesAreToldApart(t *testing.T) {
 	a, b := synthesize(t, "fasthttp", "e1", 6, slow, 7), synthesize(t, "fasthttp", "e2", 6, fast, 7)
 	b.Manifest.Label = "pool"
-	r := reportOf(variant(a, nil), variant(b, nil))
+	r := newReport([]Variant{variant(a, nil), variant(b, nil)})
 	if r.Variants[0].Name != "fasthttp e1" || r.Variants[1].Name != "fasthttp e2 pool" {
 		t.Errorf("names %q and %q", r.Variants[0].Name, r.Variants[1].Name)
 	}

@@ -86,6 +86,11 @@ func Compare(dirs []string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newReport(variants), nil
+}
+
+func newReport(variants []Variant) *Report {
+	nameVariants(variants)
 	r := &Report{Variants: variants}
 	for _, head := range variants[1:] {
 		c := compareTwo(variants[0], head)
@@ -93,7 +98,7 @@ func Compare(dirs []string) (*Report, error) {
 		r.Summary = append(r.Summary, c.summary())
 	}
 	r.Warnings = warnings(r)
-	return r, nil
+	return r
 }
 
 // openVariants reads the folders and refuses those that cannot be compared.
@@ -119,7 +124,6 @@ func openVariants(dirs []string) ([]Variant, error) {
 				base.Dir, v.Dir, base.Manifest.Load, v.Manifest.Load)
 		}
 	}
-	nameVariants(variants)
 	return variants, nil
 }
 

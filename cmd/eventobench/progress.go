@@ -44,9 +44,9 @@ func (p *progress) show(s profiles.Progress) {
 	fmt.Fprint(p.w, "\r\x1b[K", clip(progressLine(s), p.width()))
 }
 
-// done clears the line for what comes after.
-func (p *progress) done() {
-	if p.terminal >= 0 {
+// clear removes the line that show may have left on a terminal.
+func (p *progress) clear() {
+	if p.terminal >= 0 && !p.shown.IsZero() {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}
 }
@@ -60,13 +60,12 @@ func (p *progress) width() int {
 }
 
 func progressLine(s profiles.Progress) string {
-	parts := []string{fmt.Sprintf("%d of %d blocks", s.Done, s.Blocks)}
+	parts := []string{fmt.Sprintf("%d of %d blocks", s.Done, s.Blocks), s.Left.Round(time.Second).String() + " left"}
 	for _, subject := range s.Subjects {
 		if subject.OpsPerSec > 0 {
 			parts = append(parts, fmt.Sprintf("%s %s ops/s, p99 %.2f ms", subject.Name, compare.Number(subject.OpsPerSec, 0), subject.P99Ms))
 		}
 	}
-	parts = append(parts, s.Left.Round(time.Second).String()+" left")
 	return strings.Join(parts, " | ")
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/server/sqlite"
 	"github.com/eventobench/eventobench/server/transport"
 )
 
@@ -92,13 +93,13 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	p := newProgress(cmd.ErrOrStderr())
 	if !o.quiet {
-		p := newProgress(cmd.ErrOrStderr())
-		defer p.done()
 		e.Progress = p.show
 		fmt.Fprintln(cmd.ErrOrStderr(), describe(e))
 	}
 	dirs, err := e.Record(cmd.Context())
+	p.clear()
 	if err != nil {
 		return o.failure(cmd, dirs, err)
 	}
@@ -186,12 +187,9 @@ func (o *runOptions) subjects() ([]profiles.Subject, error) {
 // freshStore turns a store that is a file into one of the same name in a
 // scratch folder of each process, on the same file system.
 func freshStore(store string) (fresh, scratch string, err error) {
-	file, ok := strings.CutPrefix(store, "sqlite:")
-	if !ok || file == "" {
-		return "", "", fmt.Errorf("unknown store %q; use sqlite::memory: or sqlite:FILE", store)
-	}
-	if file == ":memory:" {
-		return store, "", nil
+	file, err := storePath(store)
+	if err != nil || file == sqlite.Memory {
+		return store, "", err
 	}
 	scratch, err = filepath.Abs(filepath.Dir(file))
 	return "sqlite:" + filepath.Join(profiles.ScratchFolder, filepath.Base(file)), scratch, err

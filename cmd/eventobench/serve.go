@@ -70,7 +70,11 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(log) // for the transports' libraries
-	store, err := openStore(o.store)
+	path, err := storePath(o.store)
+	if err != nil {
+		return err
+	}
+	store, err := sqlite.Open(path)
 	if err != nil {
 		return err
 	}
@@ -95,13 +99,13 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// openStore opens the store that a --store flag names.
-func openStore(name string) (*sqlite.Store, error) {
+// storePath is where the store that a --store flag names is kept.
+func storePath(name string) (string, error) {
 	path, ok := strings.CutPrefix(name, "sqlite:")
 	if !ok || path == "" {
-		return nil, fmt.Errorf("unknown store %q; use sqlite::memory: or sqlite:FILE", name)
+		return "", fmt.Errorf("unknown store %q; use sqlite::memory: or sqlite:FILE", name)
 	}
-	return sqlite.Open(path)
+	return path, nil
 }
 
 func (o *serveOptions) listen() (net.Listener, error) {
