@@ -245,6 +245,13 @@ func (i *instance) captureAfter(ctx context.Context) (err error) {
 
 // complete adds the block to the run.
 func (i *instance) complete() error {
+	var ops int64
+	for _, s := range i.samples {
+		ops += s.Ops()
+	}
+	if ops == 0 {
+		return fmt.Errorf("subject %s answered no request in a whole block", i.process.subject.Name)
+	}
 	if err := i.process.out.err(); err != nil {
 		return fmt.Errorf("writing %s: %w", FileServerLog, err)
 	}

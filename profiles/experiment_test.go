@@ -147,6 +147,15 @@ func TestRecordFailures(t *testing.T) {
 	}
 }
 
+func TestSubjectThatIsNeverReady(t *testing.T) {
+	bad := Subject{Name: "bad", Command: []string{"sleep", "600"}, Timeout: 20 * time.Millisecond}
+	dirs, err := testExperiment(t, bad, testSubject(t, "good", "fine")).Record(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "subject bad was not ready within 20ms; it printed nothing") {
+		t.Errorf("error %v", err)
+	}
+	checkKept(t, dirs, StateFailed)
+}
+
 // checkKept holds that the folders of an experiment that ended early can be
 // read and say so.
 func checkKept(t *testing.T, dirs []string, state State) {

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 )
 
 const (
-	readyTimeout = 15 * time.Second // for a subject to say where it listens and to answer
+	startTimeout = 15 * time.Second // for a subject to say where it listens and to answer
 	stopTimeout  = 5 * time.Second  // for a subject to end by itself after SIGTERM
 	lastLines    = 10               // of a subject's output, kept for error messages
 )
@@ -34,6 +35,7 @@ type Subject struct {
 	Command []string          // program and arguments
 	Options map[string]string // for the manifest: what sets this subject apart
 	Health  string            // path that answers 200 once the server is ready
+	Timeout time.Duration     // for it to become ready; 0 for 15 s
 	Scratch string            // if set, the folder in which each process gets an empty one of its own
 }
 
@@ -98,7 +100,8 @@ func (p *process) removeScratch() {
 }
 
 func (p *process) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("subject %s was not ready within %v", p.subject.Name, readyTimeout))
+	timeout := cmp.Or(p.subject.Timeout, startTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("subject %s was not ready within %v", p.subject.Name, timeout))
 	defer cancel()
 	select {
 	case text := <-p.out.announced:

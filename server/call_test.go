@@ -1,0 +1,130 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/sqlite"
+)
+
+var (
+	token = "ns_ZGVmYXVsdA_" + strings.Repeat("0", 64)
+	cred  = server.Credentials{Authorization: "Bearer " + token}
+)
+
+func newCore(t testing.TB, codec server.Codec) *server.Core {
+	t.Helper()
+	store, err := sqlite.Open(sqlite.Memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	core, _, err := server.NewCore(context.Background(), store, server.Options{Codec: codec, Token: token, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return core
+}
+
+// drawn is what differs between two stores that got the same calls.
+var drawn = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z|[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{64}`)
+
+// FuzzCall gives both codecs the same calls: the answers must be the same, be
+// JSON, and never be an error of the server's own.
+func FuzzCall(f *testing.F) {
+	for _, body := range []string{
+		`["stream.write","a-1",{"type":"T","data":{"a":1.0,"b":[1e400,"\u2028"]},"metadata":{"correlationStreamName":"w-1"}},{"id":"","expectedVersion":-1}]`,
+		`["stream.get","a-1",{"position":0,"batchSize":-1,"globalPosition":null}]`,
+		`["stream.last","a-1",{"type":"T"}]`,
+		`["stream.version","a-1"]`,
+		`["category.get","a",{"correlation":"w","consumerGroup":{"member":0,"size":2},"position":1}]`,
+		`["ns.create","n",{"description":"d","metadata":{}}]`,
+		`["ns.info","default"]`,
+		`["ns.list"]`,
+		`["ns.delete","n"]`,
+		`["sys.health",{}]`,
+		`[["sys.version"]]`,
+		"[\"stream.version\",\"\xff\"]",
+		`["stream.write","\ud800",{"type":"\ud83d\ude00","data":{"\u0000":{}}}]`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		write := []byte(`["stream.write","a-1",{"type":"T","data":{"n":1}}]`)
+		var answers [2]string
+		for i, codec := range []server.Codec{server.CodecRaw, server.CodecStd} {
+			core := newCore(t, codec)
+			core.Call(t.Context(), cred, write, nil)
+			status, answer := core.Call(t.Context(), cred, body, nil)
+			if status >= 500 || !json.Valid(answer) {
+				t.Errorf("%s answers %q with %d %s", codec, body, status, answer)
+			}
+			answers[i] = fmt.Sprint(status, drawn.ReplaceAllString(string(answer), "…"))
+		}
+		if answers[0] != answers[1] {
+			t.Errorf("%q is answered\n  by raw %s\n  by std %s", body, answers[0], answers[1])
+		}
+	})
+}
+
+// TestCallKeepsNothing holds that an answer is appended, and that neither the
+// request's nor the answer's memory is used after the call.
+func TestCallKeepsNothing(t *testing.T) {
+	core := newCore(t, server.CodecRaw)
+	body := []byte(`["stream.write","a-1",{"type":"T","data":{"n":1}}]`)
+	_, first := core.Call(t.Context(), cred, body, []byte("before:"))
+	if string(first) != `before:{"position":0,"globalPosition":1}` {
+		t.Errorf("answer %s", first)
+	}
+	copy(body, bytes.Repeat([]byte("x"), len(body)))
+	_, rows := core.Call(t.Context(), cred, []byte(`["stream.get","a-1"]`), nil)
+	if !strings.Contains(string(rows), `"T",0,1,{"n":1},null`) {
+		t.Errorf("rows %s", rows)
+	}
+}
+
+const message = `{"type":"OrderPlaced","data":{"orderId":"0123456789abcdef","amount":12345,"currency":"EUR","paid":false,"customer":{"id":"0123456789abcdef","city":"Lisbon","vip":true},"items":[{"sku":"A-100","quantity":2,"price":19.95}]},"metadata":{"correlationStreamName":"checkout-1","userId":"u-1001","trace":{"span":7,"sampled":true}}}`
+
+// BenchmarkCall is the core on a store in memory: a write of about 290 bytes to
+// one of 100 streams, and a read of ten messages.
+func BenchmarkCall(b *testing.B) {
+	for _, codec := range []server.Codec{server.CodecRaw, server.CodecStd} {
+		var writes [100][]byte
+		for i := range writes {
+			writes[i] = fmt.Appendf(nil, `["stream.write","order-%d",%s]`, i, message)
+		}
+		b.Run("write/"+string(codec), func(b *testing.B) {
+			benchmarkCalls(b, newCore(b, codec), writes[:])
+		})
+		b.Run("get10/"+string(codec), func(b *testing.B) {
+			core := newCore(b, codec)
+			for range 10 {
+				for _, body := range writes {
+					core.Call(b.Context(), cred, body, nil)
+				}
+			}
+			benchmarkCalls(b, core, [][]byte{[]byte(`["stream.get","order-7",{"batchSize":10}]`)})
+		})
+	}
+}
+
+func benchmarkCalls(b *testing.B, core *server.Core, bodies [][]byte) {
+	b.ReportAllocs()
+	var answer []byte
+	for i := 0; b.Loop(); i++ {
+		var status int
+		if status, answer = core.Call(b.Context(), cred, bodies[i%len(bodies)], answer[:0]); status != 200 {
+			b.Fatalf("%d %s", status, answer)
+		}
+	}
+}
