@@ -22,6 +22,8 @@ var methods = map[string]method{
 	"ns.delete":      nsDelete,
 	"ns.list":        nsList,
 	"ns.info":        nsInfo,
+	"ns.streams":     nsStreams,
+	"ns.categories":  nsCategories,
 	"sys.version":    sysVersion,
 	"sys.health":     sysHealth,
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -135,4 +136,50 @@ func (call *call) namespaceInfo(ctx context.Context, name string) (namespaceInfo
 		info.LastActivity = new(stamp(stats.LastActivity))
 	}
 	return info, nil
+}
+
+const (
+	defaultStreams = 100
+	maxStreams     = 1000
+)
+
+func nsStreams(ctx context.Context, call *call, dst []byte) ([]byte, error) {
+	q := StreamQuery{Limit: defaultStreams}
+	if err := call.options(0, func(name string, field value) (err error) {
+		switch name {
+		case "prefix":
+			q.Prefix, err = field.string()
+		case "cursor":
+			q.After, err = field.string()
+		case "limit":
+			if q.Limit, err = field.integer(); err == nil && (q.Limit < 1 || q.Limit > maxStreams) {
+				err = fmt.Errorf("must be from 1 to %d", maxStreams)
+			}
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	streams, err := call.core.store.Streams(ctx, call.namespace, q)
+	if err != nil {
+		return nil, err
+	}
+	type row struct {
+		Stream       string `json:"stream"`
+		Version      int64  `json:"version"`
+		LastActivity string `json:"lastActivity"`
+	}
+	rows := make([]row, len(streams))
+	for i, s := range streams {
+		rows[i] = row{s.Name, s.Version, stamp(s.LastActivity)}
+	}
+	return appendJSON(dst, rows)
+}
+
+func nsCategories(ctx context.Context, call *call, dst []byte) ([]byte, error) {
+	categories, err := call.core.store.Categories(ctx, call.namespace)
+	if err != nil {
+		return nil, err
+	}
+	return appendJSON(dst, append([]CategoryInfo{}, categories...))
 }

@@ -45,6 +45,10 @@ type NamespaceStore interface {
 	Namespaces(ctx context.Context) ([]Namespace, error)
 	// Namespace returns one namespace and counts what it holds.
 	Namespace(ctx context.Context, name string) (Namespace, NamespaceStats, error)
+	// Streams lists streams of a namespace by name, bytewise.
+	Streams(ctx context.Context, namespace string, q StreamQuery) ([]StreamInfo, error)
+	// Categories lists the categories of a namespace by name, bytewise.
+	Categories(ctx context.Context, namespace string) ([]CategoryInfo, error)
 }
 
 // Namespace is a tenant of the store.
@@ -102,4 +106,25 @@ type Query struct {
 	Type           string
 	Correlation    string // of a category: metadata.correlationStreamName is in this category
 	Group          *Group // of a category: those of one member
+}
+
+// StreamQuery selects streams by name.
+type StreamQuery struct {
+	Prefix string // literal
+	After  string // only names above this one
+	Limit  int64  // at most so many
+}
+
+// StreamInfo is a stream in a listing.
+type StreamInfo struct {
+	Name         string
+	Version      int64
+	LastActivity time.Time
+}
+
+// CategoryInfo is a category in a listing.
+type CategoryInfo struct {
+	Category     string `json:"category"`
+	StreamCount  int64  `json:"streamCount"`
+	MessageCount int64  `json:"messageCount"`
 }

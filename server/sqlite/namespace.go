@@ -197,7 +197,7 @@ type statements struct {
 	insertStream, insertMessage                 string
 	findStream, findCategory                    string
 	readStream, readLast, readCategory, readAll string
-	stats                                       string
+	stats, listStreams, listCategories          string
 }
 
 const columns = "m.id, s.name, m.type, m.pos, m.gpos, m.data, m.metadata, m.time"
@@ -218,7 +218,13 @@ func newNamespace(id int64) *namespace {
 			readLast:      text(from + "WHERE s.name = ?1 AND (?2 = '' OR m.type = ?2) ORDER BY m.pos DESC LIMIT ?3"),
 			readCategory:  text(from + "WHERE m.category = ? AND m.gpos >= ? ORDER BY m.gpos"),
 			readAll:       text(from + "WHERE m.gpos >= ? ORDER BY m.gpos"),
-			stats:         text("SELECT (SELECT count(*) FROM message_%[1]d), (SELECT count(*) FROM stream_%[1]d), (SELECT time FROM message_%[1]d ORDER BY gpos DESC LIMIT 1)"),
+			listStreams: text("SELECT s.name, m.pos, m.time FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id " +
+				"WHERE s.name >= ?1 AND s.name > ?2 AND substr(s.name, 1, length(?1)) = ?1 " +
+				"AND m.pos = (SELECT max(pos) FROM message_%[1]d WHERE stream = s.id) ORDER BY s.name LIMIT ?3"),
+			listCategories: text("SELECT s.category, (SELECT count(*) FROM stream_%[1]d WHERE category = s.category), " +
+				"(SELECT count(*) FROM message_%[1]d WHERE category = s.id) " +
+				"FROM stream_%[1]d s GROUP BY s.category HAVING s.id = min(s.id) ORDER BY s.category"),
+			stats: text("SELECT (SELECT count(*) FROM message_%[1]d), (SELECT count(*) FROM stream_%[1]d), (SELECT time FROM message_%[1]d ORDER BY gpos DESC LIMIT 1)"),
 		},
 	}
 }
@@ -236,4 +242,39 @@ func (ns *namespace) stats(conn *sqlite.Conn) (server.NamespaceStats, error) {
 		return stats, fmt.Errorf("counting what a namespace holds: %w", err)
 	}
 	return stats, nil
+}
+
+// Streams lists streams of a namespace by name.
+func (s *Store) Streams(ctx context.Context, name string, q server.StreamQuery) (streams []server.StreamInfo, err error) {
+	err = s.list(ctx, name, func(ns *namespace) string { return ns.sql.listStreams }, []any{q.Prefix, q.After, q.Limit}, func(stmt *sqlite.Stmt) error {
+		streams = append(streams, server.StreamInfo{Name: stmt.ColumnText(0), Version: stmt.ColumnInt64(1), LastActivity: fromNanos(stmt.ColumnInt64(2))})
+		return nil
+	})
+	return streams, err
+}
+
+// Categories lists the categories of a namespace by name.
+func (s *Store) Categories(ctx context.Context, name string) (categories []server.CategoryInfo, err error) {
+	err = s.list(ctx, name, func(ns *namespace) string { return ns.sql.listCategories }, nil, func(stmt *sqlite.Stmt) error {
+		categories = append(categories, server.CategoryInfo{Category: stmt.ColumnText(0), StreamCount: stmt.ColumnInt64(1), MessageCount: stmt.ColumnInt64(2)})
+		return nil
+	})
+	return categories, err
+}
+
+// list runs one of a namespace's listing queries.
+func (s *Store) list(ctx context.Context, name string, query func(*namespace) string, args []any, row func(*sqlite.Stmt) error) error {
+	ns, err := s.namespace(name)
+	if err != nil {
+		return err
+	}
+	conn, release, err := s.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := sqlitex.Execute(conn, query(ns), &sqlitex.ExecOptions{Args: args, ResultFunc: row}); err != nil {
+		return fmt.Errorf("listing namespace %q: %w", name, err)
+	}
+	return nil
 }
