@@ -23,6 +23,7 @@ type Core struct {
 	testMode bool
 	version  string
 	tokens   tokenTable
+	hub      hub
 }
 
 // NewCore opens the core of a store and makes sure of the default namespace.

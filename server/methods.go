@@ -92,6 +92,7 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	call.core.hub.publish(call.namespace, stream)
 	return call.core.appendPosition(dst, position)
 }
 

@@ -67,6 +67,7 @@ func nsDelete(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	call.core.tokens.remove(name)
+	call.core.hub.end(name)
 	return appendJSON(dst, struct {
 		Namespace       string `json:"namespace"`
 		DeletedAt       string `json:"deletedAt"`

@@ -99,11 +99,11 @@ type Query struct {
 	Stream   string  // if not empty, of this stream only
 	Category *string // else of this category; nil or empty for all
 
-	Position       int64 // of a stream: the first position
-	GlobalPosition int64 // the first global position
-	Limit          int64 // at most so many; negative for no limit
-	Last           bool  // of a stream: from its end backwards
-	Type           string
+	Position       int64  // of a stream: the first position
+	GlobalPosition int64  // the first global position
+	Limit          int64  // at most so many; negative for no limit
+	Last           bool   // of a stream or all: from the end backwards
+	Type           string // with Last: of this type only
 	Correlation    string // of a category: metadata.correlationStreamName is in this category
 	Group          *Group // of a category: those of one member
 }

@@ -167,6 +167,10 @@ func (ns *namespace) bind(conn *sqlite.Conn, q server.Query) (*sqlite.Stmt, erro
 		stmt.BindInt64(3, q.GlobalPosition)
 		stmt.BindInt64(4, q.Limit)
 		return stmt, nil
+	case q.Last:
+		stmt := conn.Prep(ns.sql.readAllLast)
+		stmt.BindText(1, q.Type)
+		return stmt, nil
 	case q.Category == nil || *q.Category == "":
 		stmt := conn.Prep(ns.sql.readAll)
 		stmt.BindInt64(1, q.GlobalPosition)

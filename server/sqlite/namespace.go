@@ -194,10 +194,11 @@ type stream struct {
 
 // statements are the texts by which a connection keeps its prepared ones.
 type statements struct {
-	insertStream, insertMessage                 string
-	findStream, findCategory                    string
-	readStream, readLast, readCategory, readAll string
-	stats, listStreams, listCategories          string
+	insertStream, insertMessage        string
+	findStream, findCategory           string
+	readStream, readLast, readCategory string
+	readAll, readAllLast               string
+	stats, listStreams, listCategories string
 }
 
 const columns = "m.id, s.name, m.type, m.pos, m.gpos, m.data, m.metadata, m.time"
@@ -217,6 +218,7 @@ func newNamespace(id int64) *namespace {
 			readStream:    text(from + "WHERE s.name = ? AND m.pos >= ? AND m.gpos >= ? ORDER BY m.pos LIMIT ?"),
 			readLast:      text(from + "WHERE s.name = ?1 AND (?2 = '' OR m.type = ?2) ORDER BY m.pos DESC LIMIT ?3"),
 			readCategory:  text(from + "WHERE m.category = ? AND m.gpos >= ? ORDER BY m.gpos"),
+			readAllLast:   text(from + "WHERE ?1 = '' OR m.type = ?1 ORDER BY m.gpos DESC"),
 			readAll:       text(from + "WHERE m.gpos >= ? ORDER BY m.gpos"),
 			listStreams: text("SELECT s.name, m.pos, m.time FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id " +
 				"WHERE s.name >= ?1 AND s.name > ?2 AND substr(s.name, 1, length(?1)) = ?1 " +

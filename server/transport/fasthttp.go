@@ -1,11 +1,13 @@
 package transport
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"net"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
@@ -42,31 +44,73 @@ func (s *fastServer) shutdown(ctx context.Context) error { return s.ShutdownWith
 
 var pprofPrefix = []byte("/debug/pprof/")
 
-// fastHandler is the store as a native fasthttp handler.
-func fastHandler(core *server.Core) fasthttp.RequestHandler {
+// fastHandler is the store as a native fasthttp handler. Streams end with stop.
+func fastHandler(stop context.Context, core *server.Core) fasthttp.RequestHandler {
 	profiling := fasthttpadaptor.NewFastHTTPHandler(profilingHandler())
 	return func(ctx *fasthttp.RequestCtx) {
-		if bytes.HasPrefix(ctx.Path(), pprofPrefix) {
+		switch path := ctx.Path(); {
+		case bytes.HasPrefix(path, pprofPrefix):
 			profiling(ctx)
-			return
+		case string(path) == "/subscribe":
+			fastSubscribe(stop, core, ctx)
+		default:
+			fastCall(core, ctx)
 		}
-		request := server.Request{
-			Method: text(ctx.Method()),
-			Path:   text(ctx.Path()),
-			Credentials: server.Credentials{
-				Authorization: text(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)),
-				Token:         text(ctx.QueryArgs().Peek("token")),
-			},
-			Body: ctx.PostBody(),
-		}
-		out := answers.Get().(*[]byte)
-		defer answers.Put(out)
-		status, answer := core.Serve(ctx, request, (*out)[:0])
-		*out = answer
-		ctx.Response.SetBody(answer) // a copy: fasthttp writes it after the handler has returned
-		ctx.Response.SetStatusCode(status)
-		ctx.Response.Header.SetContentType(jsonType)
 	}
+}
+
+func fastCall(core *server.Core, ctx *fasthttp.RequestCtx) {
+	request := server.Request{Method: text(ctx.Method()), Path: text(ctx.Path()), Credentials: fastCredentials(ctx), Body: ctx.PostBody()}
+	out := answers.Get().(*[]byte)
+	defer answers.Put(out)
+	status, answer := core.Serve(ctx, request, (*out)[:0])
+	*out = answer
+	fastAnswer(ctx, status, answer)
+}
+
+func fastAnswer(ctx *fasthttp.RequestCtx, status int, answer []byte) {
+	ctx.Response.SetBody(answer) // a copy: fasthttp writes it after the handler has returned
+	ctx.Response.SetStatusCode(status)
+	ctx.Response.Header.SetContentType(jsonType)
+}
+
+func fastCredentials(ctx *fasthttp.RequestCtx) server.Credentials {
+	return server.Credentials{
+		Authorization: text(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)),
+		Token:         text(ctx.QueryArgs().Peek("token")),
+	}
+}
+
+func fastSubscribe(stop context.Context, core *server.Core, ctx *fasthttp.RequestCtx) {
+	sub, err := core.Subscribe(ctx, fastCredentials(ctx), func(name string) string { return text(ctx.QueryArgs().Peek(name)) })
+	if err != nil {
+		status, answer := server.AppendError(nil, err)
+		fastAnswer(ctx, status, answer)
+		return
+	}
+	conn := ctx.Conn()
+	ctx.Response.Header.SetContentType(eventType)
+	ctx.Response.Header.Set("Cache-Control", "no-cache")
+	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
+		logStream(sub.Run(stop, fastEvents{w, conn}))
+		_ = conn.SetWriteDeadline(time.Time{}) // for the next request on the connection
+	})
+}
+
+// fastEvents sends events through fasthttp.
+type fastEvents struct {
+	w    *bufio.Writer
+	conn net.Conn
+}
+
+func (e fastEvents) Send(frames []byte) error {
+	if err := e.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	if _, err := e.w.Write(frames); err != nil {
+		return err
+	}
+	return e.w.Flush()
 }
 
 // answers are buffers for answers that are being built.
@@ -77,8 +121,8 @@ var answers = sync.Pool{New: func() any { return new([]byte) }}
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // adaptedHandler is the net/http handler behind fasthttp's adapter.
-func adaptedHandler(core *server.Core) fasthttp.RequestHandler {
-	return fasthttpadaptor.NewFastHTTPHandler(netHandler(core))
+func adaptedHandler(stop context.Context, core *server.Core) fasthttp.RequestHandler {
+	return fasthttpadaptor.NewFastHTTPHandler(netHandler(stop, core))
 }
 
 // fastError answers what fasthttp could not make a request of.

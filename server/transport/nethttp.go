@@ -9,15 +9,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/eventobench/eventobench/server"
 )
 
 type netServer struct{ http.Server }
 
-func newNetHTTP(core *server.Core) httpServer {
+func newNetHTTP(ctx context.Context, core *server.Core) httpServer {
 	return &netServer{http.Server{
-		Handler:           netHandler(core),
+		Handler:           netHandler(ctx, core),
 		MaxHeaderBytes:    server.MaxHeader,
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
@@ -29,24 +30,78 @@ func newNetHTTP(core *server.Core) httpServer {
 
 func (s *netServer) shutdown(ctx context.Context) error { return s.Shutdown(ctx) }
 
-// netHandler is the store as a net/http handler.
-func netHandler(core *server.Core) http.Handler {
+// netHandler is the store as a net/http handler. Streams end with stop.
+func netHandler(stop context.Context, core *server.Core) http.Handler {
 	profiling := profilingHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/debug/pprof/"):
 			profiling.ServeHTTP(w, r)
-			return
+		case r.URL.Path == "/subscribe":
+			netSubscribe(stop, core, w, r)
+		default:
+			netCall(core, w, r)
 		}
-		b := netBuffers.Get().(*netBuffer)
-		defer netBuffers.Put(b)
-		status, answer := b.answer(core, w, r)
-		b.out = answer[:0]
-		header := w.Header()
-		header.Set("Content-Type", jsonType)
-		header.Set("Content-Length", strconv.Itoa(len(answer)))
-		w.WriteHeader(status)
-		_, _ = w.Write(answer) // the client is gone: there is nobody to tell
 	})
+}
+
+func netCall(core *server.Core, w http.ResponseWriter, r *http.Request) {
+	b := netBuffers.Get().(*netBuffer)
+	defer netBuffers.Put(b)
+	status, answer := b.answer(core, w, r)
+	b.out = answer[:0]
+	netAnswer(w, status, answer)
+}
+
+func netAnswer(w http.ResponseWriter, status int, answer []byte) {
+	header := w.Header()
+	header.Set("Content-Type", jsonType)
+	header.Set("Content-Length", strconv.Itoa(len(answer)))
+	w.WriteHeader(status)
+	_, _ = w.Write(answer) // if the client is gone there is nobody to tell
+}
+
+func netCredentials(r *http.Request) server.Credentials {
+	cred := server.Credentials{Authorization: r.Header.Get("Authorization")}
+	if r.URL.RawQuery != "" {
+		cred.Token = r.URL.Query().Get("token")
+	}
+	return cred
+}
+
+func netSubscribe(stop context.Context, core *server.Core, w http.ResponseWriter, r *http.Request) {
+	sub, err := core.Subscribe(r.Context(), netCredentials(r), r.URL.Query().Get)
+	if err != nil {
+		status, answer := server.AppendError(nil, err)
+		netAnswer(w, status, answer)
+		return
+	}
+	// The request's own context is not for streams: fasthttp's adapter reuses it
+	// once they have begun. That a client has left shows when something is sent.
+	w.Header().Set("Content-Type", eventType)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.WriteHeader(http.StatusOK)
+	events := netEvents{w, http.NewResponseController(w)}
+	logStream(sub.Run(stop, events))
+	_ = events.conn.SetWriteDeadline(time.Time{}) // for the next request on the connection
+}
+
+// netEvents sends events through net/http.
+type netEvents struct {
+	w    http.ResponseWriter
+	conn *http.ResponseController
+}
+
+func (e netEvents) Send(frames []byte) error {
+	// fasthttp's adapter knows no deadlines: there a slow client is cut off by the
+	// connection's own.
+	if err := e.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if _, err := e.w.Write(frames); err != nil {
+		return err
+	}
+	return e.conn.Flush()
 }
 
 // netBuffer is the memory of one request and its answer.
@@ -63,11 +118,7 @@ func (b *netBuffer) answer(core *server.Core, w http.ResponseWriter, r *http.Req
 		}
 		return server.AppendMalformed(b.out, err)
 	}
-	cred := server.Credentials{Authorization: r.Header.Get("Authorization")}
-	if r.URL.RawQuery != "" {
-		cred.Token = r.URL.Query().Get("token")
-	}
-	return core.Serve(r.Context(), server.Request{Method: r.Method, Path: r.URL.Path, Credentials: cred, Body: b.body}, b.out)
+	return core.Serve(r.Context(), server.Request{Method: r.Method, Path: r.URL.Path, Credentials: netCredentials(r), Body: b.body}, b.out)
 }
 
 // readAll is io.ReadAll into memory there is already.

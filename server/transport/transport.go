@@ -36,12 +36,17 @@ func Parse(name string) (Kind, error) {
 }
 
 const (
-	jsonType = "application/json"
+	jsonType  = "application/json"
+	eventType = "text/event-stream"
 
 	// A client gets this long to send one request: one that sends a byte now and
 	// then must not hold its connection for ever.
 	readTimeout = 30 * time.Second
 	idleTimeout = 120 * time.Second
+
+	// A subscriber that takes no bytes for this long is too slow: it is cut off,
+	// and can come back at the position it has come to.
+	sendTimeout = 10 * time.Second
 
 	drainTimeout = 10 * time.Second // for requests in progress at the end
 )
@@ -52,11 +57,11 @@ func Serve(ctx context.Context, kind Kind, core *server.Core, listener net.Liste
 	var s httpServer
 	switch kind {
 	case NetHTTP:
-		s = newNetHTTP(core)
+		s = newNetHTTP(ctx, core)
 	case FastHTTP:
-		s = newFastHTTP(fastHandler(core))
+		s = newFastHTTP(fastHandler(ctx, core))
 	default:
-		s = newFastHTTP(adaptedHandler(core))
+		s = newFastHTTP(adaptedHandler(ctx, core))
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(listener) }()
@@ -78,6 +83,13 @@ func Serve(ctx context.Context, kind Kind, core *server.Core, listener net.Liste
 // matters only to who looks for it.
 func clientErrors() *log.Logger {
 	return slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
+}
+
+// logStream logs why a stream of events failed. Its client sees only its end.
+func logStream(err error) {
+	if err != nil {
+		slog.Error("a stream of events ended", "error", err)
+	}
 }
 
 // httpServer is what the libraries' servers have in common.

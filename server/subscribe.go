@@ -1,0 +1,207 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// heartbeat is how long a subscription may be silent. A comment then shows the
+	// client that the server is there, and the server whether the client is.
+	heartbeat = 15 * time.Second
+
+	// pokePage is how many pokes are read from the store and sent at once.
+	pokePage = 1000
+)
+
+// EventWriter takes the frames of a stream of Server-Sent Events. An error
+// means that the client is gone, or too slow.
+type EventWriter interface {
+	// Send writes and flushes.
+	Send(frames []byte) error
+}
+
+// Subscription tells a client of the messages of a stream, a category or all,
+// from a position on: those there are, and then those that come.
+type Subscription struct {
+	core      *Core
+	namespace string
+	query     Query // what comes next
+	woken     chan struct{}
+	ended     chan struct{} // closed when the namespace is deleted
+}
+
+// Subscribe prepares a subscription from the query parameters of a request; an
+// absent one is empty. The caller must Run it.
+func (c *Core) Subscribe(ctx context.Context, cred Credentials, param func(name string) string) (*Subscription, error) {
+	namespace, err := c.authenticate(ctx, cred)
+	if err != nil {
+		return nil, err
+	}
+	q, live, err := subscriptionQuery(param)
+	if err != nil {
+		return nil, err
+	}
+	s := &Subscription{core: c, namespace: namespace, query: q, woken: make(chan struct{}, 1), ended: make(chan struct{})}
+	c.hub.add(s) // before the first read: what is written from now on wakes it
+	if live {
+		if err := s.skipToEnd(ctx); err != nil {
+			c.hub.remove(s)
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// subscriptionQuery reads the parameters. live means that only messages to come
+// are wanted.
+func subscriptionQuery(param func(string) string) (q Query, live bool, err error) {
+	stream, category, all := param("stream"), param("category"), param("all") == "true"
+	chosen := 0
+	for _, given := range []bool{stream != "", category != "", all} {
+		if given {
+			chosen++
+		}
+	}
+	if chosen != 1 {
+		return q, false, invalid("subscribe to exactly one of stream, category and all=true")
+	}
+	position, err := intParam(param, "position")
+	if err != nil {
+		return q, false, err
+	}
+	q.Limit = pokePage
+	if stream != "" {
+		q.Stream, q.Position = strings.Clone(stream), position // the subscription outlives the request
+		return q, false, nil
+	}
+	q.Category, q.GlobalPosition = new(strings.Clone(category)), position
+	if category != "" {
+		q.Group, err = groupParams(param)
+	}
+	return q, all && param("position") == "", err
+}
+
+func intParam(param func(string) string, name string) (int64, error) {
+	text := param(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, invalid("%s must be an integer", name)
+	}
+	return n, nil
+}
+
+func groupParams(param func(string) string) (*Group, error) {
+	member, err := intParam(param, "consumer")
+	if err != nil {
+		return nil, err
+	}
+	size, err := intParam(param, "size")
+	if err != nil || param("consumer") == "" && param("size") == "" {
+		return nil, err
+	}
+	if size < 1 || member < 0 || member >= size {
+		return nil, invalid("consumer and size need a size of at least 1 and a consumer from 0 to size-1")
+	}
+	return &Group{Member: member, Size: size}, nil
+}
+
+// skipToEnd moves the subscription behind the messages there are.
+func (s *Subscription) skipToEnd(ctx context.Context) error {
+	q := Query{Last: true, Limit: 1}
+	return s.core.store.Read(ctx, s.namespace, q, func(m *Message) error {
+		s.query.GlobalPosition = m.GlobalPosition + 1
+		return nil
+	})
+}
+
+func (s *Subscription) wants(stream string) bool {
+	if s.query.Stream != "" {
+		return s.query.Stream == stream
+	}
+	return *s.query.Category == "" || *s.query.Category == Category(stream)
+}
+
+func (s *Subscription) wake() {
+	select {
+	case s.woken <- struct{}{}:
+	default: // it is awake already, and has not read yet
+	}
+}
+
+// Run sends pokes until ctx is cancelled, the namespace is deleted, the client
+// is gone or the store fails, which is the error it returns.
+func (s *Subscription) Run(ctx context.Context, w EventWriter) error {
+	defer s.core.hub.remove(s)
+	if err := w.Send([]byte(": ready\n\n")); err != nil {
+		return nil // the client has left, which it may
+	}
+	silence := time.NewTimer(heartbeat)
+	defer silence.Stop()
+	for {
+		sent, err := s.sendAll(ctx, w)
+		if err != nil || !sent {
+			return err
+		}
+		silence.Reset(heartbeat)
+		select {
+		case <-s.woken:
+		case <-silence.C:
+			if w.Send([]byte(": heartbeat\n\n")) != nil {
+				return nil
+			}
+		case <-s.ended:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// sendAll sends pokes of all messages there are, page by page. It is not ok if
+// the client or the namespace is gone.
+func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (ok bool, err error) {
+	for {
+		frames, n, err := s.page(ctx)
+		if err != nil && asError(err).Code == CodeNamespaceNotFound {
+			return false, nil // deleted a moment ago
+		}
+		if err != nil {
+			return false, fmt.Errorf("reading for a subscription: %w", err)
+		}
+		if n == 0 {
+			return true, nil
+		}
+		if w.Send(frames) != nil || ctx.Err() != nil {
+			return false, nil
+		}
+	}
+}
+
+// page reads the next pokes and moves on behind them. Nothing is sent while the
+// store is being read: a slow client must not hold it.
+func (s *Subscription) page(ctx context.Context) (frames []byte, n int, err error) {
+	err = s.core.store.Read(ctx, s.namespace, s.query, func(m *Message) error {
+		n++
+		s.query.Position, s.query.GlobalPosition = m.Position.Position+1, m.GlobalPosition+1
+		frames = appendPoke(frames, m)
+		return nil
+	})
+	return frames, n, err
+}
+
+func appendPoke(dst []byte, m *Message) []byte {
+	dst = append(dst, "event: poke\ndata: {\"stream\":"...)
+	dst = appendString(dst, m.Stream)
+	dst = append(dst, `,"position":`...)
+	dst = strconv.AppendInt(dst, m.Position.Position, 10)
+	dst = append(dst, `,"globalPosition":`...)
+	dst = strconv.AppendInt(dst, m.GlobalPosition, 10)
+	return append(dst, "}\n\n"...)
+}
