@@ -86,11 +86,15 @@ func (r *recorder) startAll(ctx context.Context, block int) ([]*instance, error)
 	return in, nil
 }
 
-// stopAll ends the processes and waits for what still hangs on them.
+// stopAll ends the processes, all at the same time, and waits for what still
+// hangs on them.
 func stopAll(in []*instance, cancel context.CancelFunc) {
 	cancel()
 	for _, i := range in {
 		i.driver.Close()
+		terminateGroup(i.process.pid())
+	}
+	for _, i := range in {
 		i.process.stop()
 		if i.cpu != nil {
 			_, _ = i.cpu.wait()

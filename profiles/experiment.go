@@ -148,18 +148,31 @@ func (r *recorder) finish(ctx context.Context, err error) ([]string, error) {
 	case err != nil:
 		state, reason = StateFailed, err.Error()
 	}
-	var dirs []string
+	dirs, saveErr := r.finishFolders(state, reason)
+	if saveErr != nil {
+		for _, run := range r.runs {
+			run.discard()
+		}
+		return nil, saveErr
+	}
+	return dirs, err
+}
+
+// finishFolders completes all folders before it gives the first its final name.
+func (r *recorder) finishFolders(state State, reason string) (dirs []string, err error) {
 	for _, run := range r.runs {
-		dir, saveErr := run.finish(state, reason)
-		if saveErr != nil {
-			for _, other := range r.runs {
-				other.discard()
-			}
-			return nil, saveErr
+		if err := run.complete(state, reason); err != nil {
+			return nil, err
+		}
+	}
+	for _, run := range r.runs {
+		dir, err := run.publish()
+		if err != nil {
+			return nil, err
 		}
 		dirs = append(dirs, dir)
 	}
-	return dirs, err
+	return dirs, nil
 }
 
 // perm returns the instances in random order.

@@ -46,7 +46,10 @@ func recordExample(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	dir, err := run.finish(StateComplete, "")
+	if err := run.complete(StateComplete, ""); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := run.publish()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +296,7 @@ func TestStampsDoNotCollide(t *testing.T) {
 			t.Errorf("experiment %s, want %s", runs[0].manifest.Experiment, stamp)
 		}
 		if want == 0 { // a finished folder stands in the way as a partial one does
-			if _, err := runs[0].finish(StateComplete, ""); err != nil {
+			if _, err := runs[0].publish(); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -180,12 +180,14 @@ func (run *recording) save() error {
 	return nil
 }
 
-// finish gives the folder its final state and name, and returns its path.
-func (run *recording) finish(state State, reason string) (string, error) {
+// complete writes the folder's final state.
+func (run *recording) complete(state State, reason string) error {
 	run.manifest.State, run.manifest.Reason = state, reason
-	if err := errors.Join(run.save(), run.log.Close()); err != nil {
-		return "", err
-	}
+	return errors.Join(run.save(), run.log.Close())
+}
+
+// publish gives a complete folder its final name, and returns its path.
+func (run *recording) publish() (string, error) {
 	final := filepath.Join(run.out, run.name)
 	if err := os.Rename(run.dir(), final); err != nil {
 		return "", run.writeError(err)
