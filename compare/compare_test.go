@@ -181,6 +181,31 @@ func TestFewBlocksAreNotJudged(t *testing.T) {
 	}
 }
 
+func TestEffect(t *testing.T) {
+	up, down := Metric{Better: Up, Floor: 0.5}, Metric{Better: Down, Floor: 0.5}
+	tests := []struct {
+		metric Metric
+		change Change
+		want   Effect
+	}{
+		{up, Change{Low: 0.6, High: 3, Level: 0.96}, Better},
+		{down, Change{Low: 0.6, High: 3, Level: 0.96}, Worse},
+		{up, Change{Low: -3, High: -0.6, Level: 0.96}, Worse},
+		{down, Change{Low: -3, High: -0.6, Level: 0.96}, Better},
+		{up, Change{Low: 0.4, High: 3, Level: 0.96}, Unclear},
+		{down, Change{Low: -3, High: -0.4, Level: 0.96}, Unclear},
+		{down, Change{Low: -0.3, High: -0.1, Level: 0.96}, Unclear},
+		{down, Change{Low: -3, High: 3, Level: 0.96}, Unclear},
+		{down, Change{Low: 5, High: 6, Level: 0.94}, TooFew},
+		{Metric{}, Change{Low: 5, High: 6, Level: 0.96}, NotJudged},
+	}
+	for _, tt := range tests {
+		if got := tt.change.effect(tt.metric); got != tt.want {
+			t.Errorf("%+v of a metric that is better %s: %q, want %q", tt.change, tt.metric.Better, got, tt.want)
+		}
+	}
+}
+
 func TestUnavailableMetric(t *testing.T) {
 	head := synthesize(t, "head", "e1", 6, fast, 7)
 	v := variant(head, nil)

@@ -75,7 +75,7 @@ type Effect string
 const (
 	Better    Effect = "better"
 	Worse     Effect = "worse"
-	Unclear   Effect = "no difference shown" // the interval holds 0
+	Unclear   Effect = "no difference shown" // the interval reaches into what the metric's floor covers
 	TooFew    Effect = "too few blocks"      // for an interval of the wanted level
 	NotJudged Effect = ""
 )
@@ -220,19 +220,19 @@ func (c Comparison) change(m Metric, base, head *profiles.Run) *Change {
 		return nil
 	}
 	change := &Change{Percent: percent(estimate), Low: percent(interval.Low), High: percent(interval.High), Level: interval.Level}
-	change.Effect = change.effect(m.Better)
+	change.Effect = change.effect(m)
 	return change
 }
 
-func (c *Change) effect(better Direction) Effect {
+func (c *Change) effect(m Metric) Effect {
 	switch {
-	case better == Neutral:
+	case m.Better == Neutral:
 		return NotJudged
 	case c.Level < level:
 		return TooFew
-	case c.Low <= 0 && c.High >= 0:
+	case c.Low <= m.Floor && c.High >= -m.Floor:
 		return Unclear
-	case (c.Low > 0) == (better == Up):
+	case (c.Low > 0) == (m.Better == Up):
 		return Better
 	}
 	return Worse
