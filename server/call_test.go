@@ -20,7 +20,7 @@ var (
 
 func newCore(t testing.TB, codec server.Codec) *server.Core {
 	t.Helper()
-	store, err := sqlite.Open(sqlite.Memory)
+	store, err := sqlite.Open(sqlite.Memory, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

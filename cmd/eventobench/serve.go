@@ -22,6 +22,8 @@ type serveOptions struct {
 	addr      string
 	store     string
 	codec     string
+	sync      string
+	batch     string
 	testMode  bool
 	token     string
 	logLevel  string
@@ -52,6 +54,8 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
 	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory: or sqlite:FILE")
 	f.StringVar(&o.codec, "codec", string(server.CodecRaw), "raw keeps payloads as bytes; std passes requests and answers through encoding/json")
+	f.StringVar(&o.sync, "sync", string(sqlite.SyncFull), "when a store in a file waits for the disk: full, at every commit; normal, at checkpoints; off, never")
+	f.StringVar(&o.batch, "batch", "on", "on lets writes that wait at the same time share a commit to a file; off gives each its own")
 	f.BoolVar(&o.testMode, "test-mode", false, "let requests in without a valid token, and create namespaces on first use; on loopback only")
 	f.StringVar(&o.token, "token", "", "token of the default namespace of a new store; without it one is drawn and printed")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -70,11 +74,14 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(log) // for the transports' libraries
+	if o.batch != "on" && o.batch != "off" {
+		return fmt.Errorf("unknown batch %q; use on or off", o.batch)
+	}
 	path, err := storePath(o.store)
 	if err != nil {
 		return err
 	}
-	store, err := sqlite.Open(path)
+	store, err := sqlite.Open(path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: o.batch == "off"})
 	if err != nil {
 		return err
 	}

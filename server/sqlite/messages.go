@@ -11,24 +11,33 @@ import (
 )
 
 // stream returns what is known of a stream, from memory if it was met before.
+// Only streams that exist are remembered: a reader may ask for any name.
 func (ns *namespace) stream(conn *sqlite.Conn, name string) (*stream, error) {
 	if st := ns.streams[name]; st != nil {
 		return st, nil
 	}
-	st := &stream{version: server.NoStream}
+	st, err := ns.find(conn, name)
+	if err != nil {
+		return nil, err
+	}
+	if st.id != 0 {
+		ns.remember(name, &st)
+	}
+	return &st, nil
+}
+
+// find asks the database for a stream.
+func (ns *namespace) find(conn *sqlite.Conn, name string) (stream, error) {
+	st := stream{version: server.NoStream}
 	stmt := conn.Prep(ns.sql.findStream)
 	stmt.BindText(1, name)
 	found, err := stmt.Step()
 	if found {
-		st.id, st.category, st.version = stmt.ColumnInt64(0), stmt.ColumnInt64(1), stmt.ColumnInt64(2)
+		st = stream{id: stmt.ColumnInt64(0), category: stmt.ColumnInt64(1), version: stmt.ColumnInt64(2)}
 	}
 	if err := finish(stmt, err); err != nil {
-		return nil, fmt.Errorf("looking for a stream: %w", err)
+		return stream{}, fmt.Errorf("looking for a stream: %w", err)
 	}
-	if !found {
-		return st, nil // a reader may ask for any name: only streams that exist are kept
-	}
-	ns.remember(name, st)
 	return st, nil
 }
 

@@ -67,29 +67,26 @@ func (s *Store) namespace(name string) (*namespace, error) {
 }
 
 // CreateNamespace adds a namespace and its tables.
-func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) (err error) {
+func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.namespace(n.Name); err == nil {
 		return server.NamespaceExists(n.Name)
 	}
-	end, err := sqlitex.ImmediateTransaction(s.writer)
-	if err != nil {
-		return err
-	}
-	defer end(&err)
-	err = sqlitex.Execute(s.writer, "INSERT INTO namespace (name, description, token_hash, created) VALUES (?, ?, ?, ?)",
-		&sqlitex.ExecOptions{Args: []any{n.Name, n.Description, n.TokenHash[:], n.Created.UnixNano()}})
-	if err != nil {
-		return fmt.Errorf("adding namespace %q: %w", n.Name, err)
-	}
-	ns := newNamespace(s.writer.LastInsertRowID())
-	if err := sqlitex.ExecuteScript(s.writer, fmt.Sprintf(tables, ns.id), nil); err != nil {
-		return fmt.Errorf("creating the tables of namespace %q: %w", n.Name, err)
+	var id int64
+	if err := s.transact(func() error {
+		if err := sqlitex.Execute(s.writer, "INSERT INTO namespace (name, description, token_hash, created) VALUES (?, ?, ?, ?)",
+			&sqlitex.ExecOptions{Args: []any{n.Name, n.Description, n.TokenHash[:], n.Created.UnixNano()}}); err != nil {
+			return err
+		}
+		id = s.writer.LastInsertRowID()
+		return sqlitex.ExecuteScript(s.writer, fmt.Sprintf(tables, id), nil)
+	}); err != nil {
+		return fmt.Errorf("creating namespace %q: %w", n.Name, err)
 	}
 	s.spaces.Lock()
 	defer s.spaces.Unlock()
-	s.byName[n.Name] = ns
+	s.byName[n.Name] = newNamespace(id)
 	return nil
 }
 
@@ -114,16 +111,13 @@ func (s *Store) DeleteNamespace(_ context.Context, name string) (messages int64,
 	return stats.Messages, nil
 }
 
-func (s *Store) drop(ns *namespace) (err error) {
-	end, err := sqlitex.ImmediateTransaction(s.writer)
-	if err != nil {
-		return err
-	}
-	defer end(&err)
-	if err := sqlitex.Execute(s.writer, "DELETE FROM namespace WHERE id = ?", &sqlitex.ExecOptions{Args: []any{ns.id}}); err != nil {
-		return err
-	}
-	return sqlitex.ExecuteScript(s.writer, fmt.Sprintf("DROP TABLE message_%[1]d; DROP TABLE stream_%[1]d;", ns.id), nil)
+func (s *Store) drop(ns *namespace) error {
+	return s.transact(func() error {
+		if err := sqlitex.Execute(s.writer, "DELETE FROM namespace WHERE id = ?", &sqlitex.ExecOptions{Args: []any{ns.id}}); err != nil {
+			return err
+		}
+		return sqlitex.ExecuteScript(s.writer, fmt.Sprintf("DROP TABLE message_%[1]d; DROP TABLE stream_%[1]d;", ns.id), nil)
+	})
 }
 
 // Namespaces returns all namespaces by name.

@@ -3,6 +3,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ type Store struct {
 	mu     sync.Mutex // guards writer and, through it, all changes
 	writer *sqlite.Conn
 	pool   *sqlitex.Pool // nil in memory, where the writer reads too
+	batch  *batcher      // nil if every write has a commit of its own
+
+	closing sync.Once
 
 	spaces sync.RWMutex // guards byName
 	byName map[string]*namespace
@@ -32,30 +36,40 @@ type Store struct {
 
 var _ server.Store = (*Store)(nil)
 
+// Sync says when a store in a file waits for the disk.
+type Sync string
+
+// The ways to wait, as SQLite's PRAGMA synchronous has them for a write-ahead
+// log.
+const (
+	SyncFull   Sync = "full"   // at every commit: what was acknowledged survives a power cut
+	SyncNormal Sync = "normal" // at checkpoints: it survives a crash of the process
+	SyncOff    Sync = "off"    // never: the operating system decides
+)
+
+// Options say how a store in a file writes; one in memory has no use for them.
+// The zero value is the safest.
+type Options struct {
+	Sync    Sync // "" is SyncFull
+	NoBatch bool // give every write a commit of its own
+}
+
 // Open opens or creates the store at path, which is a file or Memory.
-func Open(path string) (*Store, error) {
+func Open(path string, o Options) (*Store, error) {
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err != nil {
 		return nil, fmt.Errorf("opening the SQLite store %s: %w", path, err)
 	}
 	s := &Store{writer: conn, byName: map[string]*namespace{}}
-	if err := s.prepare(path); err != nil {
+	if err := s.prepare(path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the SQLite store %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) prepare(path string) error {
+func (s *Store) prepare(path string, o Options) error {
 	if path != Memory {
-		// WAL lets readers go on beside the writer; FULL syncs the log at every
-		// commit, so that what was acknowledged survives a crash.
-		for _, pragma := range []string{"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"} {
-			if err := sqlitex.ExecuteTransient(s.writer, pragma, nil); err != nil {
-				return err
-			}
-		}
-		var err error
-		if s.pool, err = sqlitex.NewPool(path, sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly}); err != nil {
+		if err := s.prepareFile(path, o); err != nil {
 			return err
 		}
 	}
@@ -65,19 +79,42 @@ func (s *Store) prepare(path string) error {
 	return s.loadNamespaces()
 }
 
-// Close closes all connections.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.writer == nil {
-		return nil
+// prepareFile sets up the write-ahead log, which lets readers go on beside the
+// writer.
+func (s *Store) prepareFile(path string, o Options) (err error) {
+	sync := cmp.Or(o.Sync, SyncFull)
+	if sync != SyncFull && sync != SyncNormal && sync != SyncOff {
+		return fmt.Errorf("unknown sync %q; use %s, %s or %s", sync, SyncFull, SyncNormal, SyncOff)
 	}
-	var err error
-	if s.pool != nil {
-		err = s.pool.Close()
+	for _, pragma := range []string{"PRAGMA journal_mode=WAL", "PRAGMA synchronous=" + string(sync)} {
+		if err := sqlitex.ExecuteTransient(s.writer, pragma, nil); err != nil {
+			return err
+		}
 	}
-	err = errors.Join(err, s.writer.Close())
-	s.writer = nil
+	if s.pool, err = sqlitex.NewPool(path, sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly}); err != nil {
+		return err
+	}
+	if !o.NoBatch {
+		s.batch = startBatcher(s)
+	}
+	return nil
+}
+
+// Close waits for the writes in progress and closes all connections. Closing a
+// store again does nothing.
+func (s *Store) Close() (err error) {
+	s.closing.Do(func() {
+		if s.batch != nil {
+			s.batch.close()
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.pool != nil {
+			err = s.pool.Close()
+		}
+		err = errors.Join(err, s.writer.Close())
+		s.writer = nil
+	})
 	return err
 }
 
@@ -85,6 +122,10 @@ func (s *Store) Close() error {
 func (s *Store) reader(ctx context.Context) (*sqlite.Conn, func(), error) {
 	if s.pool == nil {
 		s.mu.Lock()
+		if s.writer == nil {
+			s.mu.Unlock()
+			return nil, nil, errClosed
+		}
 		return s.writer, s.mu.Unlock, nil
 	}
 	conn, err := s.pool.Take(ctx)
@@ -96,33 +137,43 @@ func (s *Store) reader(ctx context.Context) (*sqlite.Conn, func(), error) {
 
 // Write appends a message to its stream.
 func (s *Store) Write(_ context.Context, name string, m server.NewMessage, expected *int64) (server.Position, error) {
+	w := write{namespace: name, message: m, expected: expected}
+	if s.batch != nil {
+		return s.batch.do(&w)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ns, err := s.namespace(name)
-	if err != nil {
-		return server.Position{}, err
-	}
-	st, err := ns.stream(s.writer, m.Stream)
-	if err != nil {
-		return server.Position{}, err
-	}
-	if expected != nil && *expected != st.version {
-		return server.Position{}, server.VersionConflict(*expected, st.version)
-	}
-	if st.id == 0 {
-		return s.writeFirst(ns, st, m)
-	}
-	return ns.append(s.writer, st, m)
+	return s.apply(&w)
 }
 
-// writeFirst writes the first message of a stream together with the stream.
-func (s *Store) writeFirst(ns *namespace, st *stream, m server.NewMessage) (p server.Position, err error) {
-	end, err := sqlitex.ImmediateTransaction(s.writer)
-	if err != nil {
-		return p, err
+// apply executes a write, in the transaction there is or in its own.
+func (s *Store) apply(w *write) (server.Position, error) {
+	if s.writer == nil {
+		return server.Position{}, errClosed
 	}
+	ns, err := s.namespace(w.namespace)
+	if err != nil {
+		return server.Position{}, err
+	}
+	st, err := ns.stream(s.writer, w.message.Stream)
+	if err != nil {
+		return server.Position{}, err
+	}
+	if w.expected != nil && *w.expected != st.version {
+		return server.Position{}, server.VersionConflict(*w.expected, st.version)
+	}
+	if st.id == 0 {
+		return s.writeFirst(ns, st, w.message)
+	}
+	return ns.append(s.writer, st, w.message)
+}
+
+// writeFirst writes the first message of a stream together with the stream, or
+// neither.
+func (s *Store) writeFirst(ns *namespace, st *stream, m server.NewMessage) (p server.Position, err error) {
+	release := sqlitex.Save(s.writer)
 	defer func() {
-		if end(&err); err != nil {
+		if release(&err); err != nil {
 			ns.forget(m.Stream)
 		}
 	}()
@@ -132,19 +183,27 @@ func (s *Store) writeFirst(ns *namespace, st *stream, m server.NewMessage) (p se
 	return ns.append(s.writer, st, m)
 }
 
-// Version returns the position of a stream's last message.
-func (s *Store) Version(_ context.Context, name, stream string) (int64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// Version returns the position of a stream's last message. A store in a file
+// asks the database, so that no reader waits for the writer.
+func (s *Store) Version(ctx context.Context, name, stream string) (int64, error) {
 	ns, err := s.namespace(name)
 	if err != nil {
 		return 0, err
 	}
-	st, err := ns.stream(s.writer, stream)
+	conn, release, err := s.reader(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return st.version, nil
+	defer release()
+	if s.pool == nil {
+		st, err := ns.stream(conn, stream)
+		if err != nil {
+			return 0, err
+		}
+		return st.version, nil
+	}
+	st, err := ns.find(conn, stream)
+	return st.version, err
 }
 
 // Read yields the messages of a query.

@@ -27,7 +27,7 @@ type store struct{ url string }
 // startStore serves a new store until the test ends.
 func startStore(t *testing.T, kind Kind, codec server.Codec, path string, testMode bool) store {
 	t.Helper()
-	db, err := sqlite.Open(path)
+	db, err := sqlite.Open(path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

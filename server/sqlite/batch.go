@@ -1,0 +1,128 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/eventobench/eventobench/server"
+)
+
+// maxBatch is the most writes that share a commit.
+const maxBatch = 256
+
+// write is a message on its way into a stream.
+type write struct {
+	namespace string
+	message   server.NewMessage
+	expected  *int64
+
+	done     chan struct{} // closed once the two below are final
+	position server.Position
+	err      error
+}
+
+// batcher lets writes that wait at the same time share a commit, and with it
+// the one thing that is slow about it: waiting for the disk.
+type batcher struct {
+	queue   chan *write
+	closing chan struct{}
+	ended   chan struct{}
+}
+
+var errClosed = errors.New("the store is closed")
+
+func startBatcher(s *Store) *batcher {
+	b := &batcher{queue: make(chan *write), closing: make(chan struct{}), ended: make(chan struct{})}
+	go func() {
+		defer close(b.ended)
+		for {
+			select {
+			case first := <-b.queue:
+				s.commit(b.gather(first))
+			case <-b.closing:
+				return
+			}
+		}
+	}()
+	return b
+}
+
+// gather takes what waits behind the first write.
+func (b *batcher) gather(first *write) []*write {
+	batch := []*write{first}
+	for len(batch) < maxBatch {
+		select {
+		case w := <-b.queue:
+			batch = append(batch, w)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// do waits until the write is on disk or has failed. It does not give up with
+// the caller: what is acknowledged must be known to be there.
+func (b *batcher) do(w *write) (server.Position, error) {
+	w.done = make(chan struct{})
+	select {
+	case b.queue <- w:
+		<-w.done
+		return w.position, w.err
+	case <-b.closing:
+		return server.Position{}, errClosed
+	}
+}
+
+func (b *batcher) close() {
+	close(b.closing)
+	<-b.ended
+}
+
+// commit writes a batch in one transaction. A write that is refused leaves the
+// others alone; a commit that fails fails all of them.
+func (s *Store) commit(batch []*write) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.transact(func() error {
+		for _, w := range batch {
+			w.position, w.err = s.apply(w)
+			if s.writer.AutocommitEnabled() { // a full disk, for one, makes SQLite roll back by itself
+				return fmt.Errorf("the transaction was rolled back: %w", w.err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.forget()
+	}
+	for _, w := range batch {
+		if w.err == nil && err != nil {
+			w.err = fmt.Errorf("committing a write: %w", err)
+		}
+		close(w.done)
+	}
+}
+
+// transact runs do in a transaction of the writer.
+func (s *Store) transact(do func() error) (err error) {
+	end, err := sqlitex.ImmediateTransaction(s.writer)
+	if err != nil {
+		return err
+	}
+	defer end(&err)
+	return do()
+}
+
+// forget drops all that was remembered of streams: a failed commit may have
+// undone it.
+func (s *Store) forget() {
+	s.spaces.RLock()
+	defer s.spaces.RUnlock()
+	for _, ns := range s.byName {
+		clear(ns.streams)
+		clear(ns.categories)
+	}
+}

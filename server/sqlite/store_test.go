@@ -1,0 +1,184 @@
+package sqlite
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/storetest"
+)
+
+func open(t testing.TB, path string, o Options) *Store {
+	t.Helper()
+	s, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	t.Run("memory", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) server.Store { return open(t, Memory, Options{}) })
+	})
+	for _, o := range []Options{{}, {NoBatch: true}, {Sync: SyncNormal}, {Sync: SyncOff}} {
+		t.Run(fmt.Sprintf("file/%s/nobatch=%v", o.Sync, o.NoBatch), func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) server.Store { return open(t, filepath.Join(t.TempDir(), "events.db"), o) })
+		})
+	}
+}
+
+func message(stream string) server.NewMessage {
+	return server.NewMessage{ID: uuid.Must(uuid.NewV7()), Stream: stream, Type: "T", Data: []byte(`{"n":1}`), Time: time.Now()}
+}
+
+// TestReopen holds that a store knows its streams again, and that a read-only
+// file is an error and not a panic.
+func TestReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	for i := range int64(3) {
+		s := open(t, path, Options{})
+		if i == 0 {
+			if err := s.CreateNamespace(t.Context(), server.Namespace{Name: "one"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := s.Write(t.Context(), "one", message("a-1"), nil)
+		if want := (server.Position{Position: i, GlobalPosition: i + 1}); got != want || err != nil {
+			t.Errorf("%+v (%v), want %+v", got, err, want)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Write(t.Context(), "one", message("a-1"), nil); err == nil {
+			t.Error("wrote to a closed store")
+		}
+	}
+	for _, bad := range []string{t.TempDir(), filepath.Join(path, "below-a-file")} {
+		if _, err := Open(bad, Options{}); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("opening %s: %v", bad, err)
+		}
+	}
+	if _, err := Open(path, Options{Sync: "sometimes"}); err == nil {
+		t.Error("opened with an unknown sync")
+	}
+}
+
+// TestFullDisk fills a small disk: every write is either acknowledged and there,
+// or refused and not there, and the store goes on once there is room.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=600k"); err != nil {
+		t.Skipf("mounting a small tmpfs needs root: %v", err)
+	}
+	defer func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 200<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, filepath.Join(dir, "events.db"), Options{})
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := s.CreateNamespace(t.Context(), server.Namespace{Name: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := fillDisk(t, s)
+	checkExactly(t, s, acknowledged)
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		m := message("after-1")
+		if _, err := s.Write(t.Context(), "one", m, nil); err != nil {
+			t.Errorf("with room again: %v", err)
+		}
+		acknowledged[m.ID] = true
+	}
+	checkExactly(t, s, acknowledged)
+}
+
+// fillDisk has several writers write until each is refused, and returns what
+// was acknowledged.
+func fillDisk(t *testing.T, s *Store) map[uuid.UUID]bool {
+	t.Helper()
+	var mu sync.Mutex
+	acknowledged := map[uuid.UUID]bool{}
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			for i := range 10_000 {
+				m := message(fmt.Sprintf("a-%d", (w+i)%50))
+				m.Data = []byte(`{"x":"` + strings.Repeat("x", 500) + `"}`)
+				if _, err := s.Write(t.Context(), "one", m, nil); err != nil {
+					return
+				}
+				mu.Lock()
+				acknowledged[m.ID] = true
+				mu.Unlock()
+			}
+			t.Error("the disk never became full")
+		})
+	}
+	wg.Wait()
+	return acknowledged
+}
+
+func checkExactly(t *testing.T, s *Store, want map[uuid.UUID]bool) {
+	t.Helper()
+	found := 0
+	next := map[string]int64{}
+	if err := s.Read(t.Context(), "one", server.Query{Limit: -1}, func(m *server.Message) error {
+		if found++; !want[m.ID] || m.Position.Position != next[string(m.Stream)] {
+			t.Errorf("message %s at %s %+v was refused, or its position leaves a gap", m.ID, m.Stream, m.Position)
+		}
+		next[string(m.Stream)]++
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if found != len(want) {
+		t.Errorf("%d messages are there, %d were acknowledged", found, len(want))
+	}
+}
+
+// BenchmarkWrite is a store in a file with 16 writers at the same time, with a
+// commit for all that wait and with one for each.
+func BenchmarkWrite(b *testing.B) {
+	for name, o := range map[string]Options{"batch": {}, "nobatch": {NoBatch: true}} {
+		b.Run(name, func(b *testing.B) {
+			s := open(b, filepath.Join(b.TempDir(), "events.db"), o)
+			if err := s.CreateNamespace(b.Context(), server.Namespace{Name: "one"}); err != nil {
+				b.Fatal(err)
+			}
+			b.SetParallelism(8)
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := s.Write(b.Context(), "one", message("a-1"), nil); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			b.StopTimer()
+			if err := s.Close(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,327 @@
+// Package storetest is the conformance suite of the event store: what every
+// server.Store must do.
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/eventobench/eventobench/server"
+)
+
+// Run tests the stores that open opens. Each must be new and empty; the suite
+// closes it.
+func Run(t *testing.T, open func(t *testing.T) server.Store) {
+	for name, test := range map[string]func(*testing.T, suite){
+		"AppendAndRead":      testAppendAndRead,
+		"ExpectedVersion":    testExpectedVersion,
+		"MessageIDs":         testMessageIDs,
+		"Queries":            testQueries,
+		"Last":               testLast,
+		"Namespaces":         testNamespaces,
+		"Isolation":          testIsolation,
+		"Listings":           testListings,
+		"ConcurrentWriters":  testConcurrentWriters,
+		"ReadStopsWithYield": testReadStopsWithYield,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := suite{open(t)}
+			t.Cleanup(func() {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			s.create(t, "one")
+			test(t, s)
+		})
+	}
+}
+
+type suite struct{ server.Store }
+
+func (s suite) create(t *testing.T, name string) {
+	t.Helper()
+	n := server.Namespace{Name: name, Description: "about " + name, TokenHash: server.HashToken(name), Created: time.Unix(1e9, 5).UTC()}
+	if err := s.CreateNamespace(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// message is a new one for a stream.
+func message(t *testing.T, stream string) server.NewMessage {
+	t.Helper()
+	id, err := uuid.NewV7()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server.NewMessage{ID: id, Stream: stream, Type: "T", Data: []byte(`{"of":"` + stream + `"}`), Time: time.Now()}
+}
+
+func (s suite) write(t *testing.T, stream string, want server.Position) {
+	t.Helper()
+	got, err := s.Write(t.Context(), "one", message(t, stream), nil)
+	if err != nil || got != want {
+		t.Errorf("writing to %s gave %+v (%v), want %+v", stream, got, err, want)
+	}
+}
+
+// read returns the stream and position of every message of a query.
+func (s suite) read(t *testing.T, q server.Query) []string {
+	t.Helper()
+	found := []string{}
+	if err := s.Read(t.Context(), "one", q, func(m *server.Message) error {
+		found = append(found, fmt.Sprintf("%s %d %d", m.Stream, m.Position.Position, m.GlobalPosition))
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	return found
+}
+
+func (s suite) wantRead(t *testing.T, what string, q server.Query, want ...string) {
+	t.Helper()
+	if got := s.read(t, q); !slices.Equal(got, want) {
+		t.Errorf("%s: read %q, want %q", what, got, want)
+	}
+}
+
+func wantCode(t *testing.T, err error, code server.Code) {
+	t.Helper()
+	var e *server.Error
+	if !errors.As(err, &e) || e.Code != code {
+		t.Errorf("error %v, want %s", err, code)
+	}
+}
+
+func testAppendAndRead(t *testing.T, s suite) {
+	m := message(t, "a-1")
+	m.Metadata, m.Time = []byte(`{"m":1}`), time.Unix(1234567890, 123456789)
+	if _, err := s.Write(t.Context(), "one", m, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "a-1", server.Position{Position: 1, GlobalPosition: 2})
+	var got []server.Message
+	if err := s.Read(t.Context(), "one", server.Query{Stream: "a-1", Limit: -1}, func(m *server.Message) error {
+		kept := *m
+		kept.Data, kept.Metadata = slices.Clone(m.Data), slices.Clone(m.Metadata)
+		got = append(got, kept)
+		return nil
+	}); err != nil || len(got) != 2 {
+		t.Fatalf("read %d messages (%v)", len(got), err)
+	}
+	if g := got[0]; g.ID != m.ID || string(g.Data) != string(m.Data) || string(g.Metadata) != `{"m":1}` || !g.Time.Equal(m.Time) {
+		t.Errorf("read back %+v of %+v", g, m)
+	}
+	if got[1].Metadata != nil {
+		t.Errorf("no metadata is read as %q", got[1].Metadata)
+	}
+}
+
+func testExpectedVersion(t *testing.T, s suite) {
+	for i, expected := range []int64{server.NoStream, 0, 1} {
+		if _, err := s.Write(t.Context(), "one", message(t, "a-1"), &expected); err != nil {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	for _, wrong := range []int64{server.NoStream, -2, 1, 3} {
+		_, err := s.Write(t.Context(), "one", message(t, "a-1"), &wrong)
+		wantCode(t, err, server.CodeVersionConflict)
+	}
+	zero := int64(0)
+	_, err := s.Write(t.Context(), "one", message(t, "new-1"), &zero)
+	wantCode(t, err, server.CodeVersionConflict)
+	if v, err := s.Version(t.Context(), "one", "a-1"); v != 2 || err != nil {
+		t.Errorf("version %d (%v)", v, err)
+	}
+	if v, err := s.Version(t.Context(), "one", "new-1"); v != server.NoStream || err != nil {
+		t.Errorf("version %d of a stream that was not written (%v)", v, err)
+	}
+}
+
+// testMessageIDs holds that a refused write leaves nothing: no stream, no gap.
+func testMessageIDs(t *testing.T, s suite) {
+	m := message(t, "a-1")
+	if _, err := s.Write(t.Context(), "one", m, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range []string{"a-1", "new-1"} {
+		again := message(t, stream)
+		again.ID = m.ID
+		_, err := s.Write(t.Context(), "one", again, nil)
+		wantCode(t, err, server.CodeMessageExists)
+	}
+	s.write(t, "a-1", server.Position{Position: 1, GlobalPosition: 2})
+	s.write(t, "new-1", server.Position{Position: 0, GlobalPosition: 3})
+	_, stats, err := s.Namespace(t.Context(), "one")
+	if err != nil || stats.Messages != 3 || stats.Streams != 2 {
+		t.Errorf("%+v (%v)", stats, err)
+	}
+}
+
+func testQueries(t *testing.T, s suite) {
+	for i, stream := range []string{"a-1", "b-1", "a-2", "a-1", "a", "ab-1", "a-1+x"} {
+		m := message(t, stream)
+		if i == 2 {
+			m.Metadata = []byte(`{"correlationStreamName":"w-1"}`)
+		}
+		if _, err := s.Write(t.Context(), "one", m, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, none, all := "a", "none", ""
+	s.wantRead(t, "stream", server.Query{Stream: "a-1", Limit: -1}, "a-1 0 1", "a-1 1 4")
+	s.wantRead(t, "stream from a position", server.Query{Stream: "a-1", Position: 1, Limit: -1}, "a-1 1 4")
+	s.wantRead(t, "stream from a global position", server.Query{Stream: "a-1", GlobalPosition: 2, Limit: -1}, "a-1 1 4")
+	s.wantRead(t, "stream, limited", server.Query{Stream: "a-1", Limit: 1}, "a-1 0 1")
+	s.wantRead(t, "no such stream", server.Query{Stream: "c", Limit: -1})
+	s.wantRead(t, "category", server.Query{Category: &a, Limit: -1}, "a-1 0 1", "a-2 0 3", "a-1 1 4", "a 0 5", "a-1+x 0 7")
+	s.wantRead(t, "category from a position", server.Query{Category: &a, GlobalPosition: 4, Limit: 2}, "a-1 1 4", "a 0 5")
+	s.wantRead(t, "no such category", server.Query{Category: &none, Limit: -1})
+	s.wantRead(t, "all", server.Query{Category: &all, GlobalPosition: 5, Limit: -1}, "a 0 5", "ab-1 0 6", "a-1+x 0 7")
+	s.wantRead(t, "member 0", server.Query{Category: &a, Group: &server.Group{Member: 0, Size: 2}, Limit: 2}, "a-1 0 1", "a-1 1 4")
+	s.wantRead(t, "member 1", server.Query{Category: &a, Group: &server.Group{Member: 1, Size: 2}, Limit: -1}, "a-2 0 3")
+	s.wantRead(t, "correlation", server.Query{Category: &a, Correlation: "w", Limit: -1}, "a-2 0 3")
+}
+
+func testLast(t *testing.T, s suite) {
+	s.wantRead(t, "nothing", server.Query{Last: true, Limit: 1})
+	s.write(t, "a-1", server.Position{Position: 0, GlobalPosition: 1})
+	m := message(t, "a-1")
+	m.Type = "U"
+	if _, err := s.Write(t.Context(), "one", m, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "b-1", server.Position{Position: 0, GlobalPosition: 3})
+	s.wantRead(t, "last of a stream", server.Query{Stream: "a-1", Last: true, Limit: 1}, "a-1 1 2")
+	s.wantRead(t, "last of a type", server.Query{Stream: "a-1", Last: true, Type: "T", Limit: 1}, "a-1 0 1")
+	s.wantRead(t, "last of another type", server.Query{Stream: "a-1", Last: true, Type: "V", Limit: 1})
+	s.wantRead(t, "last of all", server.Query{Last: true, Limit: 1}, "b-1 0 3")
+}
+
+func testNamespaces(t *testing.T, s suite) {
+	s.create(t, "../two; DROP TABLE namespace")
+	wantCode(t, s.CreateNamespace(t.Context(), server.Namespace{Name: "one"}), server.CodeNamespaceExists)
+	found, err := s.Namespaces(t.Context())
+	if err != nil || len(found) != 2 || found[0].Name != "../two; DROP TABLE namespace" || found[1].TokenHash != server.HashToken("one") {
+		t.Errorf("%+v (%v)", found, err)
+	}
+	n, stats, err := s.Namespace(t.Context(), "one")
+	if err != nil || n.Description != "about one" || !n.Created.Equal(time.Unix(1e9, 5)) || stats != (server.NamespaceStats{}) {
+		t.Errorf("%+v %+v (%v)", n, stats, err)
+	}
+	s.write(t, "a-1", server.Position{Position: 0, GlobalPosition: 1})
+	if n, err := s.DeleteNamespace(t.Context(), "one"); n != 1 || err != nil {
+		t.Errorf("deleted %d messages (%v)", n, err)
+	}
+	_, err = s.DeleteNamespace(t.Context(), "one")
+	wantCode(t, err, server.CodeNamespaceNotFound)
+	_, err = s.Write(t.Context(), "one", message(t, "a-1"), nil)
+	wantCode(t, err, server.CodeNamespaceNotFound)
+	s.create(t, "one")
+	s.write(t, "a-1", server.Position{Position: 0, GlobalPosition: 1})
+}
+
+func testIsolation(t *testing.T, s suite) {
+	s.create(t, "two")
+	m := message(t, "a-1")
+	for _, namespace := range []string{"one", "two"} {
+		got, err := s.Write(t.Context(), namespace, m, nil)
+		if want := (server.Position{Position: 0, GlobalPosition: 1}); got != want || err != nil {
+			t.Errorf("%s: %+v (%v)", namespace, got, err)
+		}
+	}
+	if _, err := s.DeleteNamespace(t.Context(), "two"); err != nil {
+		t.Fatal(err)
+	}
+	s.wantRead(t, "after the other is gone", server.Query{Stream: "a-1", Limit: -1}, "a-1 0 1")
+}
+
+func testListings(t *testing.T, s suite) {
+	for _, stream := range []string{"b-1", "a-2", "a-1", "a-1", "A_x", "A%"} {
+		if _, err := s.Write(t.Context(), "one", message(t, stream), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := func(q server.StreamQuery) (names []string) {
+		found, err := s.Streams(t.Context(), "one", q)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, f := range found {
+			names = append(names, fmt.Sprintf("%s %d", f.Name, f.Version))
+		}
+		return names
+	}
+	for _, tt := range []struct {
+		query server.StreamQuery
+		want  []string
+	}{
+		{server.StreamQuery{Limit: 9}, []string{"A% 0", "A_x 0", "a-1 1", "a-2 0", "b-1 0"}},
+		{server.StreamQuery{Prefix: "a", Limit: 9}, []string{"a-1 1", "a-2 0"}},
+		{server.StreamQuery{Prefix: "a", After: "a-1", Limit: 9}, []string{"a-2 0"}},
+		{server.StreamQuery{Prefix: "A_", Limit: 9}, []string{"A_x 0"}},
+		{server.StreamQuery{After: "A_x", Limit: 1}, []string{"a-1 1"}},
+	} {
+		if got := names(tt.query); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: %q, want %q", tt.query, got, tt.want)
+		}
+	}
+	categories, err := s.Categories(t.Context(), "one")
+	want := []server.CategoryInfo{{Category: "A%", StreamCount: 1, MessageCount: 1}, {Category: "A_x", StreamCount: 1, MessageCount: 1}, {Category: "a", StreamCount: 2, MessageCount: 3}, {Category: "b", StreamCount: 1, MessageCount: 1}}
+	if err != nil || !slices.Equal(categories, want) {
+		t.Errorf("categories %+v (%v), want %+v", categories, err, want)
+	}
+}
+
+// testConcurrentWriters holds that positions are gapless and that every message
+// is there once, whoever wrote at the same time.
+func testConcurrentWriters(t *testing.T, s suite) {
+	const writers, each, streams = 8, 50, 3
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				if _, err := s.Write(t.Context(), "one", message(t, fmt.Sprintf("a-%d", (w+i)%streams)), nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Go(func() { s.read(t, server.Query{Limit: -1}) })
+	wg.Wait()
+	next := map[string]int64{}
+	global := int64(0)
+	if err := s.Read(t.Context(), "one", server.Query{Limit: -1}, func(m *server.Message) error {
+		if global++; m.GlobalPosition != global || m.Position.Position != next[string(m.Stream)] {
+			return fmt.Errorf("message %d is %s %+v", global, m.Stream, m.Position)
+		}
+		next[string(m.Stream)]++
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if global != writers*each {
+		t.Errorf("%d of %d messages", global, writers*each)
+	}
+}
+
+func testReadStopsWithYield(t *testing.T, s suite) {
+	s.write(t, "a-1", server.Position{Position: 0, GlobalPosition: 1})
+	s.write(t, "a-1", server.Position{Position: 1, GlobalPosition: 2})
+	enough := errors.New("enough")
+	calls := 0
+	err := s.Read(t.Context(), "one", server.Query{Limit: -1}, func(*server.Message) error {
+		calls++
+		return enough
+	})
+	if !errors.Is(err, enough) || calls != 1 {
+		t.Errorf("%d calls, error %v", calls, err)
+	}
+	s.write(t, "a-1", server.Position{Position: 2, GlobalPosition: 3})
+}
