@@ -31,6 +31,13 @@ type MessageStore interface {
 	// error of yield, which it returns. A Message and what it points to are valid
 	// until yield returns.
 	Read(ctx context.Context, namespace string, q Query, yield func(*Message) error) error
+	// Import adds records at the places they had, all or none. A place or an id
+	// that is taken is a POSITION_EXISTS RecordError.
+	Import(ctx context.Context, namespace string, records []Record) error
+	// Replace puts the records that next returns, batch after batch until io.EOF,
+	// in place of all messages of the namespace, in one step at the end. Any
+	// other error leaves the namespace as it was.
+	Replace(ctx context.Context, namespace string, next func() ([]Record, error)) error
 	// Version returns the position of a stream's last message, or NoStream.
 	Version(ctx context.Context, namespace, stream string) (int64, error)
 }

@@ -103,18 +103,7 @@ func findCategory(conn *sqlite.Conn, query, name string) (id int64, err error) {
 // append adds a message at the end of its stream.
 func (ns *namespace) append(conn *sqlite.Conn, st *stream, m server.NewMessage) (server.Position, error) {
 	stmt := conn.Prep(ns.sql.insertMessage)
-	stmt.BindInt64(1, st.id)
-	stmt.BindInt64(2, st.category)
-	stmt.BindInt64(3, st.version+1)
-	stmt.BindBytes(4, m.ID[:])
-	stmt.BindText(5, m.Type)
-	stmt.BindBytes(6, m.Data)
-	if m.Metadata == nil {
-		stmt.BindNull(7)
-	} else {
-		stmt.BindBytes(7, m.Metadata)
-	}
-	stmt.BindInt64(8, m.Time.UnixNano())
+	bindMessage(stmt, st, st.version+1, m)
 	_, err := stmt.Step()
 	if err := finish(stmt, err); err != nil {
 		if sqlite.ErrCode(err) == sqlite.ResultConstraintUnique {
@@ -124,6 +113,21 @@ func (ns *namespace) append(conn *sqlite.Conn, st *stream, m server.NewMessage) 
 	}
 	st.version++
 	return server.Position{Position: st.version, GlobalPosition: conn.LastInsertRowID()}, nil
+}
+
+func bindMessage(stmt *sqlite.Stmt, st *stream, position int64, m server.NewMessage) {
+	stmt.BindInt64(1, st.id)
+	stmt.BindInt64(2, st.category)
+	stmt.BindInt64(3, position)
+	stmt.BindBytes(4, m.ID[:])
+	stmt.BindText(5, m.Type)
+	stmt.BindBytes(6, m.Data)
+	if m.Metadata == nil {
+		stmt.BindNull(7)
+	} else {
+		stmt.BindBytes(7, m.Metadata)
+	}
+	stmt.BindInt64(8, m.Time.UnixNano())
 }
 
 // finish makes a statement ready for its next use and keeps the first error.

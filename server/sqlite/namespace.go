@@ -47,14 +47,47 @@ CREATE UNIQUE INDEX message_%[1]d_id ON message_%[1]d (id);
 CREATE UNIQUE INDEX message_%[1]d_pos ON message_%[1]d (stream, pos);
 CREATE INDEX message_%[1]d_category ON message_%[1]d (category);`
 
-// loadNamespaces fills the table of namespaces from the database.
+// loadNamespaces fills the table of namespaces from the database, and drops
+// what a Replace that was cut short has left.
 func (s *Store) loadNamespaces() error {
-	return sqlitex.Execute(s.writer, "SELECT id, name FROM namespace", &sqlitex.ExecOptions{
+	known := map[int64]bool{}
+	if err := sqlitex.Execute(s.writer, "SELECT id, name FROM namespace", &sqlitex.ExecOptions{
 		ResultFunc: func(stmt *sqlite.Stmt) error {
-			s.byName[stmt.ColumnText(1)] = newNamespace(stmt.ColumnInt64(0))
+			id := stmt.ColumnInt64(0)
+			s.byName[stmt.ColumnText(1)] = newNamespace(id)
+			known[id], s.lastID = true, max(s.lastID, id)
 			return nil
 		},
-	})
+	}); err != nil {
+		return err
+	}
+	var orphans []int64
+	if err := sqlitex.Execute(s.writer, "SELECT substr(name, 9) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'message_*'", &sqlitex.ExecOptions{
+		ResultFunc: func(stmt *sqlite.Stmt) error {
+			if id := stmt.ColumnInt64(0); !known[id] {
+				orphans = append(orphans, id)
+			}
+			return nil
+		},
+	}); err != nil {
+		return err
+	}
+	for _, id := range orphans {
+		if err := s.dropTables(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// createTables makes the tables of a namespace under a number of their own.
+func (s *Store) createTables() (id int64, err error) {
+	s.lastID++
+	return s.lastID, sqlitex.ExecuteScript(s.writer, fmt.Sprintf(tables, s.lastID), nil)
+}
+
+func (s *Store) dropTables(id int64) error {
+	return sqlitex.ExecuteScript(s.writer, fmt.Sprintf("DROP TABLE message_%[1]d; DROP TABLE stream_%[1]d;", id), nil)
 }
 
 func (s *Store) namespace(name string) (*namespace, error) {
@@ -75,12 +108,12 @@ func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) error {
 	}
 	var id int64
 	if err := s.transact(func() error {
-		if err := sqlitex.Execute(s.writer, "INSERT INTO namespace (name, description, token_hash, created) VALUES (?, ?, ?, ?)",
-			&sqlitex.ExecOptions{Args: []any{n.Name, n.Description, n.TokenHash[:], n.Created.UnixNano()}}); err != nil {
+		var err error
+		if id, err = s.createTables(); err != nil {
 			return err
 		}
-		id = s.writer.LastInsertRowID()
-		return sqlitex.ExecuteScript(s.writer, fmt.Sprintf(tables, id), nil)
+		return sqlitex.Execute(s.writer, "INSERT INTO namespace (id, name, description, token_hash, created) VALUES (?, ?, ?, ?, ?)",
+			&sqlitex.ExecOptions{Args: []any{id, n.Name, n.Description, n.TokenHash[:], n.Created.UnixNano()}})
 	}); err != nil {
 		return fmt.Errorf("creating namespace %q: %w", n.Name, err)
 	}
@@ -116,7 +149,7 @@ func (s *Store) drop(ns *namespace) error {
 		if err := sqlitex.Execute(s.writer, "DELETE FROM namespace WHERE id = ?", &sqlitex.ExecOptions{Args: []any{ns.id}}); err != nil {
 			return err
 		}
-		return sqlitex.ExecuteScript(s.writer, fmt.Sprintf("DROP TABLE message_%[1]d; DROP TABLE stream_%[1]d;", ns.id), nil)
+		return s.dropTables(ns.id)
 	})
 }
 
@@ -188,11 +221,11 @@ type stream struct {
 
 // statements are the texts by which a connection keeps its prepared ones.
 type statements struct {
-	insertStream, insertMessage        string
-	findStream, findCategory           string
-	readStream, readLast, readCategory string
-	readAll, readAllLast               string
-	stats, listStreams, listCategories string
+	insertStream, insertMessage, importMessage string
+	findStream, findCategory                   string
+	readStream, readLast, readCategory         string
+	readAll, readAllLast                       string
+	stats, listStreams, listCategories         string
 }
 
 const columns = "m.id, s.name, m.type, m.pos, m.gpos, m.data, m.metadata, m.time"
@@ -207,6 +240,7 @@ func newNamespace(id int64) *namespace {
 		sql: statements{
 			insertStream:  text("INSERT INTO stream_%[1]d (name, category) VALUES (?, ?)"),
 			insertMessage: text("INSERT INTO message_%[1]d (stream, category, pos, id, type, data, metadata, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+			importMessage: text("INSERT INTO message_%[1]d (stream, category, pos, id, type, data, metadata, time, gpos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
 			findStream:    text("SELECT s.id, m.category, m.pos FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id WHERE s.name = ? ORDER BY m.pos DESC LIMIT 1"),
 			findCategory:  text("SELECT min(id) FROM stream_%[1]d WHERE category = ?"),
 			readStream:    text(from + "WHERE s.name = ? AND m.pos >= ? AND m.gpos >= ? ORDER BY m.pos LIMIT ?"),

@@ -28,6 +28,7 @@ type Store struct {
 	pool   *sqlitex.Pool // nil in memory, where the writer reads too
 	batch  *batcher      // nil if every write has a commit of its own
 
+	lastID  int64 // of a namespace's tables
 	closing sync.Once
 
 	spaces sync.RWMutex // guards byName

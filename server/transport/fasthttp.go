@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -28,8 +29,11 @@ func newFastHTTP(handler fasthttp.RequestHandler) httpServer {
 		ReadTimeout: readTimeout,
 		IdleTimeout: idleTimeout,
 		// The read buffer bounds the header: fasthttp answers 431 beyond it.
-		ReadBufferSize:     server.MaxHeader,
-		MaxRequestBodySize: server.ReadBody,
+		ReadBufferSize: server.MaxHeader,
+		// Handlers get the body as a stream, so that an import is not held in memory;
+		// this is how much of it is read ahead.
+		StreamRequestBody:  true,
+		MaxRequestBodySize: server.MaxBody,
 		// Requests carry a few header fields and clients expect none in return: no
 		// time is spent on what neither side looks at.
 		NoDefaultServerHeader: true,
@@ -53,6 +57,8 @@ func fastHandler(stop context.Context, core *server.Core) fasthttp.RequestHandle
 			profiling(ctx)
 		case string(path) == "/subscribe":
 			fastSubscribe(stop, core, ctx)
+		case string(path) == "/import":
+			fastImport(core, ctx)
 		default:
 			fastCall(core, ctx)
 		}
@@ -60,12 +66,35 @@ func fastHandler(stop context.Context, core *server.Core) fasthttp.RequestHandle
 }
 
 func fastCall(core *server.Core, ctx *fasthttp.RequestCtx) {
-	request := server.Request{Method: text(ctx.Method()), Path: text(ctx.Path()), Credentials: fastCredentials(ctx), Body: ctx.PostBody()}
+	body, err := fastBody(ctx)
+	if err != nil {
+		status, answer := server.AppendMalformed(nil, err)
+		fastAnswer(ctx, status, answer)
+		return
+	}
+	request := server.Request{Method: text(ctx.Method()), Path: text(ctx.Path()), Credentials: fastCredentials(ctx), Body: body}
 	out := answers.Get().(*[]byte)
 	defer answers.Put(out)
 	status, answer := core.Serve(ctx, request, (*out)[:0])
 	*out = answer
 	fastAnswer(ctx, status, answer)
+}
+
+// fastBody is the body, or so much of it that the core will refuse it. What is
+// left of it then cannot be told from a next request: the connection is closed.
+func fastBody(ctx *fasthttp.RequestCtx) ([]byte, error) {
+	if bodyFits(ctx) {
+		return ctx.PostBody(), nil
+	}
+	ctx.SetConnectionClose()
+	return io.ReadAll(io.LimitReader(ctx.RequestBodyStream(), server.ReadBody))
+}
+
+// bodyFits tells whether the header announces a body within the limit. One in
+// chunks announces nothing (-1).
+func bodyFits(ctx *fasthttp.RequestCtx) bool {
+	length := ctx.Request.Header.ContentLength()
+	return length != -1 && length <= server.MaxBody
 }
 
 func fastAnswer(ctx *fasthttp.RequestCtx, status int, answer []byte) {
@@ -97,6 +126,25 @@ func fastSubscribe(stop context.Context, core *server.Core, ctx *fasthttp.Reques
 	})
 }
 
+func fastImport(core *server.Core, ctx *fasthttp.RequestCtx) {
+	conn := ctx.Conn()
+	body := ctx.RequestBodyStream()
+	if body == nil {
+		body = bytes.NewReader(ctx.PostBody())
+	}
+	im, err := core.Import(ctx, fastCredentials(ctx), string(ctx.QueryArgs().Peek("force")), patientReader{body, conn.SetReadDeadline})
+	if err != nil {
+		ctx.SetConnectionClose() // the body has not been read
+		status, answer := server.AppendError(nil, err)
+		fastAnswer(ctx, status, answer)
+		return
+	}
+	ctx.Response.Header.SetContentType(eventType)
+	ctx.Response.Header.Set("Cache-Control", "no-cache")
+	ctx.SetConnectionClose()
+	ctx.SetBodyStreamWriter(func(w *bufio.Writer) { logImport(im.Run(context.Background(), fastEvents{w, conn})) })
+}
+
 // fastEvents sends events through fasthttp.
 type fastEvents struct {
 	w    *bufio.Writer
@@ -120,9 +168,32 @@ var answers = sync.Pool{New: func() any { return new([]byte) }}
 // the handler has returned, and the core keeps nothing of a request.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// adaptedHandler is the net/http handler behind fasthttp's adapter.
+// adaptedHandler is the net/http handler behind fasthttp's adapter. The adapter
+// gathers bodies whole: imports, which are streams, go past it, and a body that
+// is too large does not get to it.
 func adaptedHandler(stop context.Context, core *server.Core) fasthttp.RequestHandler {
-	return fasthttpadaptor.NewFastHTTPHandler(netHandler(stop, core))
+	adapted := fasthttpadaptor.NewFastHTTPHandler(netHandler(stop, core))
+	return func(ctx *fasthttp.RequestCtx) {
+		if string(ctx.Path()) == "/import" {
+			fastImport(core, ctx)
+			return
+		}
+		if bodyFits(ctx) {
+			adapted(ctx)
+			return
+		}
+		switch body, err := fastBody(ctx); {
+		case err != nil:
+			status, answer := server.AppendMalformed(nil, err)
+			fastAnswer(ctx, status, answer)
+		case len(body) > server.MaxBody:
+			status, answer := server.AppendBodyTooLarge(nil)
+			fastAnswer(ctx, status, answer)
+		default:
+			ctx.Request.SetBodyRaw(body)
+			adapted(ctx)
+		}
+	}
 }
 
 // fastError answers what fasthttp could not make a request of.

@@ -39,6 +39,8 @@ func netHandler(stop context.Context, core *server.Core) http.Handler {
 			profiling.ServeHTTP(w, r)
 		case r.URL.Path == "/subscribe":
 			netSubscribe(stop, core, w, r)
+		case r.URL.Path == "/import":
+			netImport(core, w, r)
 		default:
 			netCall(core, w, r)
 		}
@@ -84,6 +86,22 @@ func netSubscribe(stop context.Context, core *server.Core, w http.ResponseWriter
 	events := netEvents{w, http.NewResponseController(w)}
 	logStream(sub.Run(stop, events))
 	_ = events.conn.SetWriteDeadline(time.Time{}) // for the next request on the connection
+}
+
+func netImport(core *server.Core, w http.ResponseWriter, r *http.Request) {
+	conn := http.NewResponseController(w)
+	im, err := core.Import(r.Context(), netCredentials(r), r.URL.Query().Get("force"), patientReader{r.Body, conn.SetReadDeadline})
+	if err != nil {
+		status, answer := server.AppendError(nil, err)
+		netAnswer(w, status, answer)
+		return
+	}
+	_ = conn.EnableFullDuplex() // frames are sent while the body is read; HTTP/2 always does
+	w.Header().Set("Content-Type", eventType)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.WriteHeader(http.StatusOK)
+	logImport(im.Run(r.Context(), netEvents{w, conn}))
+	_ = conn.SetWriteDeadline(time.Time{}) // for the next request on the connection
 }
 
 // netEvents sends events through net/http.

@@ -6,6 +6,7 @@ package transport
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -90,6 +91,26 @@ func logStream(err error) {
 	if err != nil {
 		slog.Error("a stream of events ended", "error", err)
 	}
+}
+
+func logImport(err error) {
+	if err != nil {
+		slog.Warn("the client of an import is gone", "error", err)
+	}
+}
+
+// patientReader reads a body that may take as long as it comes: each read has
+// the time that a whole request has elsewhere.
+type patientReader struct {
+	io.Reader
+	setDeadline func(time.Time) error
+}
+
+func (r patientReader) Read(b []byte) (int, error) {
+	if err := r.setDeadline(time.Now().Add(readTimeout)); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(b)
 }
 
 // httpServer is what the libraries' servers have in common.

@@ -1,0 +1,290 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Codes of errors within the stream that answers an import.
+const (
+	codeInvalidJSON   Code = "INVALID_JSON"
+	codeInvalidRecord Code = "INVALID_RECORD"
+	codeReadError     Code = "READ_ERROR"
+	codeImportFailed  Code = "IMPORT_FAILED"
+
+	// CodePositionExists is the error of a record whose position, global position
+	// or id is taken.
+	CodePositionExists Code = "POSITION_EXISTS"
+)
+
+const (
+	importBatch = 1000    // records in a transaction, and between two frames
+	maxLine     = 2 << 20 // bytes of a line
+)
+
+// Record is a message to be imported, with the place it had.
+type Record struct {
+	NewMessage
+	Position
+}
+
+// RecordError is the error of one record of a batch.
+type RecordError struct {
+	Index int // in the batch
+	Err   *Error
+}
+
+func (e *RecordError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error.
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// Import is an import in progress: lines of a request's body on their way into
+// the namespace.
+type Import struct {
+	core      *Core
+	namespace string
+	replace   bool
+	lines     *bufio.Scanner
+	line      int      // number of the last line read, from 1
+	batch     []Record // the latest one
+	batchLine []int    // the line of each of its records
+	imported  int
+	w         EventWriter
+}
+
+// Import lets a request import the lines of its body. force=true in the query
+// replaces the namespace's messages. The caller must Run it.
+func (c *Core) Import(ctx context.Context, cred Credentials, force string, body io.Reader) (*Import, error) {
+	namespace, err := c.authenticate(ctx, cred)
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxLine)
+	return &Import{core: c, namespace: namespace, replace: force == "true", lines: lines}, nil
+}
+
+// importFrame is the last frame of an import, or that of an error.
+type importFrame struct {
+	Error    Code   `json:"error,omitempty"`
+	Message  string `json:"message,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	Done     bool   `json:"done,omitempty"`
+	Imported *int   `json:"imported,omitempty"`
+	Elapsed  string `json:"elapsed,omitempty"`
+}
+
+// Run imports the lines and sends frames: one after each batch and one at the
+// end or at the first error. Its own error is that of sending.
+func (im *Import) Run(ctx context.Context, w EventWriter) error {
+	begin := time.Now()
+	im.w = w
+	err := im.all(ctx)
+	if im.imported > 0 {
+		im.core.hub.publishAll(im.namespace)
+	}
+	if err != nil {
+		return im.send(im.failure(err))
+	}
+	return im.send(importFrame{Done: true, Imported: &im.imported, Elapsed: fmt.Sprintf("%.1fs", time.Since(begin).Seconds())})
+}
+
+func (im *Import) all(ctx context.Context) error {
+	if im.replace {
+		return im.core.store.Replace(ctx, im.namespace, im.next)
+	}
+	for {
+		batch, err := im.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := im.core.store.Import(ctx, im.namespace, batch); err != nil {
+			return err
+		}
+		im.core.hub.publishAll(im.namespace)
+	}
+}
+
+// next reports the batch before, which has been accepted, and reads another.
+// At the end its error is io.EOF.
+func (im *Import) next() ([]Record, error) {
+	if err := im.report(); err != nil {
+		return nil, err
+	}
+	im.batch, im.batchLine = im.batch[:0], im.batchLine[:0]
+	for len(im.batch) < importBatch && im.lines.Scan() {
+		im.line++
+		line := bytes.TrimSpace(im.lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		r, err := parseRecord(line)
+		if err != nil {
+			return nil, &lineError{im.line, err}
+		}
+		im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
+	}
+	if err := im.lines.Err(); err != nil {
+		return nil, &lineError{im.line + 1, &Error{Code: codeReadError, Message: err.Error()}}
+	}
+	if len(im.batch) == 0 {
+		return nil, io.EOF
+	}
+	return im.batch, nil
+}
+
+// report counts the latest batch, and sends a frame if it was a full one.
+func (im *Import) report() error {
+	im.imported += len(im.batch)
+	if len(im.batch) < importBatch {
+		return nil
+	}
+	return im.send(struct {
+		Imported int   `json:"imported"`
+		Gpos     int64 `json:"gpos"`
+	}{im.imported, im.batch[len(im.batch)-1].GlobalPosition})
+}
+
+// failure is the frame of the error that ended the import.
+func (im *Import) failure(err error) importFrame {
+	frame := importFrame{Error: codeImportFailed, Message: err.Error()}
+	var record *RecordError
+	var line *lineError
+	switch {
+	case errors.As(err, &record):
+		frame = importFrame{Error: record.Err.Code, Message: record.Err.Message, Line: im.batchLine[record.Index]}
+	case errors.As(err, &line):
+		frame = importFrame{Error: line.err.Code, Message: line.err.Message, Line: line.line}
+	}
+	if im.replace {
+		frame.Message += "; the namespace is as it was"
+	} else {
+		frame.Message += fmt.Sprintf("; the %d messages of the batches before are imported", im.imported)
+	}
+	return frame
+}
+
+// lineError is the error of one line.
+type lineError struct {
+	line int
+	err  *Error
+}
+
+func (e *lineError) Error() string { return e.err.Error() }
+
+// parseRecord reads one line.
+func parseRecord(line []byte) (r Record, failure *Error) {
+	if err := checkJSON(line); err != nil {
+		return r, &Error{Code: codeInvalidJSON, Message: err.Error()}
+	}
+	r.Position.Position, r.GlobalPosition = -1, 0
+	err := value{text: line}.fields(func(name string, field value) (err error) {
+		switch strings.ToLower(name) {
+		case "id":
+			r.ID, err = field.uuid()
+		case "stream":
+			r.Stream, err = field.string()
+		case "type":
+			r.Type, err = field.string()
+		case "pos":
+			r.Position.Position, err = field.whole()
+		case "gpos":
+			r.GlobalPosition, err = field.whole()
+		case "data":
+			r.Data, err = field.compact()
+		case "meta":
+			if r.Metadata = nil; !field.null() {
+				r.Metadata, err = field.compact()
+			}
+		case "time":
+			r.Time, err = field.time()
+		}
+		return err
+	})
+	if err == nil {
+		err = r.check()
+	}
+	if err != nil {
+		return r, &Error{Code: codeInvalidRecord, Message: err.Error()}
+	}
+	return r, nil
+}
+
+func (r *Record) check() error {
+	switch {
+	case r.ID == uuid.Nil:
+		return errors.New("id is missing")
+	case r.Stream == "":
+		return errors.New("stream is missing or empty")
+	case r.Type == "":
+		return errors.New("type is missing or empty")
+	case r.Position.Position < 0:
+		return errors.New("pos is missing or negative")
+	case r.GlobalPosition < 1:
+		return errors.New("gpos is missing or below 1")
+	case r.Data == nil:
+		return errors.New("data is missing")
+	case r.Time.IsZero():
+		return errors.New("time is missing")
+	}
+	return nil
+}
+
+// checkJSON tells whether a text is exactly one JSON value.
+func checkJSON(text []byte) error {
+	dec := getDecoder(text)
+	defer putDecoder(dec)
+	if _, err := dec.ReadValue(); err != nil {
+		return err
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return errors.New("there is text after the value")
+	}
+	return nil
+}
+
+// whole reads a number without a fraction.
+func (v value) whole() (int64, error) {
+	if v.kind() != '0' {
+		return 0, errNotNumber
+	}
+	n, err := strconv.ParseInt(string(v.text), 10, 64)
+	if err != nil {
+		return 0, errors.New("must be an integer")
+	}
+	return n, nil
+}
+
+// time reads an RFC 3339 time.
+func (v value) time() (time.Time, error) {
+	text, err := v.string()
+	if err != nil {
+		return time.Time{}, err
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.Year() < 1700 || t.Year() > 2200 {
+		return time.Time{}, errors.New("must be an RFC 3339 time between 1700 and 2200")
+	}
+	return t, nil
+}
+
+func (im *Import) send(frame any) error {
+	data, err := appendJSON([]byte("data: "), frame)
+	if err != nil {
+		return err
+	}
+	return im.w.Send(append(data, "\n\n"...))
+}

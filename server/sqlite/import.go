@@ -1,0 +1,151 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/eventobench/eventobench/server"
+)
+
+// Import adds records at the places they had, all or none.
+func (s *Store) Import(_ context.Context, name string, records []server.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ns, err := s.namespace(name)
+	if err != nil {
+		return err
+	}
+	return s.importInto(ns, records)
+}
+
+// importInto adds records in one transaction. The caller holds the lock.
+func (s *Store) importInto(ns *namespace, records []server.Record) error {
+	if s.writer == nil {
+		return errClosed
+	}
+	err := s.transact(func() error {
+		for i, r := range records {
+			if err := ns.importRecord(s.writer, r); err != nil {
+				return atIndex(i, r, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		clear(ns.streams)
+		clear(ns.categories)
+	}
+	return err
+}
+
+func (ns *namespace) importRecord(conn *sqlite.Conn, r server.Record) error {
+	st, err := ns.stream(conn, r.Stream)
+	if err != nil {
+		return err
+	}
+	if st.id == 0 {
+		if err := ns.create(conn, st, r.Stream); err != nil {
+			return err
+		}
+	}
+	stmt := conn.Prep(ns.sql.importMessage)
+	bindMessage(stmt, st, r.Position.Position, r.NewMessage)
+	stmt.BindInt64(9, r.GlobalPosition)
+	_, err = stmt.Step()
+	if err := finish(stmt, err); err != nil {
+		return err
+	}
+	st.version = max(st.version, r.Position.Position)
+	return nil
+}
+
+// atIndex says which record of a batch an error is of, if it is of one.
+func atIndex(i int, r server.Record, err error) error {
+	switch sqlite.ErrCode(err) {
+	case sqlite.ResultConstraintUnique, sqlite.ResultConstraintPrimaryKey, sqlite.ResultConstraintRowID:
+		return &server.RecordError{Index: i, Err: &server.Error{
+			Code:    server.CodePositionExists,
+			Message: fmt.Sprintf("id %s, global position %d, or position %d of stream %q is taken", r.ID, r.GlobalPosition, r.Position.Position, r.Stream),
+		}}
+	}
+	return fmt.Errorf("importing a message: %w", err)
+}
+
+// Replace builds new tables beside those of the namespace and exchanges them
+// when all records are in, so that the old ones serve until then.
+func (s *Store) Replace(_ context.Context, name string, next func() ([]server.Record, error)) error {
+	fresh, err := s.newTables()
+	if err != nil {
+		return err
+	}
+	if err := s.fill(fresh, next); err != nil {
+		return errors.Join(err, s.discard(fresh))
+	}
+	return s.exchange(name, fresh)
+}
+
+func (s *Store) newTables() (*namespace, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writer == nil {
+		return nil, errClosed
+	}
+	var id int64
+	err := s.transact(func() (err error) {
+		id, err = s.createTables()
+		return err
+	})
+	return newNamespace(id), err
+}
+
+func (s *Store) fill(ns *namespace, next func() ([]server.Record, error)) error {
+	for {
+		batch, err := next() // reads from a client: the lock is not held
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		err = s.importInto(ns, batch)
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) discard(ns *namespace) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.transact(func() error { return s.dropTables(ns.id) })
+}
+
+// exchange puts the tables in place of the namespace's.
+func (s *Store) exchange(name string, fresh *namespace) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, err := s.namespace(name)
+	if err != nil {
+		return errors.Join(err, s.transact(func() error { return s.dropTables(fresh.id) }))
+	}
+	s.spaces.Lock()
+	defer s.spaces.Unlock()
+	err = s.transact(func() error {
+		if err := sqlitex.Execute(s.writer, "UPDATE namespace SET id = ? WHERE id = ?", &sqlitex.ExecOptions{Args: []any{fresh.id, old.id}}); err != nil {
+			return err
+		}
+		return s.dropTables(old.id)
+	})
+	if err != nil {
+		return fmt.Errorf("replacing the messages of namespace %q: %w", name, err)
+	}
+	s.byName[name] = fresh
+	return nil
+}

@@ -1,0 +1,160 @@
+package transport
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/sqlite"
+)
+
+// record is a line to import: message n of a stream.
+func record(n int, stream string, pos int, gpos int) string {
+	return fmt.Sprintf(`{"id":"00000000-0000-4000-8000-%012x","stream":%q,"type":"T","pos":%d,"gpos":%d,"data":{"n":%d.0},"meta":null,"time":"2025-01-02T03:04:05.123456789+01:00"}`+"\n", n, stream, pos, gpos, n)
+}
+
+func (s store) importLines(t *testing.T, query, lines string) string {
+	t.Helper()
+	// A body of unknown length is sent in chunks.
+	resp, err := http.Post(s.url+"/import"+query, "application/x-ndjson", io.MultiReader(strings.NewReader(lines)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	frames, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
+		t.Errorf("import: %d %s", resp.StatusCode, got)
+	}
+	return regexp.MustCompile(`"\d+\.\ds"`).ReplaceAllString(string(frames), "ELAPSED")
+}
+
+func (s store) wantAnswer(t *testing.T, call, want string) {
+	t.Helper()
+	if _, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(call)); answer != want {
+		t.Errorf("%s is answered %s, want %s", call, answer, want)
+	}
+}
+
+func TestImport(t *testing.T) {
+	transports(t, func(t *testing.T, s store) {
+		sub := s.subscribe(t, "category=a")
+		if got, want := s.importLines(t, "", ""), "data: {\"done\":true,\"imported\":0,\"elapsed\":ELAPSED}\n\n"; got != want {
+			t.Errorf("nothing: %q", got)
+		}
+		lines := record(1, "a-1", 5, 3005) + "\r\n" + record(2, "b-1", 0, 3007) + record(3, "a-1", 2, 3001)
+		if got, want := s.importLines(t, "", lines), "data: {\"done\":true,\"imported\":3,\"elapsed\":ELAPSED}\n\n"; got != want {
+			t.Errorf("three: %q", got)
+		}
+		sub.wantPokes(poke{"a-1", 2, 3001}, poke{"a-1", 5, 3005})
+		s.wantAnswer(t, `["stream.get","b-1"]`, `[["00000000-0000-4000-8000-000000000002","T",0,3007,{"n":2.0},null,"2025-01-02T02:04:05.123456789Z"]]`)
+		s.wantAnswer(t, `["stream.write","a-1",{"type":"T","data":{}},{"expectedVersion":5}]`, `{"position":6,"globalPosition":3008}`)
+	})
+}
+
+func TestImportBatches(t *testing.T) {
+	transports(t, func(t *testing.T, s store) {
+		var lines bytes.Buffer
+		for i := range 2400 {
+			lines.WriteString(record(i, "a-1", i, i+1))
+		}
+		lines.WriteString("{broken\n")
+		want := "data: {\"imported\":1000,\"gpos\":1000}\n\ndata: {\"imported\":2000,\"gpos\":2000}\n\n"
+		got := s.importLines(t, "", lines.String())
+		rest, ok := strings.CutPrefix(got, want)
+		if !ok || !strings.Contains(rest, `{"error":"INVALID_JSON"`) || !strings.Contains(rest, `the 2000 messages of the batches before are imported","line":2401}`) {
+			t.Errorf("frames %q", got)
+		}
+		s.wantAnswer(t, `["stream.version","a-1"]`, `1999`)
+	})
+}
+
+func TestImportRejects(t *testing.T) {
+	good := record(1, "a-1", 0, 1)
+	tests := []struct{ name, line, code string }{
+		{"not JSON", "{", "INVALID_JSON"},
+		{"trailing text", strings.TrimSpace(good) + " x", "INVALID_JSON"},
+		{"no object", "[]", "INVALID_RECORD"},
+		{"null data", strings.Replace(good, `{"n":1.0}`, "null", 1), "INVALID_RECORD"},
+		{"missing data", strings.Replace(good, `"data":{"n":1.0},`, "", 1), "INVALID_RECORD"},
+		{"bad meta", strings.Replace(good, `"meta":null`, `"meta":5`, 1), "INVALID_RECORD"},
+		{"bad id", strings.Replace(good, "4000", "x", 1), "INVALID_RECORD"},
+		{"empty stream", strings.Replace(good, "a-1", "", 1), "INVALID_RECORD"},
+		{"no type", strings.Replace(good, `"type":"T",`, "", 1), "INVALID_RECORD"},
+		{"negative position", strings.Replace(good, `"pos":0`, `"pos":-1`, 1), "INVALID_RECORD"},
+		{"fraction", strings.Replace(good, `"pos":0`, `"pos":0.5`, 1), "INVALID_RECORD"},
+		{"no global position", strings.Replace(good, `"gpos":1,`, "", 1), "INVALID_RECORD"},
+		{"bad time", strings.Replace(good, "2025-", "25-", 1), "INVALID_RECORD"},
+		{"long line", `"` + strings.Repeat("x", 3<<20) + `"`, "READ_ERROR"},
+		{"id taken", record(0, "new-1", 0, 9), "POSITION_EXISTS"},
+		{"position taken", record(9, "a-0", 0, 9), "POSITION_EXISTS"},
+		{"global position taken", record(9, "new-1", 0, 77), "POSITION_EXISTS"},
+	}
+	transports(t, func(t *testing.T, s store) {
+		s.importLines(t, "", record(0, "a-0", 0, 77))
+		for _, tt := range tests {
+			got := s.importLines(t, "", record(5, "fine-1", 0, 5)+"\n"+tt.line+"\n"+record(6, "fine-1", 1, 6))
+			if !strings.Contains(got, `{"error":"`+tt.code+`"`) || !strings.Contains(got, `"line":3}`) {
+				t.Errorf("%s: %.300q", tt.name, got)
+			}
+		}
+		s.wantAnswer(t, `["ns.categories"]`, `[{"category":"a","streamCount":1,"messageCount":1}]`)
+	})
+}
+
+func TestImportForce(t *testing.T) {
+	transports(t, func(t *testing.T, s store) {
+		s.write(t, "old-1", 3)
+		if got := s.importLines(t, "?force=true", record(1, "a-1", 0, 1)+"{broken"); !strings.Contains(got, "INVALID_JSON") || !strings.Contains(got, "the namespace is as it was") {
+			t.Errorf("frames %q", got)
+		}
+		s.wantAnswer(t, `["stream.version","old-1"]`, `2`)
+		s.wantAnswer(t, `["stream.version","a-1"]`, `null`)
+		if got := s.importLines(t, "?force=true", record(1, "a-1", 0, 1)); !strings.Contains(got, `"imported":1`) {
+			t.Errorf("frames %q", got)
+		}
+		s.wantAnswer(t, `["stream.version","old-1"]`, `null`)
+		s.wantAnswer(t, `["stream.write","a-1",{"type":"T","data":{}}]`, `{"position":1,"globalPosition":2}`)
+	})
+}
+
+func TestImportNeedsAToken(t *testing.T) {
+	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+		s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
+		if status, answer := s.do(t, http.MethodPost, "/import", "", []byte(record(1, "a-1", 0, 1))); status != 401 || !strings.Contains(answer, "AUTH_REQUIRED") {
+			t.Errorf("%s: %d %s", kind, status, answer)
+		}
+	}
+}
+
+// TestChunkedBodies holds that a body of unknown length is a body like others,
+// and is refused with an answer if it is too large.
+func TestChunkedBodies(t *testing.T) {
+	transports(t, func(t *testing.T, s store) {
+		post := func(body string) (int, string) {
+			resp, err := http.Post(s.url+"/rpc", "application/json", io.MultiReader(strings.NewReader(body)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			answer, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return resp.StatusCode, string(answer)
+		}
+		if status, answer := post(`["sys.version"]`); status != 200 || answer != `"1.2.3"` {
+			t.Errorf("chunked: %d %s", status, answer)
+		}
+		if status, answer := post(`["` + strings.Repeat("x", server.MaxBody) + `"]`); status != 413 || !strings.Contains(answer, "INVALID_REQUEST") {
+			t.Errorf("chunked and large: %d %s", status, answer)
+		}
+	})
+}
