@@ -119,7 +119,7 @@ func (call *call) answer(ctx context.Context, cred Credentials, body, dst []byte
 	if err != nil {
 		return nil, err
 	}
-	method, ok := methods[name]
+	method, ok := methods[string(name)]
 	if !ok {
 		return nil, &Error{Code: CodeMethodNotFound, Message: fmt.Sprintf("Unknown method %q", name)}
 	}

@@ -8,8 +8,8 @@ func Correlates(metadata []byte, category string) bool {
 		return true
 	}
 	found := false
-	_ = value{text: metadata}.fields(func(name string, field value) error {
-		if name == "correlationStreamName" {
+	_ = value{text: metadata}.fields(func(name []byte, field value) error {
+		if string(name) == "correlationStreamName" {
 			stream, err := field.string()
 			found = err == nil && Category(stream) == category
 		}

@@ -48,6 +48,24 @@ func (d *decoder) readText() ([]byte, error) {
 	return d.text[end-int64(len(v)) : end], nil
 }
 
+// readName reads the name of a field.
+func (d *decoder) readName() ([]byte, error) {
+	quoted, err := d.readText()
+	if err != nil {
+		return nil, err
+	}
+	return unquote(quoted)
+}
+
+// unquote returns the text of a JSON string: a part of it where nothing is
+// escaped.
+func unquote(quoted []byte) ([]byte, error) {
+	if plain := quoted[1 : len(quoted)-1]; bytes.IndexByte(plain, '\\') < 0 {
+		return plain, nil
+	}
+	return jsontext.AppendUnquote(nil, quoted)
+}
+
 // request is a call as it came: the method name and its arguments.
 type request struct{ elements []value }
 
@@ -59,23 +77,23 @@ func (r *request) arg(n int) value {
 	return value{}
 }
 
-// decode reads a call and returns its method.
-func (c *Core) decode(body []byte, r *request) (method string, err error) {
+// decode reads a call and returns the name of its method, a part of the body.
+func (c *Core) decode(body []byte, r *request) (method []byte, err error) {
 	if err := r.split(body); err != nil {
-		return "", invalidText("The request is not a JSON array of a method and its arguments", err)
+		return nil, invalidText("The request is not a JSON array of a method and its arguments", err)
 	}
 	if len(r.elements) == 0 {
-		return "", invalid("The request names no method")
+		return nil, invalid("The request names no method")
 	}
 	if c.codec == CodecStd {
 		if err := r.decodeTrees(body); err != nil {
-			return "", invalidText("The request is not JSON", err)
+			return nil, invalidText("The request is not JSON", err)
 		}
 	}
-	if method, err = r.elements[0].string(); err != nil {
-		return "", invalid("The method name %v", err)
+	if r.elements[0].kind() != '"' {
+		return nil, invalid("The method name %v", errNotString)
 	}
-	return method, nil
+	return unquote(r.elements[0].text)
 }
 
 // split finds the elements of the array that the body must be.

@@ -191,8 +191,8 @@ func parseRecord(line []byte) (r Record, failure *Error) {
 		return r, &Error{Code: codeInvalidJSON, Message: err.Error()}
 	}
 	r.Position.Position, r.GlobalPosition = -1, 0
-	err := value{text: line}.fields(func(name string, field value) (err error) {
-		switch strings.ToLower(name) {
+	err := value{text: line}.fields(func(name []byte, field value) (err error) {
+		switch strings.ToLower(string(name)) {
 		case "id":
 			r.ID, err = field.uuid()
 		case "stream":

@@ -42,12 +42,12 @@ func (call *call) name(arg int, what string) (string, error) {
 
 // options reads an optional argument that must be an object. null is as good
 // as absent, for the object and for each of its fields.
-func (call *call) options(arg int, f func(name string, field value) error) error {
+func (call *call) options(arg int, f func(name []byte, field value) error) error {
 	v := call.arg(arg)
 	if v.null() {
 		return nil
 	}
-	err := v.fields(func(name string, field value) error {
+	err := v.fields(func(name []byte, field value) error {
 		if field.null() {
 			return nil
 		}
@@ -69,8 +69,8 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	var expected *int64
-	if err := call.options(2, func(name string, field value) (err error) {
-		switch name {
+	if err := call.options(2, func(name []byte, field value) (err error) {
+		switch string(name) {
 		case "id":
 			m.ID, err = field.uuid()
 		case "expectedVersion":
@@ -98,8 +98,8 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 
 // readMessage reads the message argument of a write.
 func readMessage(v value, m *NewMessage) error {
-	err := v.fields(func(name string, field value) (err error) {
-		switch name {
+	err := v.fields(func(name []byte, field value) (err error) {
+		switch string(name) {
 		case "type":
 			m.Type, err = field.string()
 		case "data":
@@ -160,8 +160,8 @@ func streamGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	q := Query{Stream: stream, Limit: defaultBatch}
-	if err := call.options(1, func(name string, field value) (err error) {
-		switch name {
+	if err := call.options(1, func(name []byte, field value) (err error) {
+		switch string(name) {
 		case "position":
 			q.Position, err = field.integer()
 		case "globalPosition":
@@ -186,8 +186,8 @@ func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	}
 	q := Query{Category: &category, Limit: defaultBatch}
 	var global *int64
-	if err := call.options(1, func(name string, field value) (err error) {
-		switch name {
+	if err := call.options(1, func(name []byte, field value) (err error) {
+		switch string(name) {
 		case "position":
 			q.GlobalPosition, err = field.integer()
 		case "globalPosition":
@@ -214,12 +214,12 @@ func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 // group reads a consumer group; an empty object is none.
 func (v value) group() (*Group, error) {
 	var member, size *int64
-	err := v.fields(func(name string, field value) error {
-		if name != "member" && name != "size" {
+	err := v.fields(func(name []byte, field value) error {
+		if string(name) != "member" && string(name) != "size" {
 			return nil
 		}
 		n, err := field.integer()
-		if name == "member" {
+		if string(name) == "member" {
 			member = &n
 		} else {
 			size = &n
@@ -262,8 +262,8 @@ func streamLast(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	q := Query{Stream: stream, Last: true, Limit: 1}
-	if err := call.options(1, func(name string, field value) (err error) {
-		if name == "type" {
+	if err := call.options(1, func(name []byte, field value) (err error) {
+		if string(name) == "type" {
 			q.Type, err = field.string()
 		}
 		return err

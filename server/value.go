@@ -44,10 +44,7 @@ func (v value) string() (string, error) {
 	if s, ok := v.tree.(string); ok {
 		return s, nil
 	}
-	if plain := v.text[1 : len(v.text)-1]; bytes.IndexByte(plain, '\\') < 0 {
-		return string(plain), nil
-	}
-	s, err := jsontext.AppendUnquote(nil, v.text)
+	s, err := unquote(v.text)
 	return string(s), err
 }
 
@@ -71,8 +68,9 @@ func (v value) integer() (int64, error) {
 }
 
 // fields calls f for every field of an object; of a repeated name, the last
-// call counts. An error is put behind the name of the field.
-func (v value) fields(f func(name string, field value) error) error {
+// call counts. The name is valid during the call. An error is put behind the
+// name of the field.
+func (v value) fields(f func(name []byte, field value) error) error {
 	if v.kind() != '{' {
 		return errNotObject
 	}
@@ -83,17 +81,16 @@ func (v value) fields(f func(name string, field value) error) error {
 	defer putDecoder(dec)
 	_, _ = dec.ReadToken() // the text is known to be a valid object
 	for dec.PeekKind() != '}' {
-		name, err := dec.ReadToken()
+		name, err := dec.readName()
 		if err != nil {
 			return err
 		}
-		text := name.String()
 		field, err := dec.readText()
 		if err != nil {
 			return err
 		}
-		if err := f(text, value{text: field}); err != nil {
-			return fmt.Errorf("%s %w", text, err)
+		if err := f(name, value{text: field}); err != nil {
+			return fmt.Errorf("%s %w", name, err)
 		}
 	}
 	return nil
@@ -101,13 +98,13 @@ func (v value) fields(f func(name string, field value) error) error {
 
 // treeFields walks a decoded object. The text of the fields is found again
 // with encoding/json, since a map keeps neither key order nor digits.
-func treeFields(text []byte, tree map[string]any, f func(name string, field value) error) error {
+func treeFields(text []byte, tree map[string]any, f func(name []byte, field value) error) error {
 	var texts map[string]json.RawMessage
 	if err := json.Unmarshal(text, &texts); err != nil {
 		return err
 	}
 	for name, field := range tree {
-		if err := f(name, value{text: texts[name], tree: field}); err != nil {
+		if err := f([]byte(name), value{text: texts[name], tree: field}); err != nil {
 			return fmt.Errorf("%s %w", name, err)
 		}
 	}

@@ -138,13 +138,12 @@ func (s *Store) reader(ctx context.Context) (*sqlite.Conn, func(), error) {
 
 // Write appends a message to its stream.
 func (s *Store) Write(_ context.Context, name string, m server.NewMessage, expected *int64) (server.Position, error) {
-	w := write{namespace: name, message: m, expected: expected}
 	if s.batch != nil {
-		return s.batch.do(&w)
+		return s.batch.do(&write{namespace: name, message: m, expected: expected})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.apply(&w)
+	return s.apply(&write{namespace: name, message: m, expected: expected})
 }
 
 // apply executes a write, in the transaction there is or in its own.
