@@ -30,18 +30,23 @@ func newProgress(w io.Writer) *progress {
 }
 
 func (p *progress) show(s profiles.Progress) {
-	const interval = 200 * time.Millisecond
 	if p.terminal < 0 {
 		if s.Round == 0 {
 			fmt.Fprintln(p.w, progressLine(s))
 		}
 		return
 	}
+	p.line(progressLine(s))
+}
+
+// line writes over the line before, if that has been there for a while.
+func (p *progress) line(text string) {
+	const interval = 200 * time.Millisecond
 	if time.Since(p.shown) < interval {
 		return
 	}
 	p.shown = time.Now()
-	fmt.Fprint(p.w, "\r\x1b[K", clip(progressLine(s), p.width()))
+	fmt.Fprint(p.w, "\r\x1b[K", clip(text, p.width()))
 }
 
 // clear removes the line that show may have left on a terminal.
