@@ -1,11 +1,18 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
+)
+
+const (
+	defaultBody      = 1 << 20
+	defaultMaxBatch  = 10000
+	defaultHeartbeat = 15 * time.Second
 )
 
 // Options say how a Core behaves.
@@ -14,6 +21,10 @@ type Options struct {
 	TestMode bool   // let requests in without a valid token; for loopback only
 	Token    string // of the default namespace, if that is new; drawn if empty
 	Version  string // what sys.version says
+
+	MaxBody   int           // bytes of a request's body; 0 for 1 MiB
+	MaxBatch  int64         // messages in an answer, unless it is without limit; 0 for 10000
+	Heartbeat time.Duration // how long a subscription may be silent; 0 for 15 s
 }
 
 // Core answers calls, the same way for every transport.
@@ -22,8 +33,13 @@ type Core struct {
 	codec    Codec
 	testMode bool
 	version  string
-	tokens   tokenTable
-	hub      hub
+
+	maxBody   int
+	maxBatch  int64
+	heartbeat time.Duration
+
+	tokens tokenTable
+	hub    hub
 }
 
 // NewCore opens the core of a store and makes sure of the default namespace.
@@ -32,7 +48,10 @@ func NewCore(ctx context.Context, store Store, o Options) (core *Core, drawn str
 	if o.Codec != CodecRaw && o.Codec != CodecStd {
 		return nil, "", fmt.Errorf("unknown codec %q; use raw or std", o.Codec)
 	}
-	c := &Core{store: store, codec: o.Codec, testMode: o.TestMode, version: o.Version}
+	c := &Core{
+		store: store, codec: o.Codec, testMode: o.TestMode, version: o.Version,
+		maxBody: cmp.Or(o.MaxBody, defaultBody), maxBatch: cmp.Or(o.MaxBatch, defaultMaxBatch), heartbeat: cmp.Or(o.Heartbeat, defaultHeartbeat),
+	}
 	namespaces, err := store.Namespaces(ctx)
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the namespaces: %w", err)

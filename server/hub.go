@@ -31,6 +31,16 @@ func (h *hub) remove(s *Subscription) {
 	}
 }
 
+func (h *hub) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, subs := range h.subs {
+		n += len(subs)
+	}
+	return n
+}
+
 // publish wakes the subscriptions that a new message of the stream is for.
 func (h *hub) publish(namespace, stream string) {
 	h.mu.Lock()

@@ -135,19 +135,17 @@ func (v value) uuid() (uuid.UUID, error) {
 	return id, nil
 }
 
-const (
-	defaultBatch = 1000
-	maxBatch     = 10000
-)
+// defaultBatch is how many messages an answer has unless told.
+const defaultBatch = 1000
 
 // batchSize reads a limit: 0 and -1 mean none.
-func (v value) batchSize() (int64, error) {
+func (c *Core) batchSize(v value) (int64, error) {
 	n, err := v.integer()
 	switch {
 	case err != nil:
 		return 0, err
-	case n > maxBatch:
-		return 0, fmt.Errorf("must be at most %d, or -1 for no limit", maxBatch)
+	case n > c.maxBatch:
+		return 0, fmt.Errorf("must be at most %d, or -1 for no limit", c.maxBatch)
 	case n <= 0:
 		return -1, nil
 	}
@@ -159,7 +157,7 @@ func streamGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := Query{Stream: stream, Limit: defaultBatch}
+	q := Query{Stream: stream, Limit: min(defaultBatch, call.core.maxBatch)}
 	if err := call.options(1, func(name []byte, field value) (err error) {
 		switch string(name) {
 		case "position":
@@ -167,7 +165,7 @@ func streamGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		case "globalPosition":
 			q.GlobalPosition, err = field.integer()
 		case "batchSize":
-			q.Limit, err = field.batchSize()
+			q.Limit, err = call.core.batchSize(field)
 		}
 		return err
 	}); err != nil {
@@ -184,7 +182,7 @@ func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, invalid("category %v", err)
 	}
-	q := Query{Category: &category, Limit: defaultBatch}
+	q := Query{Category: &category, Limit: min(defaultBatch, call.core.maxBatch)}
 	var global *int64
 	if err := call.options(1, func(name []byte, field value) (err error) {
 		switch string(name) {
@@ -195,7 +193,7 @@ func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 			position, err = field.integer()
 			global = &position
 		case "batchSize":
-			q.Limit, err = field.batchSize()
+			q.Limit, err = call.core.batchSize(field)
 		case "correlation":
 			q.Correlation, err = field.string()
 		case "consumerGroup":
@@ -300,6 +298,7 @@ func sysVersion(_ context.Context, call *call, dst []byte) ([]byte, error) {
 	return appendJSON(dst, call.core.version)
 }
 
-func sysHealth(_ context.Context, _ *call, dst []byte) ([]byte, error) {
-	return append(dst, `{"status":"ok","backend":"sqlite","connections":0}`...), nil
+// sysHealth counts open subscriptions as connections.
+func sysHealth(_ context.Context, call *call, dst []byte) ([]byte, error) {
+	return fmt.Appendf(dst, `{"status":"ok","backend":"sqlite","connections":%d}`, call.core.hub.count()), nil
 }

@@ -4,17 +4,6 @@ import (
 	"context"
 )
 
-// Limits of what a transport accepts.
-const (
-	MaxBody   = 1 << 20  // bytes of a request's body; larger ones are refused
-	MaxHeader = 16 << 10 // bytes of a request's line and header fields
-
-	// ReadBody is how much of a body a transport reads to be able to refuse it
-	// with an answer. A client whose larger body is cut off may see its
-	// connection reset before it reads why.
-	ReadBody = 8 * MaxBody
-)
-
 // Request is what a transport knows of an HTTP request. The core keeps none
 // of it.
 type Request struct {
@@ -27,8 +16,8 @@ type Request struct {
 // Serve answers every request that is answered with one JSON value, and
 // appends the value to dst.
 func (c *Core) Serve(ctx context.Context, r Request, dst []byte) (status int, answer []byte) {
-	if len(r.Body) > MaxBody {
-		return AppendBodyTooLarge(dst)
+	if len(r.Body) > c.maxBody {
+		return c.AppendBodyTooLarge(dst)
 	}
 	switch r.Path {
 	case "/rpc":
@@ -50,10 +39,18 @@ func (c *Core) Serve(ctx context.Context, r Request, dst []byte) (status int, an
 	}
 }
 
+// MaxBody is the limit of a request's body in bytes.
+func (c *Core) MaxBody() int { return c.maxBody }
+
+// ReadBody is how much of a body a transport reads to be able to refuse it with
+// an answer. A client whose larger body is cut off may see its connection reset
+// before it reads why.
+func (c *Core) ReadBody() int { return 8 * c.maxBody }
+
 // AppendBodyTooLarge appends the answer to a request whose body is over
 // MaxBody, and returns its status.
-func AppendBodyTooLarge(dst []byte) (status int, answer []byte) {
-	_, answer = AppendError(dst, invalid("The body is larger than %d bytes", MaxBody))
+func (c *Core) AppendBodyTooLarge(dst []byte) (status int, answer []byte) {
+	_, answer = AppendError(dst, invalid("The body is larger than %d bytes", c.maxBody))
 	return 413, answer
 }
 
@@ -62,9 +59,9 @@ func AppendMalformed(dst []byte, err error) (status int, answer []byte) {
 	return AppendError(dst, invalidText("This is not an HTTP request", err))
 }
 
-// AppendHeaderTooLarge appends the answer to a request whose header is over
-// MaxHeader, and returns its status.
+// AppendHeaderTooLarge appends the answer to a request whose line and header
+// are over the transport's limit, and returns its status.
 func AppendHeaderTooLarge(dst []byte) (status int, answer []byte) {
-	_, answer = AppendError(dst, invalid("The request line and header are larger than %d bytes", MaxHeader))
+	_, answer = AppendError(dst, invalid("The request line and header are too large"))
 	return 431, answer
 }

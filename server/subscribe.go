@@ -8,14 +8,8 @@ import (
 	"time"
 )
 
-const (
-	// heartbeat is how long a subscription may be silent. A comment then shows the
-	// client that the server is there, and the server whether the client is.
-	heartbeat = 15 * time.Second
-
-	// pokePage is how many pokes are read from the store and sent at once.
-	pokePage = 1000
-)
+// pokePage is how many pokes are read from the store and sent at once.
+const pokePage = 1000
 
 // EventWriter takes the frames of a stream of Server-Sent Events. An error
 // means that the client is gone, or too slow.
@@ -135,21 +129,22 @@ func (s *Subscription) wake() {
 	}
 }
 
-// Run sends pokes until ctx is cancelled, the namespace is deleted, the client
+// Run sends pokes, and a comment after each silence: it shows the client that
+// the server is there, and the server whether the client is. It does so until ctx is cancelled, the namespace is deleted, the client
 // is gone or the store fails, which is the error it returns.
 func (s *Subscription) Run(ctx context.Context, w EventWriter) error {
 	defer s.core.hub.remove(s)
 	if err := w.Send([]byte(": ready\n\n")); err != nil {
 		return nil // the client has left, which it may
 	}
-	silence := time.NewTimer(heartbeat)
+	silence := time.NewTimer(s.core.heartbeat)
 	defer silence.Stop()
 	for {
 		sent, err := s.sendAll(ctx, w)
 		if err != nil || !sent {
 			return err
 		}
-		silence.Reset(heartbeat)
+		silence.Reset(s.core.heartbeat)
 		select {
 		case <-s.woken:
 		case <-silence.C:

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
@@ -25,7 +26,11 @@ type serveOptions struct {
 	sync      string
 	batch     string
 	testMode  bool
+	anywhere  bool // test mode on other addresses than loopback
 	token     string
+	maxBody   int
+	maxBatch  int64
+	limits    transport.Limits
 	logLevel  string
 }
 
@@ -57,9 +62,22 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.StringVar(&o.sync, "sync", string(sqlite.SyncFull), "when a store in a file waits for the disk: full, at every commit; normal, at checkpoints; off, never")
 	f.StringVar(&o.batch, "batch", "on", "on lets writes that wait at the same time share a commit to a file; off gives each its own")
 	f.BoolVar(&o.testMode, "test-mode", false, "let requests in without a valid token, and create namespaces on first use; on loopback only")
+	f.BoolVar(&o.anywhere, "test-mode-anywhere", false, "allow --test-mode on an address that others can reach")
 	f.StringVar(&o.token, "token", "", "token of the default namespace of a new store; without it one is drawn and printed")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	o.addLimits(f)
 	return cmd
+}
+
+func (o *serveOptions) addLimits(f *pflag.FlagSet) {
+	d := transport.DefaultLimits()
+	f.IntVar(&o.maxBody, "max-body", 1<<20, "bytes of a request's body; imports have no limit")
+	f.Int64Var(&o.maxBatch, "max-batch", 10000, "messages in an answer, unless a call asks for no limit")
+	f.IntVar(&o.limits.Header, "max-header", d.Header, "bytes of a request's line and header")
+	f.IntVar(&o.limits.Connections, "max-connections", d.Connections, "connections open at the same time; further ones wait")
+	f.DurationVar(&o.limits.Read, "read-timeout", d.Read, "time for a client to send a request, or a part of an import")
+	f.DurationVar(&o.limits.Idle, "idle-timeout", d.Idle, "time between two requests on a connection")
+	f.DurationVar(&o.limits.Send, "send-timeout", d.Send, "time for a subscriber to take what it is sent, before it is cut off")
 }
 
 func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
@@ -87,7 +105,7 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	core, drawn, err := server.NewCore(ctx, store, server.Options{
-		Codec: server.Codec(o.codec), TestMode: o.testMode, Token: o.token, Version: version(),
+		Codec: server.Codec(o.codec), TestMode: o.testMode, Token: o.token, Version: version(), MaxBody: o.maxBody, MaxBatch: o.maxBatch,
 	})
 	if err != nil {
 		return fmt.Errorf("opening the event store: %w", err)
@@ -101,7 +119,7 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 		fmt.Fprintf(cmd.OutOrStdout(), "token of namespace %s, shown this once: %s\n", server.DefaultNamespace, drawn)
 	}
 	log.Info("serving", "transport", kind, "addr", listener.Addr().String(), "store", o.store, "codec", o.codec, "test_mode", o.testMode, "pid", os.Getpid())
-	err = transport.Serve(ctx, kind, core, listener)
+	err = transport.Serve(ctx, kind, core, listener, o.limits)
 	log.Info("stopped", "reason", context.Cause(ctx))
 	return err
 }
@@ -123,8 +141,8 @@ func (o *serveOptions) listen() (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", o.addr, err)
 	}
-	if tcp, ok := listener.Addr().(*net.TCPAddr); o.testMode && (!ok || !tcp.IP.IsLoopback()) {
-		return nil, errors.Join(fmt.Errorf("test mode lets everyone in: it listens on loopback only, not on %s", o.addr), listener.Close())
+	if tcp, ok := listener.Addr().(*net.TCPAddr); o.testMode && !o.anywhere && (!ok || !tcp.IP.IsLoopback()) {
+		return nil, errors.Join(fmt.Errorf("test mode lets everyone in: it listens on loopback only, not on %s (--test-mode-anywhere allows it)", o.addr), listener.Close())
 	}
 	return listener, nil
 }

@@ -27,11 +27,19 @@ type store struct{ url string }
 // startStore serves a new store until the test ends.
 func startStore(t *testing.T, kind Kind, codec server.Codec, path string, testMode bool) store {
 	t.Helper()
+	return startLimited(t, kind, path, server.Options{Codec: codec, Token: defaultToken, TestMode: testMode, Version: "1.2.3"}, Limits{})
+}
+
+// testBody is the default limit of a body.
+const testBody = 1 << 20
+
+func startLimited(t *testing.T, kind Kind, path string, o server.Options, limits Limits) store {
+	t.Helper()
 	db, err := sqlite.Open(path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	core, _, err := server.NewCore(t.Context(), db, server.Options{Codec: codec, Token: defaultToken, TestMode: testMode, Version: "1.2.3"})
+	core, _, err := server.NewCore(t.Context(), db, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +49,7 @@ func startStore(t *testing.T, kind Kind, codec server.Codec, path string, testMo
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
-	go func() { ended <- Serve(ctx, kind, core, listener) }()
+	go func() { ended <- Serve(ctx, kind, core, listener, limits) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
@@ -311,7 +319,7 @@ func TestEndpoints(t *testing.T) {
 				t.Errorf("%s %s: %d %s", tt.method, tt.path, status, answer)
 			}
 		}
-		big := fmt.Appendf(nil, `["stream.write","s",{"type":"T","data":{"x":"%s"}}]`, strings.Repeat("x", server.MaxBody))
+		big := fmt.Appendf(nil, `["stream.write","s",{"type":"T","data":{"x":"%s"}}]`, strings.Repeat("x", testBody))
 		if status, answer := s.do(t, "POST", "/rpc", "Bearer "+defaultToken, big); status != 413 || !strings.Contains(answer, "INVALID_REQUEST") {
 			t.Errorf("a large body: %d %s", status, answer)
 		}

@@ -19,21 +19,21 @@ import (
 
 type fastServer struct{ fasthttp.Server }
 
-func newFastHTTP(handler fasthttp.RequestHandler) httpServer {
+func (f face) newFastHTTP(handler fasthttp.RequestHandler) httpServer {
 	return &fastServer{fasthttp.Server{
 		Handler:      handler,
 		ErrorHandler: fastError,
 		// Many connections that are mostly idle: one goroutine each, given up after
 		// IdleTimeout; a request must arrive within ReadTimeout.
-		Concurrency: fasthttp.DefaultConcurrency,
-		ReadTimeout: readTimeout,
-		IdleTimeout: idleTimeout,
+		Concurrency: f.limits.Connections,
+		ReadTimeout: f.limits.Read,
+		IdleTimeout: f.limits.Idle,
 		// The read buffer bounds the header: fasthttp answers 431 beyond it.
-		ReadBufferSize: server.MaxHeader,
+		ReadBufferSize: f.limits.Header,
 		// Handlers get the body as a stream, so that an import is not held in memory;
 		// this is how much of it is read ahead.
 		StreamRequestBody:  true,
-		MaxRequestBodySize: server.MaxBody,
+		MaxRequestBodySize: f.core.MaxBody(),
 		// Requests carry a few header fields and clients expect none in return: no
 		// time is spent on what neither side looks at.
 		NoDefaultServerHeader: true,
@@ -48,25 +48,25 @@ func (s *fastServer) shutdown(ctx context.Context) error { return s.ShutdownWith
 
 var pprofPrefix = []byte("/debug/pprof/")
 
-// fastHandler is the store as a native fasthttp handler. Streams end with stop.
-func fastHandler(stop context.Context, core *server.Core) fasthttp.RequestHandler {
+// fastHandler is the store as a native fasthttp handler.
+func (f face) fastHandler() fasthttp.RequestHandler {
 	profiling := fasthttpadaptor.NewFastHTTPHandler(profilingHandler())
 	return func(ctx *fasthttp.RequestCtx) {
 		switch path := ctx.Path(); {
 		case bytes.HasPrefix(path, pprofPrefix):
 			profiling(ctx)
 		case string(path) == "/subscribe":
-			fastSubscribe(stop, core, ctx)
+			f.fastSubscribe(ctx)
 		case string(path) == "/import":
-			fastImport(core, ctx)
+			f.fastImport(ctx)
 		default:
-			fastCall(core, ctx)
+			fastCall(f.core, ctx)
 		}
 	}
 }
 
 func fastCall(core *server.Core, ctx *fasthttp.RequestCtx) {
-	body, err := fastBody(ctx)
+	body, err := fastBody(core, ctx)
 	if err != nil {
 		status, answer := server.AppendMalformed(nil, err)
 		fastAnswer(ctx, status, answer)
@@ -82,19 +82,19 @@ func fastCall(core *server.Core, ctx *fasthttp.RequestCtx) {
 
 // fastBody is the body, or so much of it that the core will refuse it. What is
 // left of it then cannot be told from a next request: the connection is closed.
-func fastBody(ctx *fasthttp.RequestCtx) ([]byte, error) {
-	if bodyFits(ctx) {
+func fastBody(core *server.Core, ctx *fasthttp.RequestCtx) ([]byte, error) {
+	if bodyFits(core, ctx) {
 		return ctx.PostBody(), nil
 	}
 	ctx.SetConnectionClose()
-	return io.ReadAll(io.LimitReader(ctx.RequestBodyStream(), server.ReadBody))
+	return io.ReadAll(io.LimitReader(ctx.RequestBodyStream(), int64(core.ReadBody())))
 }
 
 // bodyFits tells whether the header announces a body within the limit. One in
 // chunks announces nothing (-1).
-func bodyFits(ctx *fasthttp.RequestCtx) bool {
+func bodyFits(core *server.Core, ctx *fasthttp.RequestCtx) bool {
 	length := ctx.Request.Header.ContentLength()
-	return length != -1 && length <= server.MaxBody
+	return length != -1 && length <= core.MaxBody()
 }
 
 func fastAnswer(ctx *fasthttp.RequestCtx, status int, answer []byte) {
@@ -110,8 +110,8 @@ func fastCredentials(ctx *fasthttp.RequestCtx) server.Credentials {
 	}
 }
 
-func fastSubscribe(stop context.Context, core *server.Core, ctx *fasthttp.RequestCtx) {
-	sub, err := core.Subscribe(ctx, fastCredentials(ctx), func(name string) string { return text(ctx.QueryArgs().Peek(name)) })
+func (f face) fastSubscribe(ctx *fasthttp.RequestCtx) {
+	sub, err := f.core.Subscribe(ctx, fastCredentials(ctx), func(name string) string { return text(ctx.QueryArgs().Peek(name)) })
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
 		fastAnswer(ctx, status, answer)
@@ -121,18 +121,18 @@ func fastSubscribe(stop context.Context, core *server.Core, ctx *fasthttp.Reques
 	ctx.Response.Header.SetContentType(eventType)
 	ctx.Response.Header.Set("Cache-Control", "no-cache")
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
-		logStream(sub.Run(stop, fastEvents{w, conn}))
+		logStream(sub.Run(f.stop, fastEvents{w, conn, f.limits.Send}))
 		_ = conn.SetWriteDeadline(time.Time{}) // for the next request on the connection
 	})
 }
 
-func fastImport(core *server.Core, ctx *fasthttp.RequestCtx) {
+func (f face) fastImport(ctx *fasthttp.RequestCtx) {
 	conn := ctx.Conn()
 	body := ctx.RequestBodyStream()
 	if body == nil {
 		body = bytes.NewReader(ctx.PostBody())
 	}
-	im, err := core.Import(ctx, fastCredentials(ctx), string(ctx.QueryArgs().Peek("force")), patientReader{body, conn.SetReadDeadline})
+	im, err := f.core.Import(ctx, fastCredentials(ctx), string(ctx.QueryArgs().Peek("force")), patientReader{body, f.limits.Read, conn.SetReadDeadline})
 	if err != nil {
 		ctx.SetConnectionClose() // the body has not been read
 		status, answer := server.AppendError(nil, err)
@@ -142,17 +142,18 @@ func fastImport(core *server.Core, ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.SetContentType(eventType)
 	ctx.Response.Header.Set("Cache-Control", "no-cache")
 	ctx.SetConnectionClose()
-	ctx.SetBodyStreamWriter(func(w *bufio.Writer) { logImport(im.Run(context.Background(), fastEvents{w, conn})) })
+	ctx.SetBodyStreamWriter(func(w *bufio.Writer) { logImport(im.Run(context.Background(), fastEvents{w, conn, f.limits.Send})) })
 }
 
 // fastEvents sends events through fasthttp.
 type fastEvents struct {
-	w    *bufio.Writer
-	conn net.Conn
+	w       *bufio.Writer
+	conn    net.Conn
+	timeout time.Duration
 }
 
 func (e fastEvents) Send(frames []byte) error {
-	if err := e.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+	if err := e.conn.SetWriteDeadline(time.Now().Add(e.timeout)); err != nil {
 		return err
 	}
 	if _, err := e.w.Write(frames); err != nil {
@@ -171,23 +172,23 @@ func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 // adaptedHandler is the net/http handler behind fasthttp's adapter. The adapter
 // gathers bodies whole: imports, which are streams, go past it, and a body that
 // is too large does not get to it.
-func adaptedHandler(stop context.Context, core *server.Core) fasthttp.RequestHandler {
-	adapted := fasthttpadaptor.NewFastHTTPHandler(netHandler(stop, core))
+func (f face) adaptedHandler() fasthttp.RequestHandler {
+	adapted := fasthttpadaptor.NewFastHTTPHandler(f.netHandler())
 	return func(ctx *fasthttp.RequestCtx) {
 		if string(ctx.Path()) == "/import" {
-			fastImport(core, ctx)
+			f.fastImport(ctx)
 			return
 		}
-		if bodyFits(ctx) {
+		if bodyFits(f.core, ctx) {
 			adapted(ctx)
 			return
 		}
-		switch body, err := fastBody(ctx); {
+		switch body, err := fastBody(f.core, ctx); {
 		case err != nil:
 			status, answer := server.AppendMalformed(nil, err)
 			fastAnswer(ctx, status, answer)
-		case len(body) > server.MaxBody:
-			status, answer := server.AppendBodyTooLarge(nil)
+		case len(body) > f.core.MaxBody():
+			status, answer := f.core.AppendBodyTooLarge(nil)
 			fastAnswer(ctx, status, answer)
 		default:
 			ctx.Request.SetBodyRaw(body)
@@ -205,8 +206,6 @@ func fastError(ctx *fasthttp.RequestCtx, err error) {
 	switch {
 	case errors.As(err, &small):
 		status, answer = server.AppendHeaderTooLarge(nil)
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		status, answer = server.AppendBodyTooLarge(nil)
 	case errors.As(err, &network) && network.Timeout():
 		status, answer = fasthttp.StatusRequestTimeout, nil
 	default:

@@ -153,7 +153,7 @@ func TestChunkedBodies(t *testing.T) {
 		if status, answer := post(`["sys.version"]`); status != 200 || answer != `"1.2.3"` {
 			t.Errorf("chunked: %d %s", status, answer)
 		}
-		if status, answer := post(`["` + strings.Repeat("x", server.MaxBody) + `"]`); status != 413 || !strings.Contains(answer, "INVALID_REQUEST") {
+		if status, answer := post(`["` + strings.Repeat("x", testBody) + `"]`); status != 413 || !strings.Contains(answer, "INVALID_REQUEST") {
 			t.Errorf("chunked and large: %d %s", status, answer)
 		}
 	})

@@ -16,13 +16,15 @@ import (
 
 type netServer struct{ http.Server }
 
-func newNetHTTP(ctx context.Context, core *server.Core) httpServer {
+func (f face) newNetHTTP() httpServer {
 	return &netServer{http.Server{
-		Handler:           netHandler(ctx, core),
-		MaxHeaderBytes:    server.MaxHeader,
-		ReadHeaderTimeout: readTimeout,
-		ReadTimeout:       readTimeout,
-		IdleTimeout:       idleTimeout,
+		Handler: f.netHandler(),
+		// net/http answers what is over its limit in plain text: up to a larger one
+		// the handler does it.
+		MaxHeaderBytes:    8 * f.limits.Header,
+		ReadHeaderTimeout: f.limits.Read,
+		ReadTimeout:       f.limits.Read,
+		IdleTimeout:       f.limits.Idle,
 		ErrorLog:          clientErrors(),
 		// No write timeout: a CPU profile takes as long as it was asked to.
 	}}
@@ -30,21 +32,36 @@ func newNetHTTP(ctx context.Context, core *server.Core) httpServer {
 
 func (s *netServer) shutdown(ctx context.Context) error { return s.Shutdown(ctx) }
 
-// netHandler is the store as a net/http handler. Streams end with stop.
-func netHandler(stop context.Context, core *server.Core) http.Handler {
+// netHandler is the store as a net/http handler.
+func (f face) netHandler() http.Handler {
 	profiling := profilingHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case headerSize(r) > f.limits.Header:
+			status, answer := server.AppendHeaderTooLarge(nil)
+			netAnswer(w, status, answer)
 		case strings.HasPrefix(r.URL.Path, "/debug/pprof/"):
 			profiling.ServeHTTP(w, r)
 		case r.URL.Path == "/subscribe":
-			netSubscribe(stop, core, w, r)
+			f.netSubscribe(w, r)
 		case r.URL.Path == "/import":
-			netImport(core, w, r)
+			f.netImport(w, r)
 		default:
-			netCall(core, w, r)
+			netCall(f.core, w, r)
 		}
 	})
+}
+
+// headerSize is about the number of bytes of the request's line and header.
+func headerSize(r *http.Request) int {
+	const perField = len(": \r\n")
+	size := len(r.Method) + len(r.RequestURI)
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v) + perField
+		}
+	}
+	return size
 }
 
 func netCall(core *server.Core, w http.ResponseWriter, r *http.Request) {
@@ -71,8 +88,8 @@ func netCredentials(r *http.Request) server.Credentials {
 	return cred
 }
 
-func netSubscribe(stop context.Context, core *server.Core, w http.ResponseWriter, r *http.Request) {
-	sub, err := core.Subscribe(r.Context(), netCredentials(r), r.URL.Query().Get)
+func (f face) netSubscribe(w http.ResponseWriter, r *http.Request) {
+	sub, err := f.core.Subscribe(r.Context(), netCredentials(r), r.URL.Query().Get)
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
 		netAnswer(w, status, answer)
@@ -83,14 +100,14 @@ func netSubscribe(stop context.Context, core *server.Core, w http.ResponseWriter
 	w.Header().Set("Content-Type", eventType)
 	w.Header().Set("Cache-Control", "no-cache")
 	w.WriteHeader(http.StatusOK)
-	events := netEvents{w, http.NewResponseController(w)}
-	logStream(sub.Run(stop, events))
+	events := netEvents{w, http.NewResponseController(w), f.limits.Send}
+	logStream(sub.Run(f.stop, events))
 	_ = events.conn.SetWriteDeadline(time.Time{}) // for the next request on the connection
 }
 
-func netImport(core *server.Core, w http.ResponseWriter, r *http.Request) {
+func (f face) netImport(w http.ResponseWriter, r *http.Request) {
 	conn := http.NewResponseController(w)
-	im, err := core.Import(r.Context(), netCredentials(r), r.URL.Query().Get("force"), patientReader{r.Body, conn.SetReadDeadline})
+	im, err := f.core.Import(r.Context(), netCredentials(r), r.URL.Query().Get("force"), patientReader{r.Body, f.limits.Read, conn.SetReadDeadline})
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
 		netAnswer(w, status, answer)
@@ -99,21 +116,22 @@ func netImport(core *server.Core, w http.ResponseWriter, r *http.Request) {
 	_ = conn.EnableFullDuplex() // frames are sent while the body is read; HTTP/2 always does
 	w.Header().Set("Content-Type", eventType)
 	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("Connection", "close") // a part of the body may be left
 	w.WriteHeader(http.StatusOK)
-	logImport(im.Run(r.Context(), netEvents{w, conn}))
-	_ = conn.SetWriteDeadline(time.Time{}) // for the next request on the connection
+	logImport(im.Run(r.Context(), netEvents{w, conn, f.limits.Send}))
 }
 
 // netEvents sends events through net/http.
 type netEvents struct {
-	w    http.ResponseWriter
-	conn *http.ResponseController
+	w       http.ResponseWriter
+	conn    *http.ResponseController
+	timeout time.Duration
 }
 
 func (e netEvents) Send(frames []byte) error {
 	// fasthttp's adapter knows no deadlines: there a slow client is cut off by the
 	// connection's own.
-	if err := e.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := e.conn.SetWriteDeadline(time.Now().Add(e.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if _, err := e.w.Write(frames); err != nil {
@@ -129,11 +147,12 @@ var netBuffers = sync.Pool{New: func() any { return new(netBuffer) }}
 
 func (b *netBuffer) answer(core *server.Core, w http.ResponseWriter, r *http.Request) (int, []byte) {
 	var err error
-	if b.body, err = readAll(b.body[:0], http.MaxBytesReader(w, r.Body, server.ReadBody)); err != nil {
+	if b.body, err = readAll(b.body[:0], http.MaxBytesReader(w, r.Body, int64(core.ReadBody()))); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return server.AppendBodyTooLarge(b.out)
+			return core.AppendBodyTooLarge(b.out)
 		}
+		w.Header().Set("Connection", "close") // what is left of the body cannot be told from a next request
 		return server.AppendMalformed(b.out, err)
 	}
 	return core.Serve(r.Context(), server.Request{Method: r.Method, Path: r.URL.Path, Credentials: netCredentials(r), Body: b.body}, b.out)

@@ -4,6 +4,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"github.com/eventobench/eventobench/server"
 )
@@ -40,29 +43,51 @@ const (
 	jsonType  = "application/json"
 	eventType = "text/event-stream"
 
-	// A client gets this long to send one request: one that sends a byte now and
-	// then must not hold its connection for ever.
-	readTimeout = 30 * time.Second
-	idleTimeout = 120 * time.Second
-
-	// A subscriber that takes no bytes for this long is too slow: it is cut off,
-	// and can come back at the position it has come to.
-	sendTimeout = 10 * time.Second
-
 	drainTimeout = 10 * time.Second // for requests in progress at the end
 )
 
+// Limits bound what one client can take. A field that is 0 has the default.
+type Limits struct {
+	Header      int           // bytes of a request's line and header; 16 KiB
+	Connections int           // open at the same time, further ones wait; 10000
+	Read        time.Duration // for a client to send a request, or a part of an import; 30 s
+	Idle        time.Duration // between two requests on a connection; 120 s
+	Send        time.Duration // for a subscriber to take what it is sent, or be cut off; 10 s
+}
+
+// DefaultLimits are those of the zero value.
+func DefaultLimits() Limits { return Limits{}.orDefault() }
+
+func (l Limits) orDefault() Limits {
+	return Limits{
+		Header:      cmp.Or(l.Header, 16<<10),
+		Connections: cmp.Or(l.Connections, 10_000),
+		Read:        cmp.Or(l.Read, 30*time.Second),
+		Idle:        cmp.Or(l.Idle, 120*time.Second),
+		Send:        cmp.Or(l.Send, 10*time.Second),
+	}
+}
+
+// face is what the handlers of a transport share.
+type face struct {
+	core   *server.Core
+	limits Limits
+	stop   context.Context // ends streams
+}
+
 // Serve answers requests on the listener until ctx is cancelled; then it lets
 // those in progress finish and returns nil. It closes the listener.
-func Serve(ctx context.Context, kind Kind, core *server.Core, listener net.Listener) error {
+func Serve(ctx context.Context, kind Kind, core *server.Core, listener net.Listener, limits Limits) error {
+	f := face{core: core, limits: limits.orDefault(), stop: ctx}
+	listener = netutil.LimitListener(listener, f.limits.Connections)
 	var s httpServer
 	switch kind {
 	case NetHTTP:
-		s = newNetHTTP(ctx, core)
+		s = f.newNetHTTP()
 	case FastHTTP:
-		s = newFastHTTP(fastHandler(ctx, core))
+		s = f.newFastHTTP(f.fastHandler())
 	default:
-		s = newFastHTTP(adaptedHandler(ctx, core))
+		s = f.newFastHTTP(f.adaptedHandler())
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(listener) }()
@@ -103,11 +128,12 @@ func logImport(err error) {
 // the time that a whole request has elsewhere.
 type patientReader struct {
 	io.Reader
+	patience    time.Duration
 	setDeadline func(time.Time) error
 }
 
 func (r patientReader) Read(b []byte) (int, error) {
-	if err := r.setDeadline(time.Now().Add(readTimeout)); err != nil {
+	if err := r.setDeadline(time.Now().Add(r.patience)); err != nil {
 		return 0, err
 	}
 	return r.Reader.Read(b)

@@ -1,0 +1,170 @@
+package transport
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/sqlite"
+)
+
+// limited runs a test on every transport, in test mode, with limits.
+func limited(t *testing.T, o server.Options, limits Limits, test func(t *testing.T, s store)) {
+	o.Codec, o.TestMode, o.Token = server.CodecRaw, true, defaultToken
+	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+		t.Run(string(kind), func(t *testing.T) {
+			test(t, startLimited(t, kind, sqlite.Memory, o, limits))
+		})
+	}
+}
+
+// dial opens a raw connection and sends text.
+func (s store) dial(t *testing.T, text string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// TestSlowRequestsAreCut sends the beginning of a request and then nothing: the
+// server must end the connection by itself.
+func TestSlowRequestsAreCut(t *testing.T) {
+	limited(t, server.Options{}, Limits{Read: 30 * time.Millisecond}, func(t *testing.T, s store) {
+		for _, beginning := range []string{
+			"POST /rpc HT",
+			"POST /rpc HTTP/1.1\r\nHost: x\r\nX-A: ",
+			"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[\"sys.",
+			"POST /import HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"id\":",
+		} {
+			if _, err := io.ReadAll(s.dial(t, beginning)); err != nil && !strings.Contains(err.Error(), "reset") {
+				t.Errorf("%q: %v", beginning, err)
+			}
+		}
+	})
+}
+
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	limited(t, server.Options{}, Limits{Idle: 30 * time.Millisecond}, func(t *testing.T, s store) {
+		answer, err := io.ReadAll(s.dial(t, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"))
+		if err != nil || !strings.Contains(string(answer), `{"status":"ok"}`) {
+			t.Errorf("%q (%v)", answer, err)
+		}
+	})
+}
+
+func TestLargeHeaders(t *testing.T) {
+	limited(t, server.Options{}, Limits{Header: 4096}, func(t *testing.T, s store) {
+		status, answer := s.do(t, http.MethodPost, "/rpc", "Bearer "+strings.Repeat("x", 5000), []byte(`["sys.version"]`))
+		if status != 431 || !strings.Contains(answer, "INVALID_REQUEST") {
+			t.Errorf("%d %s", status, answer)
+		}
+	})
+}
+
+func TestOtherLimits(t *testing.T) {
+	limited(t, server.Options{MaxBody: 100, MaxBatch: 5}, Limits{Connections: 50}, func(t *testing.T, s store) {
+		if status, _ := s.do(t, http.MethodPost, "/rpc", "", fmt.Appendf(nil, `["sys.version","%s"]`, strings.Repeat("x", 100))); status != 413 {
+			t.Errorf("a body over the limit: %d", status)
+		}
+		s.write(t, "a-1", 7)
+		if status, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["stream.get","a-1",{"batchSize":6}]`)); status != 400 || !strings.Contains(answer, "at most 5") {
+			t.Errorf("a batch over the limit: %d %s", status, answer)
+		}
+		if _, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["stream.get","a-1"]`)); strings.Count(answer, `"T"`) != 5 {
+			t.Errorf("without a batch size: %s", answer)
+		}
+	})
+}
+
+// TestConnectionsWait holds that a connection over the limit is served once
+// another has gone.
+func TestConnectionsWait(t *testing.T) {
+	limited(t, server.Options{}, Limits{Connections: 1}, func(t *testing.T, s store) {
+		request := "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+		first := s.dial(t, request)
+		if _, err := first.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		second := s.dial(t, request)
+		_ = first.Close()
+		line, err := bufio.NewReader(second).ReadString('\n')
+		if err != nil || !strings.Contains(line, "200 OK") {
+			t.Errorf("%q (%v)", line, err)
+		}
+	})
+}
+
+// subscriptions asks the store how many there are.
+func (s store) subscriptions(t *testing.T) string {
+	t.Helper()
+	_, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["sys.health"]`))
+	_, count, _ := strings.Cut(answer, `"connections":`)
+	return strings.TrimSuffix(count, "}")
+}
+
+// awaitNoSubscription asks until there is none: the server must notice by
+// itself, without a write.
+func (s store) awaitNoSubscription(t *testing.T) {
+	t.Helper()
+	for s.subscriptions(t) != "0" {
+		if t.Context().Err() != nil {
+			t.Fatal("a subscription is left")
+		}
+	}
+}
+
+func TestHeartbeats(t *testing.T) {
+	limited(t, server.Options{Heartbeat: time.Millisecond}, Limits{}, func(t *testing.T, s store) {
+		sub := s.subscribe(t, "all=true")
+		for range 3 {
+			if got := sub.frame(); got != ": heartbeat" {
+				t.Errorf("frame %q", got)
+			}
+		}
+		if got := s.subscriptions(t); got != "1" {
+			t.Errorf("%s subscriptions", got)
+		}
+		sub.stop()
+		s.awaitNoSubscription(t)
+	})
+}
+
+// TestSlowSubscribersAreCutOff replays more than the sockets hold to a client
+// that reads nothing, while writers go on. Having read what there is, it can
+// come back where it left off.
+func TestSlowSubscribersAreCutOff(t *testing.T) {
+	limited(t, server.Options{}, Limits{Send: 50 * time.Millisecond}, func(t *testing.T, s store) {
+		const messages = 60_000
+		var lines strings.Builder
+		stream := "a-" + strings.Repeat("x", 200) // a poke of about 300 bytes
+		for i := range messages {
+			lines.WriteString(record(i, stream, i, i+1))
+		}
+		s.importLines(t, "", lines.String())
+		conn := s.dial(t, "GET /subscribe?category=a HTTP/1.1\r\nHost: x\r\n\r\n")
+		for s.subscriptions(t) != "1" { // until it has begun
+		}
+		s.write(t, "b-1", 10)
+		s.awaitNoSubscription(t)
+		text, _ := io.ReadAll(conn) // ends with an error, or just ends
+		got := int64(strings.Count(string(text), "event: poke"))
+		if got == 0 || got >= messages {
+			t.Fatalf("%d of %d pokes before it was cut off", got, messages)
+		}
+		if p := s.subscribe(t, fmt.Sprintf("category=a&position=%d", got+1)).pokes(1)[0]; p.GlobalPosition != got+1 {
+			t.Errorf("resumed at %d with %+v", got+1, p)
+		}
+	})
+}
