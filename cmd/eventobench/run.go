@@ -28,7 +28,9 @@ const benchToken = "ns_ZGVmYXVsdA_" + "e7e27b0be27b0bec0de0123456789abcdeffedcba
 
 type runOptions struct {
 	transports []string
-	codec      string
+	codecs     []string
+	syncs      []string
+	batches    []string
 	store      string
 	workers    int
 	timeout    time.Duration
@@ -60,8 +62,11 @@ are kept, marked interrupted).`,
   # does it work at all? a few seconds
   eventobench run --quick --transport=fasthttp
 
-  # on disk, with encoding/json on both sides
-  eventobench run --transport=nethttp,fasthttp --codec=std --store=sqlite:/var/tmp/bench.db`,
+  # with encoding/json on both sides
+  eventobench run --transport=nethttp,fasthttp --codec=std
+
+  # on disk: what shared commits are worth
+  eventobench run --transport=fasthttp --batch=off,on --store=sqlite:/var/tmp/bench.db`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
@@ -73,7 +78,9 @@ func (o *runOptions) addFlags(cmd *cobra.Command) {
 	plan := profiles.DefaultPlan()
 	f := cmd.Flags()
 	f.StringSliceVar(&o.transports, "transport", []string{"nethttp"}, "transport to measure, a subject each: nethttp, fasthttp or fasthttp-adapter; repeatable, the same one twice measures the noise")
-	f.StringVar(&o.codec, "codec", "raw", "codec of the store: raw or std")
+	f.StringSliceVar(&o.codecs, "codec", []string{"raw"}, "codec of the store: raw or std; several are measured side by side")
+	f.StringSliceVar(&o.syncs, "sync", []string{"full"}, "when a store in a file waits for the disk: full, normal or off; several are measured side by side")
+	f.StringSliceVar(&o.batches, "batch", []string{"on"}, "whether writes to a file share commits: on or off; several are measured side by side")
 	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory:, or sqlite:FILE for fresh files beside FILE, removed after each block")
 	f.IntVar(&o.plan.Blocks, "blocks", plan.Blocks, "fresh processes a subject")
 	f.IntVar(&o.plan.Rounds, "rounds", plan.Rounds, "slices a subject and block")
@@ -144,44 +151,94 @@ func (o *runOptions) effectivePlan(given func(flag string) bool) profiles.Plan {
 	return plan
 }
 
-// subjects makes a subject of each transport, named after it; a transport that
-// is named again gets a number.
+// factor is a choice of the subjects. One with several values is part of their
+// names.
+type factor struct {
+	name   string
+	values []string
+}
+
+// variants returns all combinations of the factors' values, the last factor
+// changing fastest.
+func variants(factors []factor) [][]string {
+	all := [][]string{{}}
+	for _, f := range factors {
+		var longer [][]string
+		for _, v := range all {
+			for _, value := range f.values {
+				longer = append(longer, append(slices.Clone(v), value))
+			}
+		}
+		all = longer
+	}
+	return all
+}
+
+// subjects makes a subject of each combination of transport, codec, sync and
+// batch. One that is asked for again gets a number.
 func (o *runOptions) subjects() ([]profiles.Subject, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding the program to start subjects with: %w", err)
 	}
-	if len(o.transports) == 0 {
-		return nil, errors.New("no transport to measure; name one with --transport")
-	}
 	store, scratch, err := freshStore(o.store)
 	if err != nil {
 		return nil, err
 	}
+	transports, err := o.parseTransports()
+	if err != nil {
+		return nil, err
+	}
+	factors := []factor{{"transport", transports}, {"codec", o.codecs}, {"sync", o.syncs}, {"batch", o.batches}}
 	var subjects []profiles.Subject
 	count := map[string]int{}
+	for _, values := range variants(factors) {
+		s := profiles.Subject{
+			Kind:    "built-in",
+			Command: []string{program, "serve", "--addr=127.0.0.1:0", "--store=" + store, "--token=" + benchToken, "--log-level=warn"},
+			Options: map[string]string{"store": o.store},
+			Health:  "/health",
+			Scratch: scratch,
+		}
+		for i, f := range factors {
+			s.Command = append(s.Command, "--"+f.name+"="+values[i])
+			s.Options[f.name] = values[i]
+		}
+		s.Name = subjectName(factors, values)
+		if count[s.Name]++; count[s.Name] > 1 {
+			s.Name += "-" + strconv.Itoa(count[s.Name])
+		}
+		subjects = append(subjects, s)
+	}
+	if len(subjects) == 0 {
+		return nil, errors.New("there is nothing to measure; name a transport, codec, sync and batch")
+	}
+	return subjects, nil
+}
+
+// parseTransports gives every transport its proper name.
+func (o *runOptions) parseTransports() ([]string, error) {
+	var names []string
 	for _, text := range o.transports {
 		kind, err := transport.Parse(text)
 		if err != nil {
 			return nil, err
 		}
-		name := string(kind)
-		if count[name]++; count[name] > 1 {
-			name += "-" + strconv.Itoa(count[name])
-		}
-		subjects = append(subjects, profiles.Subject{
-			Name: name,
-			Kind: "built-in",
-			Command: []string{
-				program, "serve", "--addr=127.0.0.1:0", "--transport=" + string(kind), "--codec=" + o.codec,
-				"--store=" + store, "--token=" + benchToken, "--log-level=warn",
-			},
-			Options: map[string]string{"transport": string(kind), "codec": o.codec, "store": o.store},
-			Health:  "/health",
-			Scratch: scratch,
-		})
+		names = append(names, string(kind))
 	}
-	return subjects, nil
+	return names, nil
+}
+
+// subjectName is the transport and the value of every other factor that has
+// several, such as fasthttp-batch-off.
+func subjectName(factors []factor, values []string) string {
+	name := values[0]
+	for i, f := range factors[1:] {
+		if len(f.values) > 1 {
+			name += "-" + f.name + "-" + values[i+1]
+		}
+	}
+	return name
 }
 
 // freshStore turns a store that is a file into one of the same name in a

@@ -5,6 +5,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"testing"
@@ -29,6 +30,8 @@ func Run(t *testing.T, open func(t *testing.T) server.Store) {
 		"Listings":           testListings,
 		"ConcurrentWriters":  testConcurrentWriters,
 		"ReadStopsWithYield": testReadStopsWithYield,
+		"Import":             testImport,
+		"Replace":            testReplace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := suite{open(t)}
@@ -324,4 +327,52 @@ func testReadStopsWithYield(t *testing.T, s suite) {
 		t.Errorf("%d calls, error %v", calls, err)
 	}
 	s.write(t, "a-1", server.Position{Position: 2, GlobalPosition: 3})
+}
+
+// record is a message to be imported at a place.
+func record(t *testing.T, stream string, position, global int64) server.Record {
+	t.Helper()
+	return server.Record{NewMessage: message(t, stream), Position: server.Position{Position: position, GlobalPosition: global}}
+}
+
+func testImport(t *testing.T, s suite) {
+	if err := s.Import(t.Context(), "one", []server.Record{record(t, "a-1", 5, 30), record(t, "b-1", 0, 20), record(t, "a-1", 2, 10)}); err != nil {
+		t.Fatal(err)
+	}
+	s.wantRead(t, "imported", server.Query{Limit: -1}, "a-1 2 10", "b-1 0 20", "a-1 5 30")
+	var e *server.RecordError
+	for _, taken := range []server.Record{record(t, "a-1", 5, 99), record(t, "new-1", 0, 30)} {
+		err := s.Import(t.Context(), "one", []server.Record{record(t, "new-1", 7, 98), taken})
+		if wantCode(t, err, server.CodePositionExists); !errors.As(err, &e) || e.Index != 1 {
+			t.Errorf("error %v, want one of record 1", err)
+		}
+	}
+	s.write(t, "a-1", server.Position{Position: 6, GlobalPosition: 31})
+	s.write(t, "new-1", server.Position{Position: 0, GlobalPosition: 32})
+}
+
+func testReplace(t *testing.T, s suite) {
+	s.write(t, "old-1", server.Position{Position: 0, GlobalPosition: 1})
+	batches := func(end error, batches ...[]server.Record) func() ([]server.Record, error) {
+		return func() ([]server.Record, error) {
+			if len(batches) == 0 {
+				return nil, end
+			}
+			first := batches[0]
+			batches = batches[1:]
+			return first, nil
+		}
+	}
+	broken := errors.New("broken")
+	if err := s.Replace(t.Context(), "one", batches(broken, []server.Record{record(t, "a-1", 0, 1)})); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	s.wantRead(t, "after a failure", server.Query{Limit: -1}, "old-1 0 1")
+	if err := s.Replace(t.Context(), "one", batches(io.EOF, []server.Record{record(t, "a-1", 0, 4)}, []server.Record{record(t, "a-1", 1, 5)})); err != nil {
+		t.Error(err)
+	}
+	s.wantRead(t, "after a success", server.Query{Limit: -1}, "a-1 0 4", "a-1 1 5")
+	s.write(t, "a-1", server.Position{Position: 2, GlobalPosition: 6})
+	s.write(t, "old-1", server.Position{Position: 0, GlobalPosition: 7})
+	wantCode(t, s.Replace(t.Context(), "none", batches(io.EOF)), server.CodeNamespaceNotFound)
 }
