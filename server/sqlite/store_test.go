@@ -112,6 +112,52 @@ func TestFullDisk(t *testing.T) {
 	checkExactly(t, s, acknowledged)
 }
 
+// TestReadOnlyDisk opens a store where nothing can be written: it is refused,
+// then or at the first write, and can be used once the disk can be written.
+func TestReadOnlyDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("mounting a tmpfs needs root: %v", err)
+	}
+	defer func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	path := filepath.Join(dir, "events.db")
+	if err := open(t, path, Options{}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	remount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|flags, "size=4m"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(syscall.MS_RDONLY)
+	if s, err := Open(path, Options{}); err == nil {
+		if err := s.CreateNamespace(t.Context(), server.Namespace{Name: "one"}); err == nil {
+			t.Error("wrote to a read-only disk")
+		}
+		if err := s.Close(); err != nil {
+			t.Log("closing:", err)
+		}
+	}
+	remount(0)
+	s := open(t, path, Options{})
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := s.CreateNamespace(t.Context(), server.Namespace{Name: "one"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Write(t.Context(), "one", message("a-1"), nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // fillDisk has several writers write until each is refused, and returns what
 // was acknowledged.
 func fillDisk(t *testing.T, s *Store) map[uuid.UUID]bool {
