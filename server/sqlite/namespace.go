@@ -167,11 +167,7 @@ func (s *Store) Namespace(ctx context.Context, name string) (server.Namespace, s
 	if err != nil {
 		return server.Namespace{}, server.NamespaceStats{}, err
 	}
-	ns, err := s.namespace(name)
-	if err != nil {
-		return server.Namespace{}, server.NamespaceStats{}, err
-	}
-	conn, release, err := s.reader(ctx)
+	ns, conn, release, err := s.readNamespace(ctx, name)
 	if err != nil {
 		return server.Namespace{}, server.NamespaceStats{}, err
 	}
@@ -294,11 +290,7 @@ func (s *Store) Categories(ctx context.Context, name string) (categories []serve
 
 // list runs one of a namespace's listing queries.
 func (s *Store) list(ctx context.Context, name string, query func(*namespace) string, args []any, row func(*sqlite.Stmt) error) error {
-	ns, err := s.namespace(name)
-	if err != nil {
-		return err
-	}
-	conn, release, err := s.reader(ctx)
+	ns, conn, release, err := s.readNamespace(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -136,6 +136,17 @@ func (s *Store) reader(ctx context.Context) (*sqlite.Conn, func(), error) {
 	return conn, func() { s.pool.Put(conn) }, nil
 }
 
+// readNamespace finds a namespace and a connection to read it with, and what
+// gives the connection back.
+func (s *Store) readNamespace(ctx context.Context, name string) (*namespace, *sqlite.Conn, func(), error) {
+	ns, err := s.namespace(name)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	conn, release, err := s.reader(ctx)
+	return ns, conn, release, err
+}
+
 // Write appends a message to its stream.
 func (s *Store) Write(_ context.Context, name string, m server.NewMessage, expected *int64) (server.Position, error) {
 	if s.batch != nil {
@@ -186,11 +197,7 @@ func (s *Store) writeFirst(ns *namespace, st *stream, m server.NewMessage) (p se
 // Version returns the position of a stream's last message. A store in a file
 // asks the database, so that no reader waits for the writer.
 func (s *Store) Version(ctx context.Context, name, stream string) (int64, error) {
-	ns, err := s.namespace(name)
-	if err != nil {
-		return 0, err
-	}
-	conn, release, err := s.reader(ctx)
+	ns, conn, release, err := s.readNamespace(ctx, name)
 	if err != nil {
 		return 0, err
 	}
@@ -208,11 +215,7 @@ func (s *Store) Version(ctx context.Context, name, stream string) (int64, error)
 
 // Read yields the messages of a query.
 func (s *Store) Read(ctx context.Context, name string, q server.Query, yield func(*server.Message) error) error {
-	ns, err := s.namespace(name)
-	if err != nil {
-		return err
-	}
-	conn, release, err := s.reader(ctx)
+	ns, conn, release, err := s.readNamespace(ctx, name)
 	if err != nil {
 		return err
 	}
