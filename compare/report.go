@@ -39,6 +39,7 @@ type Comparison struct {
 	Metrics     []MetricChange `json:"metrics"`
 	Allocations ChangeTable    `json:"allocations"`
 	CPU         ChangeTable    `json:"cpu"`
+	Explanation []string       `json:"explanation"` // what kinds of work account for the change, largest first
 }
 
 // MetricChange is one metric on both sides. The values are those of each
