@@ -142,12 +142,16 @@ func (f *finding) decide(level float64) Verdict {
 
 // overall is the verdict on all gated metrics together: any regression counts,
 // then any doubt, a metric that could not be read included, then any
-// improvement. Timing that must not be compared does not count.
+// improvement. Timing that must not be compared does not count, nor does what is
+// waived.
 func overall(metrics []MetricChange) Verdict {
 	for _, v := range []Verdict{Regressed, Inconclusive, Improved, Equivalent} {
-		if slices.ContainsFunc(metrics, func(m MetricChange) bool { return m.Gated && m.Verdict == v }) {
+		if slices.ContainsFunc(metrics, func(m MetricChange) bool { return m.Gated && !m.Waived && m.Verdict == v }) {
 			return v
 		}
+	}
+	if slices.ContainsFunc(metrics, func(m MetricChange) bool { return m.Waived }) {
+		return Equivalent
 	}
 	return Inconclusive
 }
