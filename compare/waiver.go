@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -35,7 +36,8 @@ func (w WaiverUse) String() string {
 	if w.Head != "" {
 		head = " of " + w.Head
 	}
-	return fmt.Sprintf("%s%s, %s until %s: %s", w.Metric, head, w.State, w.Until.Format(time.DateOnly), w.Reason)
+	reason := strings.Join(strings.Fields(w.Reason), " ")
+	return fmt.Sprintf("%s%s until %s, %s: %s", w.Metric, head, w.Until.Format(time.DateOnly), w.State, reason)
 }
 
 // waive applies the waivers to the metrics of a comparison and tells what
