@@ -21,7 +21,9 @@ type Experiment struct {
 	Subjects []Subject
 	Workload loadgen.Workload
 	Workers  int
-	Timeout  time.Duration // of one request
+	Timeout  time.Duration    // of one request
+	Rate     float64          // requests due in a second; 0 for a closed loop
+	Arrivals loadgen.Arrivals // of an open loop
 	Plan     Plan
 	Out      string // folder that receives the run folders
 	Label    string
@@ -67,8 +69,11 @@ func (e Experiment) validate() error {
 	if err := e.Plan.Validate(); err != nil {
 		return err
 	}
-	if e.Workers < 1 {
-		return fmt.Errorf("the load needs at least 1 worker, not %d", e.Workers)
+	if err := e.load().Validate(); err != nil {
+		return err
+	}
+	if e.Rate > 0 && e.Rate*e.Plan.Slice.Seconds() < 1 {
+		return fmt.Errorf("a rate of %v/s leaves most slices of %v without a request; raise it, or make slices longer", e.Rate, e.Plan.Slice)
 	}
 	if len(e.Subjects) == 0 {
 		return errors.New("there is no subject to measure")
@@ -87,7 +92,7 @@ func (e Experiment) validate() error {
 }
 
 func (e Experiment) load() loadgen.Load {
-	return loadgen.Load{Workload: e.Workload.Name(), Kinds: e.Workload.Kinds(), Workers: e.Workers, Timeout: e.Timeout}
+	return loadgen.Load{Workload: e.Workload.Name(), Kinds: e.Workload.Kinds(), Workers: e.Workers, Timeout: e.Timeout, Rate: e.Rate, Arrivals: e.Arrivals}
 }
 
 // recorder is an experiment in progress.
