@@ -75,7 +75,7 @@ func (r *recorder) startAll(ctx context.Context, block int) ([]*instance, error)
 		in = append(in, &instance{
 			run:     r.runs[s],
 			process: p,
-			driver:  loadgen.NewDriver(p.url.Host, r.Workload, r.load(), seed),
+			driver:  loadgen.NewDriver(p.url.Host, r.Workload, r.Load(), seed),
 			pprof:   &pprofClient{base: p.url},
 			block:   Block{Block: block, StartOrder: order},
 			// The rounds take longer than their slices: outstanding requests are waited for.

@@ -69,7 +69,7 @@ func (e Experiment) validate() error {
 	if err := e.Plan.Validate(); err != nil {
 		return err
 	}
-	if err := e.load().Validate(); err != nil {
+	if err := e.Load().Validate(); err != nil {
 		return err
 	}
 	if e.Rate > 0 && e.Rate*e.Plan.Slice.Seconds() < 1 {
@@ -91,7 +91,8 @@ func (e Experiment) validate() error {
 	return nil
 }
 
-func (e Experiment) load() loadgen.Load {
+// Load is what the subjects are loaded with.
+func (e Experiment) Load() loadgen.Load {
 	return loadgen.Load{Workload: e.Workload.Name(), Kinds: e.Workload.Kinds(), Workers: e.Workers, Timeout: e.Timeout, Rate: e.Rate, Arrivals: e.Arrivals}
 }
 
@@ -114,7 +115,7 @@ func newRecorder(e Experiment) (*recorder, error) {
 			return nil, err
 		}
 		templates = append(templates, Manifest{
-			Schema: Schema, Tool: e.Tool, Label: e.Label, Load: e.load(), Plan: e.Plan, Host: host,
+			Schema: Schema, Tool: e.Tool, Label: e.Label, Load: e.Load(), Plan: e.Plan, Host: host,
 			Start: r.start.UTC(), State: StateRecording, Unavailable: missing,
 			Subject: SubjectInfo{Name: s.Name, Kind: s.Kind, Command: s.Command, Options: s.Options, Binary: binary},
 			Blocks:  []Block{},

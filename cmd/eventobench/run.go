@@ -33,6 +33,8 @@ type runOptions struct {
 	batches    []string
 	store      string
 	workers    int
+	rate       string
+	arrivals   string
 	timeout    time.Duration
 	plan       profiles.Plan
 	quick      bool
@@ -53,6 +55,11 @@ An experiment is made of blocks. In each block every subject is a fresh process:
 it is warmed up and then gets its slices, one a round, in random order. The block
 is what the statistics count; slices keep the machine's drift out of the ratio.
 
+Without --rate the load is a closed loop: each worker sends a request when the one
+before is answered, so the server sets the pace. With --rate it is an open loop:
+requests are due at times of their own, latency counts from then, and requests
+sent late or never are counted. A server that stands still shows it only so.
+
 Exit codes: 0 recorded; 2 bad input, or an experiment with failed requests or a
 dead subject (its folders are kept, marked failed); 130 interrupted (its folders
 are kept, marked interrupted).`,
@@ -64,6 +71,9 @@ are kept, marked interrupted).`,
 
   # with encoding/json on both sides
   eventobench run --transport=nethttp,fasthttp --codec=std
+
+  # latency at a fixed rate, as users see it
+  eventobench run --transport=nethttp,fasthttp --rate=5000/s --workers=50
 
   # on disk: what shared commits are worth
   eventobench run --transport=fasthttp --batch=off,on --store=sqlite:/var/tmp/bench.db`,
@@ -86,7 +96,9 @@ func (o *runOptions) addFlags(cmd *cobra.Command) {
 	f.IntVar(&o.plan.Rounds, "rounds", plan.Rounds, "slices a subject and block")
 	f.DurationVar(&o.plan.Slice, "slice", plan.Slice, "length of a slice")
 	f.IntVar(&o.plan.Warmup, "warmup", plan.Warmup, "unmeasured requests before the first slice of a block")
-	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each")
+	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each; with --rate at most so many")
+	f.StringVar(&o.rate, "rate", "", "requests due in a second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
+	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson), "with --rate: poisson, as of many independent users, or constant")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed")
 	f.Uint64Var(&o.plan.Seed, "seed", 0, "seed of all random order and data; 0 draws one, the manifest keeps it")
 	f.StringVar(&o.out, "out", "profiles", "folder that receives the run folders")
@@ -118,7 +130,7 @@ func (o *runOptions) experiment(cmd *cobra.Command) (profiles.Experiment, error)
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
-	return profiles.Experiment{
+	e := profiles.Experiment{
 		Subjects: subjects,
 		Workload: loadgen.EventMix{Token: benchToken, Streams: loadgen.DefaultStreams},
 		Workers:  o.workers,
@@ -127,7 +139,21 @@ func (o *runOptions) experiment(cmd *cobra.Command) (profiles.Experiment, error)
 		Out:      o.out,
 		Label:    o.label,
 		Tool:     version(),
-	}, nil
+	}
+	return e, o.addRate(&e, cmd.Flags().Changed("arrivals"))
+}
+
+// addRate makes the load an open loop if a rate is given.
+func (o *runOptions) addRate(e *profiles.Experiment, arrivals bool) (err error) {
+	if o.rate == "" {
+		if arrivals {
+			return errors.New("--arrivals spreads the requests of a rate; give --rate too")
+		}
+		return nil
+	}
+	e.Rate, err = loadgen.ParseRate(o.rate)
+	e.Arrivals = loadgen.Arrivals(o.arrivals)
+	return err
 }
 
 // effectivePlan is the plan of the flags; with --quick, flags that were not
@@ -257,8 +283,8 @@ func describe(e profiles.Experiment) string {
 	for _, s := range e.Subjects {
 		names = append(names, s.Name)
 	}
-	return fmt.Sprintf("measuring %s: %d blocks of %d rounds of %v slices, %d workers, seed %d",
-		strings.Join(names, ", "), e.Plan.Blocks, e.Plan.Rounds, e.Plan.Slice, e.Workers, e.Plan.Seed)
+	return fmt.Sprintf("measuring %s: %d blocks of %d rounds of %v slices, %s, seed %d",
+		strings.Join(names, ", "), e.Plan.Blocks, e.Plan.Rounds, e.Plan.Slice, e.Load().Pacing(), e.Plan.Seed)
 }
 
 // failure adds to an error where the folders of the failed run are.
@@ -274,15 +300,23 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		_, err := fmt.Fprintln(w, strings.Join(dirs, "\n"))
 		return err
 	}
-	table := compare.NewTable("subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors")
+	columns := []string{"subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors"}
+	if o.rate != "" {
+		columns = append(columns, "late", "missed")
+	}
+	table := compare.NewTable(columns...)
 	for _, dir := range dirs {
 		run, err := profiles.Open(dir)
 		if err != nil {
 			return err
 		}
 		t := run.Totals()
-		table.Add(run.Manifest.Subject.Name, compare.Number(t.OpsPerSec, 0), compare.Number(t.AvgLatencyMs, 3), compare.Number(t.P99Ms, 3),
-			compare.Optional(t.CPUPerOp, 1), compare.Optional(t.AllocBytesPerOp, 0), compare.Optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10))
+		cells := []string{run.Manifest.Subject.Name, compare.Number(t.OpsPerSec, 0), compare.Number(t.AvgLatencyMs, 3), compare.Number(t.P99Ms, 3),
+			compare.Optional(t.CPUPerOp, 1), compare.Optional(t.AllocBytesPerOp, 0), compare.Optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10)}
+		if t.OpenLoop != nil {
+			cells = append(cells, strconv.FormatInt(t.OpenLoop.Late, 10), strconv.FormatInt(t.OpenLoop.Missed, 10))
+		}
+		table.Add(cells...)
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n%s\n\nnext: %s\n", table, strings.Join(dirs, "\n"), nextCommand(dirs))
 	return err
