@@ -95,3 +95,9 @@ func NamespaceNotFound(name string) *Error {
 func NamespaceExists(name string) *Error {
 	return &Error{Code: CodeNamespaceExists, Message: fmt.Sprintf("Namespace %q exists already", name)}
 }
+
+// Replaced is the error of going on to read messages that have been replaced
+// meanwhile.
+func Replaced(name string) *Error {
+	return &Error{Code: CodeNamespaceNotFound, Message: fmt.Sprintf("The messages of namespace %q were replaced while they were read", name)}
+}
