@@ -101,18 +101,19 @@ type Credentials struct {
 	Token         string // the token parameter of the query, which wins if not empty
 }
 
-// Call answers one call and appends the answer, a JSON value, to dst. The
-// answer is complete whatever happens; status is its HTTP status. Neither the
-// credentials nor the body are kept.
-func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) (status int, answer []byte) {
+// Call answers one call and appends the answer, a JSON value, to dst; status is
+// its HTTP status. A long answer of rows is only begun: what follows it is rest,
+// which is nil for all others. Neither the credentials nor the body are kept.
+func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) (status int, answer []byte, rest *Rest) {
 	call := calls.Get().(*call)
 	defer call.release()
 	call.core = c
 	answer, err := call.answer(ctx, cred, body, dst)
 	if err != nil {
-		return AppendError(dst, err)
+		status, answer = AppendError(dst, err)
+		return status, answer, nil
 	}
-	return 200, answer
+	return 200, answer, call.rest
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -122,11 +123,14 @@ type call struct {
 	request
 	core      *Core
 	namespace string
+	reading   reading // of an answer of rows
+	rest      *Rest   // of an answer that is long
 }
 
 func (call *call) release() {
 	clear(call.elements)
-	call.elements, call.core, call.namespace = call.elements[:0], nil, ""
+	call.elements = call.elements[:0]
+	call.core, call.namespace, call.reading, call.rest = nil, "", reading{}, nil
 	calls.Put(call)
 }
 

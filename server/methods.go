@@ -237,23 +237,6 @@ func (v value) group() (*Group, error) {
 	return &Group{Member: *member, Size: *size}, nil
 }
 
-// appendRows appends the answer to a query, row by row.
-func (call *call) appendRows(ctx context.Context, dst []byte, q Query) ([]byte, error) {
-	dst = append(dst, '[')
-	first := len(dst)
-	err := call.core.store.Read(ctx, call.namespace, q, func(m *Message) (err error) {
-		if len(dst) > first {
-			dst = append(dst, ',')
-		}
-		dst, err = call.core.appendRow(dst, m, q.Stream == "")
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return append(dst, ']'), nil
-}
-
 func streamLast(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	stream, err := call.name(0, "stream")
 	if err != nil {

@@ -14,18 +14,24 @@ type Request struct {
 }
 
 // Serve answers every request that is answered with one JSON value, and
-// appends the value to dst.
-func (c *Core) Serve(ctx context.Context, r Request, dst []byte) (status int, answer []byte) {
+// appends the value to dst. What follows a long one is rest, as with Call.
+func (c *Core) Serve(ctx context.Context, r Request, dst []byte) (status int, answer []byte, rest *Rest) {
+	if r.Path == "/rpc" && r.Method == "POST" && len(r.Body) <= c.maxBody {
+		return c.Call(ctx, r.Credentials, r.Body, dst)
+	}
+	status, answer = c.serveShort(r, dst)
+	return status, answer, nil
+}
+
+// serveShort answers what is not a call.
+func (c *Core) serveShort(r Request, dst []byte) (status int, answer []byte) {
 	if len(r.Body) > c.maxBody {
 		return c.AppendBodyTooLarge(dst)
 	}
 	switch r.Path {
 	case "/rpc":
-		if r.Method != "POST" {
-			_, answer = AppendError(dst, invalid("Only POST is allowed on /rpc"))
-			return 405, answer
-		}
-		return c.Call(ctx, r.Credentials, r.Body, dst)
+		_, answer = AppendError(dst, invalid("Only POST is allowed on /rpc"))
+		return 405, answer
 	case "/health":
 		return 200, append(dst, `{"status":"ok"}`...)
 	case "/version":

@@ -22,7 +22,39 @@ var (
 )
 
 // store is one served store.
-type store struct{ url string }
+type store struct {
+	url    string
+	closed <-chan string // addresses of clients whose connections the server has closed
+}
+
+// watchedListener tells of connections that are closed.
+type watchedListener struct {
+	net.Listener
+	closed chan<- string
+}
+
+type watchedConn struct {
+	net.Conn
+	closed chan<- string
+}
+
+func (l watchedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return watchedConn{conn, l.closed}, nil
+}
+
+func (c watchedConn) Close() error {
+	defer func() {
+		select {
+		case c.closed <- c.RemoteAddr().String():
+		default: // nobody watches
+		}
+	}()
+	return c.Conn.Close()
+}
 
 // startStore serves a new store until the test ends.
 func startStore(t *testing.T, kind Kind, codec server.Codec, path string, testMode bool) store {
@@ -49,7 +81,8 @@ func startLimited(t *testing.T, kind Kind, path string, o server.Options, limits
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
-	go func() { ended <- Serve(ctx, kind, core, listener, limits) }()
+	closed := make(chan string, 1000)
+	go func() { ended <- Serve(ctx, kind, core, watchedListener{listener, closed}, limits) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
@@ -60,7 +93,7 @@ func startLimited(t *testing.T, kind Kind, path string, o server.Options, limits
 			t.Error(err)
 		}
 	})
-	return store{url: "http://" + listener.Addr().String()}
+	return store{url: "http://" + listener.Addr().String(), closed: closed}
 }
 
 // matrix runs a test on every transport, codec and kind of store.

@@ -21,7 +21,13 @@ type fastServer struct{ fasthttp.Server }
 
 func (f face) newFastHTTP(handler fasthttp.RequestHandler) httpServer {
 	return &fastServer{fasthttp.Server{
-		Handler:      handler,
+		Handler: func(ctx *fasthttp.RequestCtx) {
+			handler(ctx)
+			// For the answer, which is written now; streams extend it as they go on. It
+			// is not a WriteTimeout, since what that leaves on an idle connection fails
+			// the 100 Continue of a later request.
+			_ = ctx.SetWriteDeadline(time.Now().Add(f.limits.Send))
+		},
 		ErrorHandler: fastError,
 		// Many connections that are mostly idle: one goroutine each, given up after
 		// IdleTimeout; a request must arrive within ReadTimeout.
@@ -60,13 +66,13 @@ func (f face) fastHandler() fasthttp.RequestHandler {
 		case string(path) == "/import":
 			f.fastImport(ctx)
 		default:
-			fastCall(f.core, ctx)
+			f.fastCall(ctx)
 		}
 	}
 }
 
-func fastCall(core *server.Core, ctx *fasthttp.RequestCtx) {
-	body, err := fastBody(core, ctx)
+func (f face) fastCall(ctx *fasthttp.RequestCtx) {
+	body, err := fastBody(f.core, ctx)
 	if err != nil {
 		status, answer := server.AppendMalformed(nil, err)
 		fastAnswer(ctx, status, answer)
@@ -75,9 +81,61 @@ func fastCall(core *server.Core, ctx *fasthttp.RequestCtx) {
 	request := server.Request{Method: text(ctx.Method()), Path: text(ctx.Path()), Credentials: fastCredentials(ctx), Body: body}
 	out := answers.Get().(*[]byte)
 	defer answers.Put(out)
-	status, answer := core.Serve(ctx, request, (*out)[:0])
-	*out = answer
+	// The request's own context ends when the server is told to stop, which
+	// requests in progress may outlive.
+	status, answer, rest := f.core.Serve(context.Background(), request, (*out)[:0])
+	if *out = answer; rest != nil {
+		*out = nil // it is written after the handler has returned
+		f.fastLong(ctx, answer, rest)
+		return
+	}
 	fastAnswer(ctx, status, answer)
+}
+
+func (f face) fastLong(ctx *fasthttp.RequestCtx, first []byte, rest *server.Rest) {
+	if !ctx.Request.Header.IsHTTP11() {
+		ctx.HijackSetNoResponse(true)
+		ctx.Hijack(func(conn net.Conn) { f.sendUnframed(conn, first, rest) })
+		return
+	}
+	ctx.SetBodyStream(&fastRest{first: first, rest: rest, ctx: ctx, timeout: f.limits.Send}, -1)
+	ctx.Response.Header.SetContentType(jsonType)
+}
+
+// fastRest is a long answer on its way to the client, which has some time to
+// take each part. An error of it makes fasthttp cut the connection, so that the
+// answer cannot be taken for whole.
+type fastRest struct {
+	first   []byte
+	rest    *server.Rest
+	ctx     *fasthttp.RequestCtx
+	timeout time.Duration
+}
+
+// Read makes it a body; fasthttp uses WriteTo where it can.
+func (r *fastRest) Read(p []byte) (n int, err error) {
+	if err := r.ctx.SetWriteDeadline(time.Now().Add(r.timeout)); err != nil {
+		return 0, err
+	}
+	if len(r.first) == 0 {
+		return r.rest.Read(p)
+	}
+	n = copy(p, r.first)
+	r.first = r.first[n:]
+	return n, nil
+}
+
+// SupportsBodyWriteTo tells fasthttp that WriteTo does as Read.
+func (r *fastRest) SupportsBodyWriteTo() bool { return true }
+
+func (r *fastRest) WriteTo(w io.Writer) (int64, error) {
+	patient := patientWriter{w, r.timeout, r.ctx.SetWriteDeadline}
+	n, err := patient.Write(r.first)
+	if err != nil {
+		return int64(n), err
+	}
+	more, err := r.rest.WriteTo(patient)
+	return int64(n) + more, err
 }
 
 // fastBody is the body, or so much of it that the core will refuse it. What is
@@ -122,7 +180,6 @@ func (f face) fastSubscribe(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("Cache-Control", "no-cache")
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		logStream(sub.Run(f.stop, fastEvents{w, conn, f.limits.Send}))
-		_ = conn.SetWriteDeadline(time.Time{}) // for the next request on the connection
 	})
 }
 

@@ -26,7 +26,9 @@ func (f face) newNetHTTP() httpServer {
 		ReadTimeout:       f.limits.Read,
 		IdleTimeout:       f.limits.Idle,
 		ErrorLog:          clientErrors(),
-		// No write timeout: a CPU profile takes as long as it was asked to.
+		// This counts from the end of the header: a body may take its time before the
+		// answer. Streams extend it as they go on, and profiles by their length.
+		WriteTimeout: f.limits.Read + f.limits.Send,
 	}}
 }
 
@@ -39,7 +41,7 @@ func (f face) netHandler() http.Handler {
 		switch {
 		case headerSize(r) > f.limits.Header:
 			status, answer := server.AppendHeaderTooLarge(nil)
-			netAnswer(w, status, answer)
+			f.netAnswer(w, status, answer)
 		case strings.HasPrefix(r.URL.Path, "/debug/pprof/"):
 			profiling.ServeHTTP(w, r)
 		case r.URL.Path == "/subscribe":
@@ -47,7 +49,7 @@ func (f face) netHandler() http.Handler {
 		case r.URL.Path == "/import":
 			f.netImport(w, r)
 		default:
-			netCall(f.core, w, r)
+			f.netCall(w, r)
 		}
 	})
 }
@@ -64,20 +66,49 @@ func headerSize(r *http.Request) int {
 	return size
 }
 
-func netCall(core *server.Core, w http.ResponseWriter, r *http.Request) {
+func (f face) netCall(w http.ResponseWriter, r *http.Request) {
 	b := netBuffers.Get().(*netBuffer)
 	defer netBuffers.Put(b)
-	status, answer := b.answer(core, w, r)
+	status, answer, rest := b.answer(f.core, w, r)
 	b.out = answer[:0]
-	netAnswer(w, status, answer)
+	if rest != nil {
+		f.netRest(w, r, answer, rest)
+		return
+	}
+	f.netAnswer(w, status, answer)
 }
 
-func netAnswer(w http.ResponseWriter, status int, answer []byte) {
+func (f face) netAnswer(w http.ResponseWriter, status int, answer []byte) {
 	header := w.Header()
 	header.Set("Content-Type", jsonType)
 	header.Set("Content-Length", strconv.Itoa(len(answer)))
 	w.WriteHeader(status)
 	_, _ = w.Write(answer) // if the client is gone there is nobody to tell
+}
+
+// netRest sends a long answer. If it fails the connection is cut, so that the
+// answer cannot be taken for whole.
+func (f face) netRest(w http.ResponseWriter, r *http.Request, first []byte, rest *server.Rest) {
+	conn := http.NewResponseController(w)
+	if !r.ProtoAtLeast(1, 1) {
+		if raw, _, err := conn.Hijack(); err == nil {
+			f.sendUnframed(raw, first, rest)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(http.StatusOK)
+	patient := patientWriter{w, f.limits.Send, conn.SetWriteDeadline}
+	_, err := patient.Write(first)
+	if err == nil {
+		err = conn.Flush() // tells fasthttp's adapter not to gather what follows
+	}
+	if err == nil {
+		_, err = rest.WriteTo(patient)
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 func netCredentials(r *http.Request) server.Credentials {
@@ -92,7 +123,7 @@ func (f face) netSubscribe(w http.ResponseWriter, r *http.Request) {
 	sub, err := f.core.Subscribe(r.Context(), netCredentials(r), r.URL.Query().Get)
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
-		netAnswer(w, status, answer)
+		f.netAnswer(w, status, answer)
 		return
 	}
 	// The request's own context is not for streams: fasthttp's adapter reuses it
@@ -100,9 +131,7 @@ func (f face) netSubscribe(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", eventType)
 	w.Header().Set("Cache-Control", "no-cache")
 	w.WriteHeader(http.StatusOK)
-	events := netEvents{w, http.NewResponseController(w), f.limits.Send}
-	logStream(sub.Run(f.stop, events))
-	_ = events.conn.SetWriteDeadline(time.Time{}) // for the next request on the connection
+	logStream(sub.Run(f.stop, netEvents{w, http.NewResponseController(w), f.limits.Send}))
 }
 
 func (f face) netImport(w http.ResponseWriter, r *http.Request) {
@@ -110,7 +139,7 @@ func (f face) netImport(w http.ResponseWriter, r *http.Request) {
 	im, err := f.core.Import(r.Context(), netCredentials(r), r.URL.Query().Get("force"), patientReader{r.Body, f.limits.Read, conn.SetReadDeadline})
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
-		netAnswer(w, status, answer)
+		f.netAnswer(w, status, answer)
 		return
 	}
 	_ = conn.EnableFullDuplex() // frames are sent while the body is read; HTTP/2 always does
@@ -129,9 +158,7 @@ type netEvents struct {
 }
 
 func (e netEvents) Send(frames []byte) error {
-	// fasthttp's adapter knows no deadlines: there a slow client is cut off by the
-	// connection's own.
-	if err := e.conn.SetWriteDeadline(time.Now().Add(e.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := e.conn.SetWriteDeadline(time.Now().Add(e.timeout)); err != nil {
 		return err
 	}
 	if _, err := e.w.Write(frames); err != nil {
@@ -145,17 +172,21 @@ type netBuffer struct{ body, out []byte }
 
 var netBuffers = sync.Pool{New: func() any { return new(netBuffer) }}
 
-func (b *netBuffer) answer(core *server.Core, w http.ResponseWriter, r *http.Request) (int, []byte) {
+func (b *netBuffer) answer(core *server.Core, w http.ResponseWriter, r *http.Request) (status int, answer []byte, rest *server.Rest) {
 	var err error
 	if b.body, err = readAll(b.body[:0], http.MaxBytesReader(w, r.Body, int64(core.ReadBody()))); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return core.AppendBodyTooLarge(b.out)
+			status, answer = core.AppendBodyTooLarge(b.out)
+			return status, answer, nil
 		}
 		w.Header().Set("Connection", "close") // what is left of the body cannot be told from a next request
-		return server.AppendMalformed(b.out, err)
+		status, answer = server.AppendMalformed(b.out, err)
+		return status, answer, nil
 	}
-	return core.Serve(r.Context(), server.Request{Method: r.Method, Path: r.URL.Path, Credentials: netCredentials(r), Body: b.body}, b.out)
+	// The request's own context is not used: with fasthttp's adapter it ends when
+	// the server is told to stop, which requests in progress may outlive.
+	return core.Serve(context.Background(), server.Request{Method: r.Method, Path: r.URL.Path, Credentials: netCredentials(r), Body: b.body}, b.out)
 }
 
 // readAll is io.ReadAll into memory there is already.

@@ -139,6 +139,33 @@ func (r patientReader) Read(b []byte) (int, error) {
 	return r.Reader.Read(b)
 }
 
+// patientWriter writes an answer that may take as long as it comes: each part
+// has some time.
+type patientWriter struct {
+	io.Writer
+	patience    time.Duration
+	setDeadline func(time.Time) error
+}
+
+func (w patientWriter) Write(b []byte) (int, error) {
+	if err := w.setDeadline(time.Now().Add(w.patience)); err != nil {
+		return 0, err
+	}
+	return w.Writer.Write(b)
+}
+
+// sendUnframed sends a long answer over a connection taken over from the server
+// and closes it. It is for clients of HTTP/1.0, which know no chunks: the end of
+// the connection is that of the answer.
+func (f face) sendUnframed(conn net.Conn, first []byte, rest *server.Rest) {
+	patient := patientWriter{conn, f.limits.Send, conn.SetWriteDeadline}
+	const header = "HTTP/1.1 200 OK\r\nContent-Type: " + jsonType + "\r\nConnection: close\r\n\r\n"
+	if _, err := patient.Write(append([]byte(header), first...)); err == nil {
+		_, _ = rest.WriteTo(patient) // there is no other way to tell the client than to end
+	}
+	_ = conn.Close()
+}
+
 // httpServer is what the libraries' servers have in common.
 type httpServer interface {
 	Serve(net.Listener) error
