@@ -40,6 +40,7 @@ type Core struct {
 
 	tokens tokenTable
 	hub    hub
+	admin  sync.Mutex // held while a namespace is created or deleted, in the store and here
 }
 
 // NewCore opens the core of a store and makes sure of the default namespace.
@@ -87,12 +88,26 @@ func (c *Core) ensureDefault(ctx context.Context, token string) (drawn string, e
 
 // createNamespace stores a new namespace and lets its token in.
 func (c *Core) createNamespace(ctx context.Context, name, description, token string) (Namespace, error) {
+	c.admin.Lock()
+	defer c.admin.Unlock()
 	n := Namespace{Name: name, Description: description, TokenHash: HashToken(token), Created: time.Now().UTC()}
 	if err := c.store.CreateNamespace(ctx, n); err != nil {
 		return Namespace{}, err
 	}
 	c.tokens.set(name, n.TokenHash)
 	return n, nil
+}
+
+// deleteNamespace removes a namespace, its token and its subscriptions.
+func (c *Core) deleteNamespace(ctx context.Context, name string) (messages int64, err error) {
+	c.admin.Lock()
+	defer c.admin.Unlock()
+	if messages, err = c.store.DeleteNamespace(ctx, name); err != nil {
+		return 0, err
+	}
+	c.tokens.remove(name)
+	c.hub.end(name)
+	return messages, nil
 }
 
 // Credentials are what a request shows to be let in.
@@ -135,6 +150,7 @@ func (call *call) release() {
 }
 
 func (call *call) answer(ctx context.Context, cred Credentials, body, dst []byte) (answer []byte, err error) {
+	defer recovered(&err)
 	if call.namespace, err = call.core.authenticate(ctx, cred); err != nil {
 		return nil, err
 	}

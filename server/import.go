@@ -27,8 +27,9 @@ const (
 )
 
 const (
-	importBatch = 1000    // records in a transaction, and between two frames
-	maxLine     = 2 << 20 // bytes of a line
+	importFrames = 1000    // records between two frames, and at most in a transaction
+	importBytes  = 8 << 20 // of the lines of a transaction, about
+	maxLine      = 2 << 20 // bytes of a line
 )
 
 // Record is a message to be imported, with the place it had.
@@ -53,12 +54,14 @@ func (e *RecordError) Unwrap() error { return e.Err }
 type Import struct {
 	core      *Core
 	namespace string
+	token     TokenHash // of the namespace when the import began
 	replace   bool
 	lines     *bufio.Scanner
 	line      int      // number of the last line read, from 1
 	batch     []Record // the latest one
 	batchLine []int    // the line of each of its records
 	imported  int
+	last      int64 // the highest global position
 	w         EventWriter
 }
 
@@ -71,7 +74,8 @@ func (c *Core) Import(ctx context.Context, cred Credentials, force string, body 
 	}
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxLine)
-	return &Import{core: c, namespace: namespace, replace: force == "true", lines: lines}, nil
+	hash, _ := c.tokens.get(namespace)
+	return &Import{core: c, namespace: namespace, token: hash, replace: force == "true", lines: lines}, nil
 }
 
 // importFrame is the last frame of an import, or that of an error.
@@ -89,19 +93,20 @@ type importFrame struct {
 func (im *Import) Run(ctx context.Context, w EventWriter) error {
 	begin := time.Now()
 	im.w = w
-	err := im.all(ctx)
-	if im.imported > 0 {
-		im.core.hub.publishAll(im.namespace)
-	}
-	if err != nil {
+	if err := im.all(ctx); err != nil {
 		return im.send(im.failure(err))
 	}
 	return im.send(importFrame{Done: true, Imported: &im.imported, Elapsed: fmt.Sprintf("%.1fs", time.Since(begin).Seconds())})
 }
 
-func (im *Import) all(ctx context.Context) error {
+func (im *Import) all(ctx context.Context) (err error) {
+	defer recovered(&err)
 	if im.replace {
-		return im.core.store.Replace(ctx, im.namespace, im.next)
+		if err := im.core.store.Replace(ctx, im.namespace, im.next); err != nil {
+			return err
+		}
+		im.core.hub.replaced(im.namespace, im.last+1)
+		return nil
 	}
 	for {
 		batch, err := im.next()
@@ -125,20 +130,19 @@ func (im *Import) next() ([]Record, error) {
 		return nil, err
 	}
 	im.batch, im.batchLine = im.batch[:0], im.batchLine[:0]
-	for len(im.batch) < importBatch && im.lines.Scan() {
+	room, size := importFrames-im.imported%importFrames, 0
+	for len(im.batch) < room && size < importBytes && im.lines.Scan() {
 		im.line++
-		line := bytes.TrimSpace(im.lines.Bytes())
-		if len(line) == 0 {
-			continue
-		}
-		r, err := parseRecord(line)
-		if err != nil {
+		size += len(im.lines.Bytes())
+		if err := im.add(im.lines.Bytes()); err != nil {
 			return nil, &lineError{im.line, err}
 		}
-		im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
 	}
 	if err := im.lines.Err(); err != nil {
 		return nil, &lineError{im.line + 1, &Error{Code: codeReadError, Message: err.Error()}}
+	}
+	if hash, ok := im.core.tokens.get(im.namespace); !ok || hash != im.token {
+		return nil, NamespaceNotFound(im.namespace) // deleted; another one may have its name
 	}
 	if len(im.batch) == 0 {
 		return nil, io.EOF
@@ -146,10 +150,24 @@ func (im *Import) next() ([]Record, error) {
 	return im.batch, nil
 }
 
-// report counts the latest batch, and sends a frame if it was a full one.
+// add puts the record of a line into the batch; an empty line has none.
+func (im *Import) add(line []byte) *Error {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 {
+		return nil
+	}
+	r, err := parseRecord(line)
+	if err == nil {
+		im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
+		im.last = max(im.last, r.GlobalPosition)
+	}
+	return err
+}
+
+// report counts the latest batch, and sends a frame after each thousand.
 func (im *Import) report() error {
 	im.imported += len(im.batch)
-	if len(im.batch) < importBatch {
+	if len(im.batch) == 0 || im.imported%importFrames > 0 {
 		return nil
 	}
 	return im.send(struct {

@@ -84,7 +84,7 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	}
 	if m.ID == uuid.Nil {
 		if m.ID, err = uuid.NewV7(); err != nil {
-			return nil, fmt.Errorf("drawing a message id: %w", err)
+			return nil, &Error{Code: CodeInternalError, Message: "Drawing a message id: " + err.Error()}
 		}
 	}
 	m.Time = time.Now()

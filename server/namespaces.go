@@ -62,12 +62,10 @@ func nsDelete(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err := call.mayAdminister(name); err != nil {
 		return nil, err
 	}
-	messages, err := call.core.store.DeleteNamespace(ctx, name)
+	messages, err := call.core.deleteNamespace(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	call.core.tokens.remove(name)
-	call.core.hub.end(name)
 	return appendJSON(dst, struct {
 		Namespace       string `json:"namespace"`
 		DeletedAt       string `json:"deletedAt"`
@@ -101,6 +99,9 @@ func nsList(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	rows := []namespaceRow{}
 	for _, n := range namespaces {
 		info, err := call.namespaceInfo(ctx, n.Name)
+		if hasCode(err, CodeNamespaceNotFound) {
+			continue // deleted a moment ago
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -49,6 +49,7 @@ func (call *call) appendRows(ctx context.Context, dst []byte, q Query) ([]byte, 
 
 // part appends rows until the part is full, or all of them and the end.
 func (r *reading) part(ctx context.Context) (whole bool, err error) {
+	defer recovered(&err)
 	switch err := r.core.store.Read(ctx, r.namespace, r.query, r.add); err {
 	case nil, errAllRead:
 		r.out = append(r.out, ']')
@@ -71,7 +72,11 @@ func (r *reading) add(m *Message) (err error) {
 	if r.out, err = r.core.appendRow(r.out, m, r.query.Stream == ""); err != nil {
 		return err
 	}
-	r.moveBehind(m)
+	r.query.moveBehind(m)
+	r.query.Epoch = m.Epoch
+	if r.query.Limit > 0 {
+		r.query.Limit--
+	}
 	if len(r.out) >= partSize {
 		return errPartFull
 	}
@@ -84,18 +89,6 @@ func (r *reading) place(p Position) int64 {
 		return p.Position
 	}
 	return p.GlobalPosition
-}
-
-func (r *reading) moveBehind(m *Message) {
-	if r.query.Stream != "" {
-		r.query.Position = m.Position.Position + 1
-	} else {
-		r.query.GlobalPosition = m.GlobalPosition + 1
-	}
-	if r.query.Limit > 0 {
-		r.query.Limit--
-	}
-	r.query.Epoch = m.Epoch
 }
 
 // bound ends the answer with the messages that there are now: a client that is

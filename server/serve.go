@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"net"
 )
 
 // Request is what a transport knows of an HTTP request. The core keeps none
@@ -30,8 +32,7 @@ func (c *Core) serveShort(r Request, dst []byte) (status int, answer []byte) {
 	}
 	switch r.Path {
 	case "/rpc":
-		_, answer = AppendError(dst, invalid("Only POST is allowed on /rpc"))
-		return 405, answer
+		return AppendNotAllowed(dst, "POST", r.Path)
 	case "/health":
 		return 200, append(dst, `{"status":"ok"}`...)
 	case "/version":
@@ -43,6 +44,13 @@ func (c *Core) serveShort(r Request, dst []byte) (status int, answer []byte) {
 	default:
 		return AppendError(dst, &Error{Code: CodeNotFound, Message: "Endpoint not found"})
 	}
+}
+
+// AppendNotAllowed appends the answer to a request with a method that a path
+// does not know, and returns its status.
+func AppendNotAllowed(dst []byte, method, path string) (status int, answer []byte) {
+	_, answer = AppendError(dst, invalid("Only %s is allowed on %s", method, path))
+	return 405, answer
 }
 
 // MaxBody is the limit of a request's body in bytes.
@@ -60,8 +68,14 @@ func (c *Core) AppendBodyTooLarge(dst []byte) (status int, answer []byte) {
 	return 413, answer
 }
 
-// AppendMalformed appends the answer to what is not an HTTP request.
+// AppendMalformed appends the answer to what could not be read as an HTTP
+// request, and returns its status.
 func AppendMalformed(dst []byte, err error) (status int, answer []byte) {
+	var network net.Error
+	if errors.As(err, &network) && network.Timeout() {
+		_, answer = AppendError(dst, invalid("The request did not arrive in time"))
+		return 408, answer
+	}
 	return AppendError(dst, invalidText("This is not an HTTP request", err))
 }
 

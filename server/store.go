@@ -119,6 +119,15 @@ type Query struct {
 	Epoch          int64  // if not 0: an error unless the messages are still those of this epoch
 }
 
+// moveBehind makes the query go on behind a message it has found.
+func (q *Query) moveBehind(m *Message) {
+	if q.Stream != "" {
+		q.Position = m.Position.Position + 1
+	} else {
+		q.GlobalPosition = m.GlobalPosition + 1
+	}
+}
+
 // StreamQuery selects streams by name.
 type StreamQuery struct {
 	Prefix string // literal

@@ -77,7 +77,8 @@ func (o *serveOptions) addLimits(f *pflag.FlagSet) {
 	f.IntVar(&o.limits.Connections, "max-connections", d.Connections, "connections open at the same time; further ones wait")
 	f.DurationVar(&o.limits.Read, "read-timeout", d.Read, "time for a client to send a request, or a part of an import")
 	f.DurationVar(&o.limits.Idle, "idle-timeout", d.Idle, "time between two requests on a connection")
-	f.DurationVar(&o.limits.Send, "send-timeout", d.Send, "time for a subscriber to take what it is sent, before it is cut off")
+	f.DurationVar(&o.limits.Send, "send-timeout", d.Send, "time for a client to take an answer, or a part of a stream, before it is cut off")
+	f.BoolVar(&o.limits.PprofAnywhere, "pprof-anywhere", false, "serve /debug/pprof/, which asks for no token, on an address that others can reach")
 }
 
 func (o *serveOptions) serve(cmd *cobra.Command) (err error) {

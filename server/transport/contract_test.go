@@ -67,19 +67,47 @@ const testBody = 1 << 20
 
 func startLimited(t *testing.T, kind Kind, path string, o server.Options, limits Limits) store {
 	t.Helper()
+	return serveOn(t, t.Context(), kind, openStore(t, path), o, limits, listen(t))
+}
+
+// startWith serves a store in memory through something that wraps it, in test
+// mode, until ctx or the test ends.
+func startWith(t *testing.T, ctx context.Context, kind Kind, wrap func(server.Store) server.Store) store {
+	t.Helper()
+	o := server.Options{Codec: server.CodecRaw, Token: defaultToken, TestMode: true}
+	return serveOn(t, ctx, kind, wrap(openStore(t, sqlite.Memory)), o, Limits{}, listen(t))
+}
+
+func openStore(t *testing.T, path string) server.Store {
+	t.Helper()
 	db, err := sqlite.Open(path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	core, _, err := server.NewCore(t.Context(), db, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	return listener
+}
+
+func serveOn(t *testing.T, ctx context.Context, kind Kind, db server.Store, o server.Options, limits Limits, listener net.Listener) store {
+	t.Helper()
+	core, _, err := server.NewCore(t.Context(), db, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error)
 	closed := make(chan string, 1000)
 	go func() { ended <- Serve(ctx, kind, core, watchedListener{listener, closed}, limits) }()
@@ -87,9 +115,6 @@ func startLimited(t *testing.T, kind Kind, path string, o server.Options, limits
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
 		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -345,6 +370,15 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
 		{"POST", "/rpc/", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
 		{"GET", "/debug/pprof", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
+		{"OPTIONS", "/rpc", `{"error":{"code":"INVALID_REQUEST","message":"Only POST is allowed on /rpc"}}`, 405},
+		{"DELETE", "/subscribe?all=true", `{"error":{"code":"INVALID_REQUEST","message":"Only GET is allowed on /subscribe"}}`, 405},
+		{"GET", "/import", `{"error":{"code":"INVALID_REQUEST","message":"Only POST is allowed on /import"}}`, 405},
+		{"GET", "/subscribe?all=true", `{"error":{"code":"AUTH_REQUIRED","message":"A token is required: Authorization: Bearer TOKEN"}}`, 401},
+		{"GET", "//health", `{"status":"ok"}`, 200},
+		{"GET", "/x//../health", `{"status":"ok"}`, 200},
+		{"GET", "//health//", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
+		{"POST", "//rpc", `{"error":{"code":"AUTH_REQUIRED","message":"A token is required: Authorization: Bearer TOKEN"}}`, 401},
+		{"POST", "/RPC", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
 	}
 	matrix(t, false, func(t *testing.T, s store) {
 		for _, tt := range tests {

@@ -52,14 +52,12 @@ func (f face) newFastHTTP(handler fasthttp.RequestHandler) httpServer {
 
 func (s *fastServer) shutdown(ctx context.Context) error { return s.ShutdownWithContext(ctx) }
 
-var pprofPrefix = []byte("/debug/pprof/")
-
 // fastHandler is the store as a native fasthttp handler.
 func (f face) fastHandler() fasthttp.RequestHandler {
 	profiling := fasthttpadaptor.NewFastHTTPHandler(profilingHandler())
 	return func(ctx *fasthttp.RequestCtx) {
 		switch path := ctx.Path(); {
-		case bytes.HasPrefix(path, pprofPrefix):
+		case f.profiles && bytes.HasPrefix(path, []byte(pprofPrefix)):
 			profiling(ctx)
 		case string(path) == "/subscribe":
 			f.fastSubscribe(ctx)
@@ -169,7 +167,12 @@ func fastCredentials(ctx *fasthttp.RequestCtx) server.Credentials {
 }
 
 func (f face) fastSubscribe(ctx *fasthttp.RequestCtx) {
-	sub, err := f.core.Subscribe(ctx, fastCredentials(ctx), func(name string) string { return text(ctx.QueryArgs().Peek(name)) })
+	if !ctx.IsGet() && !ctx.IsPost() {
+		status, answer := server.AppendNotAllowed(nil, "GET", "/subscribe")
+		fastAnswer(ctx, status, answer)
+		return
+	}
+	sub, err := f.core.Subscribe(context.Background(), fastCredentials(ctx), func(name string) string { return text(ctx.QueryArgs().Peek(name)) })
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
 		fastAnswer(ctx, status, answer)
@@ -178,18 +181,25 @@ func (f face) fastSubscribe(ctx *fasthttp.RequestCtx) {
 	conn := ctx.Conn()
 	ctx.Response.Header.SetContentType(eventType)
 	ctx.Response.Header.Set("Cache-Control", "no-cache")
+	ctx.Response.Header.Set("Access-Control-Allow-Origin", "*") // browsers send the token in the query
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		logStream(sub.Run(f.stop, fastEvents{w, conn, f.limits.Send}))
 	})
 }
 
 func (f face) fastImport(ctx *fasthttp.RequestCtx) {
+	if !ctx.IsPost() {
+		ctx.SetConnectionClose() // the body has not been read
+		status, answer := server.AppendNotAllowed(nil, "POST", "/import")
+		fastAnswer(ctx, status, answer)
+		return
+	}
 	conn := ctx.Conn()
 	body := ctx.RequestBodyStream()
 	if body == nil {
 		body = bytes.NewReader(ctx.PostBody())
 	}
-	im, err := f.core.Import(ctx, fastCredentials(ctx), string(ctx.QueryArgs().Peek("force")), patientReader{body, f.limits.Read, conn.SetReadDeadline})
+	im, err := f.core.Import(context.Background(), fastCredentials(ctx), string(ctx.QueryArgs().Peek("force")), patientReader{body, f.limits.Read, conn.SetReadDeadline})
 	if err != nil {
 		ctx.SetConnectionClose() // the body has not been read
 		status, answer := server.AppendError(nil, err)
@@ -259,13 +269,9 @@ func fastError(ctx *fasthttp.RequestCtx, err error) {
 	var status int
 	var answer []byte
 	var small *fasthttp.ErrSmallBuffer
-	var network *net.OpError
-	switch {
-	case errors.As(err, &small):
+	if errors.As(err, &small) {
 		status, answer = server.AppendHeaderTooLarge(nil)
-	case errors.As(err, &network) && network.Timeout():
-		status, answer = fasthttp.StatusRequestTimeout, nil
-	default:
+	} else {
 		status, answer = server.AppendMalformed(nil, err)
 	}
 	ctx.Response.SetStatusCode(status)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/pprof"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,11 +39,12 @@ func (s *netServer) shutdown(ctx context.Context) error { return s.Shutdown(ctx)
 func (f face) netHandler() http.Handler {
 	profiling := profilingHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Path = cleanPath(r.URL.Path)
 		switch {
 		case headerSize(r) > f.limits.Header:
 			status, answer := server.AppendHeaderTooLarge(nil)
-			f.netAnswer(w, status, answer)
-		case strings.HasPrefix(r.URL.Path, "/debug/pprof/"):
+			netAnswer(w, status, answer)
+		case f.profiles && strings.HasPrefix(r.URL.Path, pprofPrefix):
 			profiling.ServeHTTP(w, r)
 		case r.URL.Path == "/subscribe":
 			f.netSubscribe(w, r)
@@ -52,6 +54,18 @@ func (f face) netHandler() http.Handler {
 			f.netCall(w, r)
 		}
 	})
+}
+
+// cleanPath folds slashes and dots as fasthttp does. A slash at the end stays.
+func cleanPath(p string) string {
+	if !strings.Contains(p, "//") && !strings.Contains(p, "/.") {
+		return p
+	}
+	clean := path.Clean(p)
+	if strings.HasSuffix(p, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean
 }
 
 // headerSize is about the number of bytes of the request's line and header.
@@ -75,10 +89,10 @@ func (f face) netCall(w http.ResponseWriter, r *http.Request) {
 		f.netRest(w, r, answer, rest)
 		return
 	}
-	f.netAnswer(w, status, answer)
+	netAnswer(w, status, answer)
 }
 
-func (f face) netAnswer(w http.ResponseWriter, status int, answer []byte) {
+func netAnswer(w http.ResponseWriter, status int, answer []byte) {
 	header := w.Header()
 	header.Set("Content-Type", jsonType)
 	header.Set("Content-Length", strconv.Itoa(len(answer)))
@@ -120,26 +134,37 @@ func netCredentials(r *http.Request) server.Credentials {
 }
 
 func (f face) netSubscribe(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		status, answer := server.AppendNotAllowed(nil, "GET", r.URL.Path)
+		netAnswer(w, status, answer)
+		return
+	}
 	sub, err := f.core.Subscribe(r.Context(), netCredentials(r), r.URL.Query().Get)
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
-		f.netAnswer(w, status, answer)
+		netAnswer(w, status, answer)
 		return
 	}
 	// The request's own context is not for streams: fasthttp's adapter reuses it
 	// once they have begun. That a client has left shows when something is sent.
 	w.Header().Set("Content-Type", eventType)
 	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("Access-Control-Allow-Origin", "*") // browsers send the token in the query
 	w.WriteHeader(http.StatusOK)
 	logStream(sub.Run(f.stop, netEvents{w, http.NewResponseController(w), f.limits.Send}))
 }
 
 func (f face) netImport(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		status, answer := server.AppendNotAllowed(nil, "POST", r.URL.Path)
+		netAnswer(w, status, answer)
+		return
+	}
 	conn := http.NewResponseController(w)
 	im, err := f.core.Import(r.Context(), netCredentials(r), r.URL.Query().Get("force"), patientReader{r.Body, f.limits.Read, conn.SetReadDeadline})
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
-		f.netAnswer(w, status, answer)
+		netAnswer(w, status, answer)
 		return
 	}
 	_ = conn.EnableFullDuplex() // frames are sent while the body is read; HTTP/2 always does
