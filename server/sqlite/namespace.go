@@ -172,8 +172,50 @@ func (s *Store) retire(ns *namespace) {
 	defer ns.use.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writer != nil {
-		_ = s.transact(func() error { return s.dropTables(ns.id) })
+	if s.writer == nil {
+		return
+	}
+	_ = s.transact(func() error { return s.dropTables(ns.id) })
+	s.retired.add(ns.id)
+	s.retired.finalize(s.writer)
+}
+
+// graveyard knows the numbers of dropped tables, so that connections can let
+// go of the statements they keep for them. The zero value is empty.
+type graveyard struct {
+	mu   sync.Mutex
+	ids  []int64
+	seen map[*sqlite.Conn]int // how many of ids a connection has dealt with
+}
+
+func (g *graveyard) add(id int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ids = append(g.ids, id)
+}
+
+// unseen returns what was added since a connection last asked.
+func (g *graveyard) unseen(conn *sqlite.Conn) []int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	fresh := g.ids[g.seen[conn]:]
+	if len(fresh) > 0 {
+		if g.seen == nil {
+			g.seen = map[*sqlite.Conn]int{}
+		}
+		g.seen[conn] = len(g.ids)
+	}
+	return fresh
+}
+
+// finalize frees the statements that a connection has for dropped tables.
+func (g *graveyard) finalize(conn *sqlite.Conn) {
+	for _, id := range g.unseen(conn) {
+		for _, text := range newNamespace(id).sql.all() {
+			if stmt, err := conn.Prepare(text); err == nil { // else it has none
+				_ = stmt.Finalize() // an error is that of its last use
+			}
+		}
 	}
 }
 
@@ -249,6 +291,13 @@ type statements struct {
 	readAll, readAllLast                       string
 	listStreams, listCategories, stats         string
 	countAll, countNew                         string
+}
+
+func (s *statements) all() []string {
+	return []string{
+		s.insertStream, s.insertMessage, s.importMessage, s.findStream, s.findCategory, s.readStream, s.readLast, s.readCategory,
+		s.readAll, s.readAllLast, s.listStreams, s.listCategories, s.stats, s.countAll, s.countNew,
+	}
 }
 
 const columns = "m.id, s.name, m.type, m.pos, m.gpos, m.data, m.metadata, m.time"

@@ -33,6 +33,8 @@ type Store struct {
 
 	spaces sync.RWMutex // guards byName
 	byName map[string]*namespace
+
+	retired graveyard
 }
 
 var _ server.Store = (*Store)(nil)
@@ -133,6 +135,7 @@ func (s *Store) reader(ctx context.Context) (*sqlite.Conn, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("waiting for a connection to read with: %w", err)
 	}
+	s.retired.finalize(conn)
 	return conn, func() { s.pool.Put(conn) }, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"zombiezen.com/go/sqlite"
 
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/storetest"
@@ -200,6 +202,106 @@ func checkExactly(t *testing.T, s *Store, want map[uuid.UUID]bool) {
 	if found != len(want) {
 		t.Errorf("%d messages are there, %d were acknowledged", found, len(want))
 	}
+}
+
+// TestStatementsAreFreed creates, uses and deletes namespaces: connections must
+// not keep statements for all that ever were.
+func TestStatementsAreFreed(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "events.db"), Options{})
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	prepared := func() (n int) {
+		for _, conn := range append(readers(t, s), s.writer) {
+			n += reflect.ValueOf(conn).Elem().FieldByName("stmts").Len()
+		}
+		return n
+	}
+	use := func() {
+		if err := s.CreateNamespace(t.Context(), server.Namespace{Name: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Write(t.Context(), "one", message("a-1"), nil); err != nil {
+			t.Error(err)
+		}
+		for range 20 {
+			if _, err := s.Version(t.Context(), "one", "a-1"); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := s.DeleteNamespace(t.Context(), "one"); err != nil {
+			t.Error(err)
+		}
+	}
+	use()
+	before := prepared()
+	for range 5 {
+		use()
+	}
+	if after := prepared(); after > before {
+		t.Errorf("%d statements, and then %d", before, after)
+	}
+}
+
+// readers takes each of the store's connections once.
+func readers(t *testing.T, s *Store) (conns []*sqlite.Conn) {
+	t.Helper()
+	for range 10 {
+		conn, release, err := s.reader(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		conns = append(conns, conn)
+	}
+	return conns
+}
+
+// TestCategoryReadsUseTheIndex asks SQLite how it would read a category.
+func TestCategoryReadsUseTheIndex(t *testing.T) {
+	s := open(t, Memory, Options{})
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := s.CreateNamespace(t.Context(), server.Namespace{Name: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	ns := s.byName["one"]
+	for query, index := range map[string]string{
+		ns.sql.readCategory: "USING INDEX message_1_category (category=? AND rowid>?)",
+		ns.sql.readStream:   "USING INDEX message_1_pos (stream=? AND pos>?)",
+		ns.sql.readAll:      "USING INTEGER PRIMARY KEY (rowid>?)",
+		ns.sql.listStreams:  "(name>? AND name<?)",
+		ns.sql.countNew:     "USING INTEGER PRIMARY KEY (rowid>?)",
+		ns.sql.countAll:     "COVERING INDEX message_1_category",
+	} {
+		plan := explain(t, s, query)
+		if !strings.Contains(plan, index) || strings.HasPrefix(query, "SELECT m.id") && strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s\nis read by\n%s", query, plan)
+		}
+	}
+}
+
+func explain(t *testing.T, s *Store, query string) (plan string) {
+	t.Helper()
+	stmt, _, err := s.writer.PrepareTransient("EXPLAIN QUERY PLAN " + query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for more := true; more; {
+		if more, err = stmt.Step(); err != nil {
+			t.Error(err)
+		}
+		plan += stmt.GetText("detail") + "\n"
+	}
+	if err := stmt.Finalize(); err != nil {
+		t.Error(err)
+	}
+	return plan
 }
 
 // BenchmarkWrite is a store in a file with 16 writers at the same time, with a

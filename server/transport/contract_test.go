@@ -24,6 +24,7 @@ var (
 // store is one served store.
 type store struct {
 	url    string
+	db     server.Store
 	closed <-chan string // addresses of clients whose connections the server has closed
 }
 
@@ -118,7 +119,7 @@ func serveOn(t *testing.T, ctx context.Context, kind Kind, db server.Store, o se
 			t.Error(err)
 		}
 	})
-	return store{url: "http://" + listener.Addr().String(), closed: closed}
+	return store{url: "http://" + listener.Addr().String(), db: db, closed: closed}
 }
 
 // matrix runs a test on every transport, codec and kind of store.

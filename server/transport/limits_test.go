@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
 )
@@ -147,12 +149,15 @@ func TestHeartbeats(t *testing.T) {
 func TestSlowSubscribersAreCutOff(t *testing.T) {
 	limited(t, server.Options{}, Limits{Send: 50 * time.Millisecond}, func(t *testing.T, s store) {
 		const messages = 60_000
-		var lines strings.Builder
 		stream := "a-" + strings.Repeat("x", 200) // a poke of about 300 bytes
-		for i := range messages {
-			lines.WriteString(record(i, stream, i, i+1))
+		records := make([]server.Record, messages)
+		for i := range records {
+			m := server.NewMessage{ID: uuid.Must(uuid.NewV7()), Stream: stream, Type: "T", Data: []byte("{}")}
+			records[i] = server.Record{NewMessage: m, Position: server.Position{Position: int64(i), GlobalPosition: int64(i + 1)}}
 		}
-		s.importLines(t, "", lines.String())
+		if err := s.db.Import(t.Context(), server.DefaultNamespace, records); err != nil {
+			t.Fatal(err)
+		}
 		conn := s.dial(t, "GET /subscribe?category=a HTTP/1.1\r\nHost: x\r\n\r\n")
 		for s.subscriptions(t) != "1" { // until it has begun
 		}

@@ -13,32 +13,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
 )
 
-// fill imports n messages with about size bytes of data each, in turn into the
-// streams a-0 to a-3.
+// fill puts n messages with about size bytes of data each into the store of the
+// default namespace, in turn into the streams a-0 to a-3.
 func (s store) fill(t *testing.T, n, size int) {
 	t.Helper()
-	var lines bytes.Buffer
 	padding := strings.Repeat("x", size)
-	for i := range n {
-		fmt.Fprintf(&lines, `{"id":"00000000-0000-4000-8000-%012x","stream":"a-%d","type":"T","pos":%d,"gpos":%d,"data":{"n":%d,"p":%q},"meta":{"correlationStreamName":"w%d-1"},"time":"2025-01-02T03:04:05Z"}`+"\n",
-			i, i%4, i/4, i+1, i, padding, i%3)
+	records := make([]server.Record, n)
+	for i := range records {
+		r := &records[i]
+		r.ID, r.Stream, r.Type, r.Time = uuid.Must(uuid.NewV7()), fmt.Sprintf("a-%d", i%4), "T", time.Unix(1e9, 0)
+		r.Data, r.Metadata = fmt.Appendf(nil, `{"n":%d,"p":%q}`, i, padding), fmt.Appendf(nil, `{"correlationStreamName":"w%d-1"}`, i%3)
+		r.Position = server.Position{Position: int64(i / 4), GlobalPosition: int64(i + 1)}
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/import", &lines)
-	if err != nil {
+	if err := s.db.Import(t.Context(), server.DefaultNamespace, records); err != nil {
 		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+defaultToken)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if frames, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(frames), `"done":true`) {
-		t.Fatalf("filling the store: %.300s (%v)", frames, err)
 	}
 }
 
@@ -100,10 +94,10 @@ func TestLongAnswers(t *testing.T) {
 	})
 }
 
-// TestLongAnswersNeedLittleMemory reads an answer of 32 MB and looks at the
+// TestLongAnswersNeedLittleMemory reads an answer of 16 MB and looks at the
 // heap on the way. The client and the store are in the same process.
 func TestLongAnswersNeedLittleMemory(t *testing.T) {
-	const messages, size, most = 1000, 32_000, 12 << 20
+	const messages, size, most = 500, 32_000, 8 << 20
 	matrix(t, false, func(t *testing.T, s store) {
 		s.fill(t, messages, size)
 		var stats runtime.MemStats
@@ -140,7 +134,7 @@ func TestStalledReadersHoldNothing(t *testing.T) {
 					path = t.TempDir() + "/events.db"
 				}
 				s := startLimited(t, kind, path, server.Options{Codec: server.CodecRaw, TestMode: true, Token: defaultToken}, Limits{Send: 100 * time.Millisecond})
-				s.fill(t, 500, 32_000)
+				s.fill(t, 300, 32_000)
 				call := `["category.get","a",{"batchSize":-1}]`
 				request := fmt.Sprintf("POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(call), call)
 				conns := map[string]net.Conn{}
@@ -172,7 +166,7 @@ func TestStalledReadersHoldNothing(t *testing.T) {
 // is on its way: the client must see that it does not have all of it.
 func TestAnswersAreCutShortVisibly(t *testing.T) {
 	matrix(t, true, func(t *testing.T, s store) {
-		s.fill(t, 500, 32_000)
+		s.fill(t, 300, 32_000)
 		body := s.open(t, `["category.get","",{"batchSize":-1}]`).Body
 		if status, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["ns.delete","default"]`)); status != 200 {
 			t.Fatalf("%d %s", status, answer)
