@@ -100,6 +100,7 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	ignoreFileSizeLimit()
 	store, err := sqlite.Open(path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: o.batch == "off"})
 	if err != nil {
 		return err

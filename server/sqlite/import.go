@@ -12,7 +12,8 @@ import (
 )
 
 // Import adds records at the places they had, all or none.
-func (s *Store) Import(_ context.Context, name string, records []server.Record) error {
+func (s *Store) Import(_ context.Context, name string, records []server.Record) (err error) {
+	defer explainDisk(&err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ns, err := s.namespace(name)
@@ -82,7 +83,8 @@ func atIndex(i int, r server.Record, err error) error {
 // Replace builds new tables beside those of the namespace and exchanges them
 // when all records are in, so that the old ones serve until then, and those who
 // read them then until they are done.
-func (s *Store) Replace(_ context.Context, name string, next func() ([]server.Record, error)) error {
+func (s *Store) Replace(_ context.Context, name string, next func() ([]server.Record, error)) (err error) {
+	defer explainDisk(&err)
 	fresh, err := s.newTables()
 	if err != nil {
 		return err

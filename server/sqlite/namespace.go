@@ -101,7 +101,8 @@ func (s *Store) namespace(name string) (*namespace, error) {
 }
 
 // CreateNamespace adds a namespace and its tables.
-func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) error {
+func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) (err error) {
+	defer explainDisk(&err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writer == nil {
@@ -129,6 +130,7 @@ func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) error {
 
 // DeleteNamespace removes a namespace, and its tables once nobody reads them.
 func (s *Store) DeleteNamespace(ctx context.Context, name string) (messages int64, err error) {
+	defer explainDisk(&err)
 	ns, messages, err := s.remove(ctx, name)
 	if err != nil {
 		return 0, err

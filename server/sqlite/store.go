@@ -168,7 +168,8 @@ func (s *Store) pin(name string) (*namespace, error) {
 }
 
 // Write appends a message to its stream.
-func (s *Store) Write(_ context.Context, name string, m server.NewMessage, expected *int64) (server.Position, error) {
+func (s *Store) Write(_ context.Context, name string, m server.NewMessage, expected *int64) (p server.Position, err error) {
+	defer explainDisk(&err)
 	if s.batch != nil {
 		return s.batch.do(&write{namespace: name, message: m, expected: expected})
 	}
@@ -240,6 +241,22 @@ func (s *Store) Read(ctx context.Context, name string, q server.Query, yield fun
 		}
 		return ns.read(conn, q, yield)
 	})
+}
+
+// explainDisk puts in words what is wrong with the disk, if that made a write
+// fail. It is to be deferred.
+func explainDisk(err *error) {
+	if *err == nil {
+		return
+	}
+	switch code := sqlite.ErrCode(*err); code.ToPrimary() {
+	case sqlite.ResultFull:
+		*err = fmt.Errorf("the store cannot be written, its disk is full: %w", *err)
+	case sqlite.ResultReadOnly:
+		*err = fmt.Errorf("the store cannot be written, its file or disk is read-only: %w", *err)
+	case sqlite.ResultIOErr, sqlite.ResultCantOpen:
+		*err = fmt.Errorf("the store cannot be written, its disk fails with %v: %w", code, *err)
+	}
 }
 
 func fromNanos(n int64) time.Time { return time.Unix(0, n) }
