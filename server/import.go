@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -203,14 +202,16 @@ type lineError struct {
 
 func (e *lineError) Error() string { return e.err.Error() }
 
+var recordFields = []string{"id", "stream", "type", "pos", "gpos", "data", "meta", "time"}
+
 // parseRecord reads one line.
 func parseRecord(line []byte) (r Record, failure *Error) {
 	if err := checkJSON(line); err != nil {
 		return r, &Error{Code: codeInvalidJSON, Message: err.Error()}
 	}
 	r.Position.Position, r.GlobalPosition = -1, 0
-	err := value{text: line}.fields(func(name []byte, field value) (err error) {
-		switch strings.ToLower(string(name)) {
+	err := value{text: line}.pick(recordFields, true, func(name string, field value) (err error) {
+		switch name {
 		case "id":
 			r.ID, err = field.uuid()
 		case "stream":
@@ -224,9 +225,7 @@ func parseRecord(line []byte) (r Record, failure *Error) {
 		case "data":
 			r.Data, err = field.compact()
 		case "meta":
-			if r.Metadata = nil; !field.null() {
-				r.Metadata, err = field.compact()
-			}
+			r.Metadata, err = field.optionalObject()
 		case "time":
 			r.Time, err = field.time()
 		}

@@ -16,8 +16,8 @@ func nsCreate(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	}
 	var description string
 	var token *string
-	if err := call.options(1, func(field []byte, v value) (err error) {
-		switch string(field) {
+	if err := call.options(1, createOptions, func(field string, v value) (err error) {
+		switch field {
 		case "description":
 			description, err = v.string()
 		case "token":
@@ -147,8 +147,8 @@ const (
 
 func nsStreams(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	q := StreamQuery{Limit: defaultStreams}
-	if err := call.options(0, func(name []byte, field value) (err error) {
-		switch string(name) {
+	if err := call.options(0, listOptions, func(name string, field value) (err error) {
+		switch name {
 		case "prefix":
 			q.Prefix, err = field.string()
 		case "cursor":
