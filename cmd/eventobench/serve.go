@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -81,7 +82,33 @@ func (o *serveOptions) addLimits(f *pflag.FlagSet) {
 	f.BoolVar(&o.limits.PprofAnywhere, "pprof-anywhere", false, "serve /debug/pprof/, which asks for no token, on an address that others can reach")
 }
 
+// checkLimits objects to limits that nothing could meet.
+func (o *serveOptions) checkLimits() error {
+	for _, limit := range []struct {
+		flag         string
+		value, least int64
+	}{
+		{"max-body", int64(o.maxBody), 1},
+		{"max-batch", o.maxBatch, 1},
+		{"max-header", int64(o.limits.Header), 1024},
+		{"max-connections", int64(o.limits.Connections), 1},
+	} {
+		if limit.value < limit.least {
+			return fmt.Errorf("--%s=%d is too small; give at least %d", limit.flag, limit.value, limit.least)
+		}
+	}
+	for flag, timeout := range map[string]time.Duration{"read-timeout": o.limits.Read, "idle-timeout": o.limits.Idle, "send-timeout": o.limits.Send} {
+		if timeout <= 0 {
+			return fmt.Errorf("--%s=%v leaves no time; give a duration like 30s", flag, timeout)
+		}
+	}
+	return nil
+}
+
 func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
+	if err := o.checkLimits(); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	kind, err := transport.Parse(o.transport)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
@@ -300,6 +301,22 @@ func TestCalls(t *testing.T) {
 	})
 }
 
+// TestTimes holds that a message's time is that of its write, to the
+// nanosecond, in UTC.
+func TestTimes(t *testing.T) {
+	matrix(t, true, func(t *testing.T, s store) {
+		before := time.Now()
+		s.write(t, "a-1", 1)
+		after := time.Now()
+		_, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["stream.last","a-1"]`))
+		_, text, _ := strings.Cut(answer, `null,"`)
+		text = strings.TrimSuffix(text, `"]`)
+		if at, err := time.Parse(time.RFC3339Nano, text); err != nil || at.Before(before.Round(0)) || at.After(after.Round(0)) || !strings.HasSuffix(text, "Z") {
+			t.Errorf("%s is not between %v and %v (%v)", answer, before, after, err)
+		}
+	})
+}
+
 func TestAuthentication(t *testing.T) {
 	tests := []struct {
 		name, path, header, code string
@@ -359,6 +376,12 @@ func TestTestMode(t *testing.T) {
 			if status, answer := s.do(t, http.MethodPost, "/rpc", header, write); status != 200 || answer != want {
 				t.Errorf("%q: %d %s, want %s", header, status, answer, want)
 			}
+		}
+		if status, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["ns.delete","default"]`)); status != 200 {
+			t.Errorf("deleting the default namespace: %d %s", status, answer)
+		}
+		if _, answer := s.do(t, http.MethodPost, "/rpc", "", write); answer != `{"position":0,"globalPosition":1}` {
+			t.Errorf("first use of the default namespace after it was deleted: %s", answer)
 		}
 		if _, answer := s.do(t, http.MethodPost, "/rpc", "Bearer "+otherToken, write); answer != `{"position":0,"globalPosition":1}` {
 			t.Errorf("first use of a namespace: %s", answer)
