@@ -184,6 +184,7 @@ func (f face) fastSubscribe(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("Access-Control-Allow-Origin", "*") // browsers send the token in the query
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		logStream(sub.Run(f.stop, fastEvents{w, conn, f.limits.Send}))
+		_ = conn.SetWriteDeadline(time.Now().Add(f.limits.Send)) // for the end of the stream
 	})
 }
 

@@ -143,6 +143,22 @@ func TestHeartbeats(t *testing.T) {
 	})
 }
 
+// TestQuietSubscriptionsEndWell ends a subscription that was silent for longer
+// than a client has time to take something: the client must see a proper end.
+func TestQuietSubscriptionsEndWell(t *testing.T) {
+	const send = 30 * time.Millisecond
+	limited(t, server.Options{}, Limits{Send: send}, func(t *testing.T, s store) {
+		sub := s.subscribe(t, "all=true&token="+otherToken)
+		<-time.After(2 * send)
+		if status, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["ns.delete","other"]`)); status != 200 {
+			t.Fatalf("%d %s", status, answer)
+		}
+		if line, err := sub.lines.ReadString('\n'); line != "" || err != io.EOF {
+			t.Errorf("it ended with %q (%v)", line, err)
+		}
+	})
+}
+
 // TestSlowSubscribersAreCutOff replays more than the sockets hold to a client
 // that reads nothing, while writers go on. Having read what there is, it can
 // come back where it left off.

@@ -151,7 +151,9 @@ func (f face) netSubscribe(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("Access-Control-Allow-Origin", "*") // browsers send the token in the query
 	w.WriteHeader(http.StatusOK)
-	logStream(sub.Run(f.stop, netEvents{w, http.NewResponseController(w), f.limits.Send}))
+	conn := http.NewResponseController(w)
+	logStream(sub.Run(f.stop, netEvents{w, conn, f.limits.Send}))
+	_ = conn.SetWriteDeadline(time.Now().Add(f.limits.Send)) // for the end of the stream
 }
 
 func (f face) netImport(w http.ResponseWriter, r *http.Request) {
