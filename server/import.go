@@ -29,6 +29,7 @@ const (
 	importFrames = 1000    // records between two frames, and at most in a transaction
 	importBytes  = 8 << 20 // of the lines of a transaction, about
 	maxLine      = 2 << 20 // bytes of a line
+	drain        = 8 << 20 // bytes of a body that are read after an error
 )
 
 // Record is a message to be imported, with the place it had.
@@ -55,6 +56,7 @@ type Import struct {
 	namespace string
 	token     TokenHash // of the namespace when the import began
 	replace   bool
+	body      io.Reader
 	lines     *bufio.Scanner
 	line      int      // number of the last line read, from 1
 	batch     []Record // the latest one
@@ -74,7 +76,7 @@ func (c *Core) Import(ctx context.Context, cred Credentials, force string, body 
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxLine)
 	hash, _ := c.tokens.get(namespace)
-	return &Import{core: c, namespace: namespace, token: hash, replace: force == "true", lines: lines}, nil
+	return &Import{core: c, namespace: namespace, token: hash, body: body, replace: force == "true", lines: lines}, nil
 }
 
 // importFrame is the last frame of an import, or that of an error.
@@ -93,7 +95,7 @@ func (im *Import) Run(ctx context.Context, w EventWriter) error {
 	begin := time.Now()
 	im.w = w
 	if err := im.all(ctx); err != nil {
-		return im.send(im.failure(err))
+		return im.fail(err)
 	}
 	return im.send(importFrame{Done: true, Imported: &im.imported, Elapsed: fmt.Sprintf("%.1fs", time.Since(begin).Seconds())})
 }
@@ -130,7 +132,7 @@ func (im *Import) next() ([]Record, error) {
 	}
 	im.batch, im.batchLine = im.batch[:0], im.batchLine[:0]
 	room, size := importFrames-im.imported%importFrames, 0
-	for len(im.batch) < room && size < importBytes && im.lines.Scan() {
+	for len(im.batch) < room && size < importBytes && im.lines.Scan() && im.lines.Err() == nil { // not a line that was cut off
 		im.line++
 		size += len(im.lines.Bytes())
 		if err := im.add(im.lines.Bytes()); err != nil {
@@ -173,6 +175,17 @@ func (im *Import) report() error {
 		Imported int   `json:"imported"`
 		Gpos     int64 `json:"gpos"`
 	}{im.imported, im.batch[len(im.batch)-1].GlobalPosition})
+}
+
+// fail sends the frame of the error that ended the import. What the client sends
+// until it has read that is let in: a connection that is closed before is reset,
+// and the frame may be lost.
+func (im *Import) fail(err error) error {
+	sendErr := im.send(im.failure(err))
+	if readErr := im.lines.Err(); sendErr == nil && (readErr == nil || readErr == bufio.ErrTooLong) {
+		_, _ = io.CopyN(io.Discard, im.body, drain) // the client may have left, too
+	}
+	return sendErr
 }
 
 // failure is the frame of the error that ended the import.

@@ -40,6 +40,9 @@ func (f face) newFastHTTP(handler fasthttp.RequestHandler) httpServer {
 		// this is how much of it is read ahead.
 		StreamRequestBody:  true,
 		MaxRequestBodySize: f.core.MaxBody(),
+		HeaderReceived:     readAhead,
+		// A body is JSON, whatever its header calls it.
+		DisablePreParseMultipartForm: true,
 		// Requests carry a few header fields and clients expect none in return: no
 		// time is spent on what neither side looks at.
 		NoDefaultServerHeader: true,
@@ -48,6 +51,15 @@ func (f face) newFastHTTP(handler fasthttp.RequestHandler) httpServer {
 		CloseOnShutdown: true,
 		Logger:          clientErrors(),
 	}}
+}
+
+// readAhead has a request handled before its body is there, if that is an
+// import: it may come slowly.
+func readAhead(header *fasthttp.RequestHeader) (c fasthttp.RequestConfig) {
+	if bytes.HasPrefix(header.RequestURI(), []byte("/import")) {
+		c.MaxRequestBodySize = 1
+	}
+	return c
 }
 
 func (s *fastServer) shutdown(ctx context.Context) error { return s.ShutdownWithContext(ctx) }
@@ -189,28 +201,34 @@ func (f face) fastSubscribe(ctx *fasthttp.RequestCtx) {
 }
 
 func (f face) fastImport(ctx *fasthttp.RequestCtx) {
-	if !ctx.IsPost() {
-		ctx.SetConnectionClose() // the body has not been read
-		status, answer := server.AppendNotAllowed(nil, "POST", "/import")
-		fastAnswer(ctx, status, answer)
-		return
-	}
-	conn := ctx.Conn()
+	ctx.SetConnectionClose() // a part of the body may be left
 	body := ctx.RequestBodyStream()
 	if body == nil {
 		body = bytes.NewReader(ctx.PostBody())
 	}
+	if !ctx.IsPost() {
+		status, answer := server.AppendNotAllowed(nil, "POST", "/import")
+		f.fastRefuse(ctx, body, status, answer)
+		return
+	}
+	conn := ctx.Conn()
 	im, err := f.core.Import(context.Background(), fastCredentials(ctx), string(ctx.QueryArgs().Peek("force")), patientReader{body, f.limits.Read, conn.SetReadDeadline})
 	if err != nil {
-		ctx.SetConnectionClose() // the body has not been read
 		status, answer := server.AppendError(nil, err)
-		fastAnswer(ctx, status, answer)
+		f.fastRefuse(ctx, body, status, answer)
 		return
 	}
 	ctx.Response.Header.SetContentType(eventType)
 	ctx.Response.Header.Set("Cache-Control", "no-cache")
-	ctx.SetConnectionClose()
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) { logImport(im.Run(context.Background(), fastEvents{w, conn, f.limits.Send})) })
+}
+
+// fastRefuse answers without having used the body. So much of it is read as
+// for a call: what is left unread resets the connection, and the client may lose
+// the answer.
+func (f face) fastRefuse(ctx *fasthttp.RequestCtx, body io.Reader, status int, answer []byte) {
+	_, _ = io.CopyN(io.Discard, body, int64(f.core.ReadBody()))
+	fastAnswer(ctx, status, answer)
 }
 
 // fastEvents sends events through fasthttp.

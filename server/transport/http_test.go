@@ -30,6 +30,7 @@ func TestHTTP(t *testing.T) {
 		{"100-continue", post("Connection: close\r\nExpect: 100-continue\r\n"), "HTTP/1.1 100 Continue\r\n", "\r\n\r\n\"1.2.3\""},
 		{"HEAD", "HEAD /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 OK\r\n", "\r\n\r\n"},
 		{"HEAD of a stream", "HEAD /subscribe?all=true HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n", "\r\n\r\n"},
+		{"multipart", post("Content-Type: multipart/form-data; boundary=x\r\nConnection: close\r\n"), "HTTP/1.1 200 OK\r\n", "\r\n\r\n\"1.2.3\""},
 		{"gzip", post("Content-Encoding: gzip\r\nContent-Type: text/x-unknown\r\nConnection: close\r\n"), "HTTP/1.1 200 OK\r\n", "\r\n\r\n\"1.2.3\""},
 	}
 	limited(t, server.Options{Version: "1.2.3"}, Limits{}, func(t *testing.T, s store) {

@@ -136,7 +136,8 @@ func TestImportForce(t *testing.T) {
 func TestImportNeedsAToken(t *testing.T) {
 	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
 		s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
-		if status, answer := s.do(t, http.MethodPost, "/import", "", []byte(record(1, "a-1", 0, 1))); status != 401 || !strings.Contains(answer, "AUTH_REQUIRED") {
+		lines := strings.Repeat(record(1, "a-1", 0, 1), 10_000) // more than a connection holds
+		if status, answer := s.do(t, http.MethodPost, "/import", "", []byte(lines)); status != 401 || !strings.Contains(answer, "AUTH_REQUIRED") {
 			t.Errorf("%s: %d %s", kind, status, answer)
 		}
 	}

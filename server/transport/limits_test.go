@@ -57,6 +57,18 @@ func TestSlowRequestsAreCut(t *testing.T) {
 	})
 }
 
+// TestImportsThatStopAreReadErrors sends a line and the beginning of another:
+// that is not taken for a line.
+func TestImportsThatStopAreReadErrors(t *testing.T) {
+	limited(t, server.Options{}, Limits{Read: 30 * time.Millisecond}, func(t *testing.T, s store) {
+		conn := s.dial(t, "POST /import HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n"+record(1, "a-1", 0, 1)+record(2, "a-1", 1, 2)[:20])
+		text, _ := io.ReadAll(conn) // ends with an error, or just ends
+		if !strings.Contains(string(text), `{"error":"READ_ERROR"`) || !strings.Contains(string(text), `"line":2}`) {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
 func TestIdleConnectionsAreClosed(t *testing.T) {
 	limited(t, server.Options{}, Limits{Idle: 30 * time.Millisecond}, func(t *testing.T, s store) {
 		answer, err := io.ReadAll(s.dial(t, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"))

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/eventobench/eventobench/server"
 )
 
@@ -128,9 +130,18 @@ func (f face) netRest(w http.ResponseWriter, r *http.Request, first []byte, rest
 func netCredentials(r *http.Request) server.Credentials {
 	cred := server.Credentials{Authorization: r.Header.Get("Authorization")}
 	if r.URL.RawQuery != "" {
-		cred.Token = r.URL.Query().Get("token")
+		cred.Token = netQuery(r)("token")
 	}
 	return cred
+}
+
+// netQuery returns what finds the parameters of the query. It reads it as
+// fasthttp does: net/url drops a parameter with a ";" or a lone "%", which
+// clients send that do not encode names.
+func netQuery(r *http.Request) func(name string) string {
+	var query fasthttp.Args
+	query.Parse(r.URL.RawQuery)
+	return func(name string) string { return string(query.Peek(name)) }
 }
 
 func (f face) netSubscribe(w http.ResponseWriter, r *http.Request) {
@@ -139,7 +150,7 @@ func (f face) netSubscribe(w http.ResponseWriter, r *http.Request) {
 		netAnswer(w, status, answer)
 		return
 	}
-	sub, err := f.core.Subscribe(r.Context(), netCredentials(r), r.URL.Query().Get)
+	sub, err := f.core.Subscribe(r.Context(), netCredentials(r), netQuery(r))
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
 		netAnswer(w, status, answer)
@@ -163,7 +174,7 @@ func (f face) netImport(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn := http.NewResponseController(w)
-	im, err := f.core.Import(r.Context(), netCredentials(r), r.URL.Query().Get("force"), patientReader{r.Body, f.limits.Read, conn.SetReadDeadline})
+	im, err := f.core.Import(r.Context(), netCredentials(r), netQuery(r)("force"), patientReader{r.Body, f.limits.Read, conn.SetReadDeadline})
 	if err != nil {
 		status, answer := server.AppendError(nil, err)
 		netAnswer(w, status, answer)
