@@ -30,8 +30,10 @@ func (f face) newFastHTTP(handler fasthttp.RequestHandler) httpServer {
 		},
 		ErrorHandler: fastError,
 		// Many connections that are mostly idle: one goroutine each, given up after
-		// IdleTimeout; a request must arrive within ReadTimeout.
-		Concurrency: f.limits.Connections,
+		// IdleTimeout; a request must arrive within ReadTimeout. The listener limits
+		// their number. Concurrency would refuse those beyond it, and counts one for a
+		// moment after it was closed.
+		Concurrency: max(fasthttp.DefaultConcurrency, 2*f.limits.Connections),
 		ReadTimeout: f.limits.Read,
 		IdleTimeout: f.limits.Idle,
 		// The read buffer bounds the header: fasthttp answers 431 beyond it.
