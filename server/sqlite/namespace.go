@@ -131,7 +131,15 @@ func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) (err erro
 // DeleteNamespace removes a namespace, and its tables once nobody reads them.
 func (s *Store) DeleteNamespace(ctx context.Context, name string) (messages int64, err error) {
 	defer explainDisk(&err)
-	ns, messages, err := s.remove(ctx, name)
+	// Counted beside the writer first, so that there is little left to count when
+	// it waits.
+	if err := s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) error {
+		_, err := ns.tally(conn)
+		return err
+	}); err != nil {
+		return 0, err
+	}
+	ns, messages, err := s.remove(name)
 	if err != nil {
 		return 0, err
 	}
@@ -140,7 +148,7 @@ func (s *Store) DeleteNamespace(ctx context.Context, name string) (messages int6
 }
 
 // remove takes a namespace out of the store and leaves its tables.
-func (s *Store) remove(ctx context.Context, name string) (*namespace, int64, error) {
+func (s *Store) remove(name string) (*namespace, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writer == nil {
