@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles"
 )
 
@@ -24,7 +25,7 @@ func NewPool(c Criteria) *Pool {
 // are left out of the pool altogether.
 func (p *Pool) Add(base, head *profiles.Run) {
 	blocks := min(len(base.Manifest.Blocks), len(head.Manifest.Blocks))
-	for _, m := range p.criteria.metrics() {
+	for _, m := range p.criteria.metrics(base.Manifest.Load) {
 		if !base.Has(m.Source) || !head.Has(m.Source) {
 			continue
 		}
@@ -36,10 +37,13 @@ func (p *Pool) Add(base, head *profiles.Run) {
 // Blocks is the number of blocks in the pool.
 func (p *Pool) Blocks() int { return p.blocks }
 
-// metrics are those that every experiment of the pool has.
+// metrics are the gated ones that every experiment of the pool has.
 func (p *Pool) metrics() []Metric {
-	return slices.DeleteFunc(p.criteria.metrics(), func(m Metric) bool { return len(p.changes[m.Name]) < p.blocks })
+	return slices.DeleteFunc(p.criteria.metrics(loadgen.Load{}), func(m Metric) bool { return !p.has(m.Name) })
 }
+
+// has tells whether every experiment of the pool has the metric.
+func (p *Pool) has(metric string) bool { return len(p.changes[metric]) == p.blocks }
 
 // Resample draws blocks for one experiment with the given looks, without
 // replacement, decides it as a recorded one would have been, and returns the
@@ -82,10 +86,11 @@ func (p *Pool) judge(blocks []int, level float64, shift map[string]float64) map[
 // Resolution is the smallest regression of a metric, in percent, that an
 // experiment of the given number of blocks, judged once, tells from none in four
 // of five cases on the machine that the pool was recorded on, tolerance set
-// aside. It is 0 if so few blocks find nothing however large.
+// aside. It is 0 if so few blocks find nothing however large, or the pool lacks
+// the metric.
 func (p *Pool) Resolution(rng *rand.Rand, metric string, blocks int) float64 {
 	const most = 100.0 // percent
-	if p.power(rng, metric, blocks, most) < 0.8 {
+	if !p.has(metric) || p.power(rng, metric, blocks, most) < 0.8 {
 		return 0
 	}
 	low, high := 0.0, most
