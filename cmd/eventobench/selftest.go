@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -319,7 +320,13 @@ func (t *selftest) outcomes() *compare.Table {
 	return table
 }
 
-func percentOf(v float64) string { return fmt.Sprintf("%.2f%%", v) }
+// percentOf prints a percentage, of which there is none where nothing was judged.
+func percentOf(v float64) string {
+	if math.IsNaN(v) {
+		return "none"
+	}
+	return fmt.Sprintf("%.2f%%", v)
+}
 
 // falseAlarms draws experiments from the blocks without a handicap.
 func (t *selftest) falseAlarms(ctx context.Context) string {
