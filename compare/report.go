@@ -81,9 +81,13 @@ const (
 	NotJudged Effect = ""
 )
 
-// Compare reads run folders and compares each with the first.
-func Compare(dirs []string) (*Report, error) {
-	variants, err := openVariants(dirs)
+// Compare reads run folders and compares each with the first. Groups may be
+// nil for the default ones.
+func Compare(dirs []string, groups *Groups) (*Report, error) {
+	if groups == nil {
+		groups = DefaultGroups()
+	}
+	variants, err := openVariants(dirs, groups)
 	if err != nil {
 		return nil, err
 	}
@@ -103,14 +107,14 @@ func newReport(variants []Variant) *Report {
 }
 
 // openVariants reads the folders and refuses those that cannot be compared.
-func openVariants(dirs []string) ([]Variant, error) {
+func openVariants(dirs []string, groups *Groups) ([]Variant, error) {
 	if len(dirs) < 2 {
 		return nil, fmt.Errorf("comparing needs two run folders or more, not %d", len(dirs))
 	}
 	var variants []Variant
 	seen := map[string]string{}
 	for _, dir := range dirs {
-		v, err := openVariant(dir)
+		v, err := openVariant(dir, groups)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +132,7 @@ func openVariants(dirs []string) ([]Variant, error) {
 	return variants, nil
 }
 
-func openVariant(dir string) (Variant, error) {
+func openVariant(dir string, groups *Groups) (Variant, error) {
 	run, err := profiles.Open(dir)
 	if err != nil {
 		return Variant{}, err
@@ -138,10 +142,10 @@ func openVariant(dir string) (Variant, error) {
 		return Variant{}, fmt.Errorf("run folder %s has no complete block (%s: %s); record it again", dir, m.State, m.Reason)
 	}
 	v := Variant{Name: m.Subject.Name, Dir: dir, Manifest: m, Totals: run.Totals(), run: run}
-	if v.allocCosts, err = allocationCosts(run, v.Totals); err != nil {
+	if v.allocCosts, err = allocationCosts(run, v.Totals, groups); err != nil {
 		return Variant{}, err
 	}
-	if v.cpuCosts, err = cpuCosts(run, v.Totals); err != nil {
+	if v.cpuCosts, err = cpuCosts(run, v.Totals, groups); err != nil {
 		return Variant{}, err
 	}
 	v.Allocations, v.CPU = v.allocCosts.table(), v.cpuCosts.table()
@@ -167,11 +171,12 @@ func nameVariants(variants []Variant) {
 func compareTwo(base, head Variant) Comparison {
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
-		Paired:      base.Manifest.Experiment == head.Manifest.Experiment,
-		Blocks:      min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
-		Allocations: changes(base.allocCosts, head.allocCosts),
-		CPU:         changes(base.cpuCosts, head.cpuCosts),
+		Paired: base.Manifest.Experiment == head.Manifest.Experiment,
+		Blocks: min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
 	}
+	allocs := difference{base: base.allocCosts, head: head.allocCosts, paired: c.Paired}
+	cpu := difference{base: base.cpuCosts, head: head.cpuCosts, paired: c.Paired}
+	c.Allocations, c.CPU, c.Explanation = allocs.table(), cpu.table(), explain(allocs, cpu)
 	for _, m := range Metrics {
 		c.Metrics = append(c.Metrics, c.metric(m, base, head))
 	}
