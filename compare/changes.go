@@ -2,6 +2,7 @@ package compare
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,14 @@ func (p pair) plus(q pair) pair {
 	return pair{name: p.name, base: p.base.plus(q.base), head: p.head.plus(q.head)}
 }
 
+// rowLevel is the confidence level of the intervals in the tables of functions.
+// Each row has its own, so that one in twenty misses by chance.
+const rowLevel = 0.95
+
+// normalQuantile is what a normal variable stays below, in standard deviations
+// and in either direction, with probability rowLevel.
+const normalQuantile = 1.96
+
 // difference compares two sides.
 type difference struct {
 	base, head costs
@@ -29,7 +38,7 @@ func (d difference) table() ChangeTable {
 	functions := d.rank(d.functions())
 	n := min(tableRows, len(functions))
 	rest := sumPairs(others(len(functions)-n), functions[n:])
-	t := ChangeTable{Unit: d.base.unit, BaseExact: d.base.exact, HeadExact: d.head.exact, Rest: d.change(rest)}
+	t := ChangeTable{Unit: d.base.unit, BaseExact: d.base.exact, HeadExact: d.head.exact, Rest: d.change(rest), more: len(functions) - n}
 	t.Functions = d.changes(functions[:n])
 	for i, p := range functions[:n] {
 		t.Functions[i].Package, t.Functions[i].Group = packagePath(p.name), largestCharge(p.base, p.head)
@@ -136,12 +145,12 @@ func (d difference) change(p pair) FunctionChange {
 		BaseAllocs: p.base.allocs, HeadAllocs: p.head.allocs, DiffAllocs: p.head.allocs - p.base.allocs,
 	}
 	iv := d.interval(p)
-	if iv.Level < level {
+	if iv.Level < rowLevel {
 		return f
 	}
-	// The interval is that of a typical block. The difference of the whole runs
-	// can lie outside where few blocks make the most of it: then it counts too.
-	f.Low, f.High = new(min(iv.Low, f.Diff)), new(max(iv.High, f.Diff))
+	// No interval is narrower than sampling allows, by however lucky blocks.
+	sampling := normalQuantile * math.Sqrt(p.base.variance+p.head.variance)
+	f.Low, f.High = new(min(iv.Low, f.Diff-sampling)), new(max(iv.High, f.Diff+sampling))
 	f.Noise = *f.Low <= 0 && *f.High >= 0
 	return f
 }
@@ -154,13 +163,13 @@ func (d difference) interval(p pair) Interval {
 	}
 	base, head := inBlocks(p.base, d.base.blocks), inBlocks(p.head, d.head.blocks)
 	if !d.paired {
-		return RankSumInterval(base, head, level)
+		return RankSum(base, head).Interval(rowLevel)
 	}
 	diffs := make([]float64, min(len(base), len(head)))
 	for b := range diffs {
 		diffs[b] = head[b] - base[b]
 	}
-	return SignedRankInterval(diffs, level)
+	return SignedRank(diffs).Interval(rowLevel)
 }
 
 // inBlocks are the values of a cost in n blocks: zeros if it was never seen.

@@ -1,7 +1,9 @@
 package compare
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +20,8 @@ type cost struct {
 	allocs float64   // number of allocations of itself
 	blocks []float64 // value, in an operation of each block; nil if unknown
 
+	variance float64 // of value, that sampling alone causes
+
 	charged            map[string]float64 // value by the group it is charged to
 	inlined, standsOut bool               // seen as part of its caller; seen as a function called
 }
@@ -25,7 +29,7 @@ type cost struct {
 // plus adds what two costs have in themselves: of functions that call each
 // other, the sum of cum means nothing, so it has none.
 func (c cost) plus(d cost) cost {
-	sum := cost{value: c.value + d.value, allocs: c.allocs + d.allocs, blocks: slices.Clone(c.blocks)}
+	sum := cost{value: c.value + d.value, allocs: c.allocs + d.allocs, variance: c.variance + d.variance, blocks: slices.Clone(c.blocks)}
 	if len(sum.blocks) < len(d.blocks) {
 		sum.blocks = append(sum.blocks, make([]float64, len(d.blocks)-len(sum.blocks))...)
 	}
@@ -50,7 +54,7 @@ type packageInGroup struct{ group, path string }
 
 // allocationCosts reads what every function allocated in the measured window.
 func allocationCosts(run *profiles.Run, t profiles.Totals, g *Groups) (costs, error) {
-	c, err := readCosts(run, profiles.FileAllocs, sampled{value: "alloc_space", allocs: "alloc_objects", scale: 1}, g)
+	c, err := readCosts(run, profiles.FileAllocs, sampled{value: "alloc_space", count: "alloc_objects", allocs: true, scale: 1}, g)
 	c.unit, c.exact = "B/op", t.AllocBytesPerOp
 	return c, err
 }
@@ -58,15 +62,33 @@ func allocationCosts(run *profiles.Run, t profiles.Totals, g *Groups) (costs, er
 // cpuCosts reads the CPU time of every function in the measured window.
 func cpuCosts(run *profiles.Run, t profiles.Totals, g *Groups) (costs, error) {
 	const micros = 1e-3 // of a nanosecond
-	c, err := readCosts(run, profiles.FileCPU, sampled{value: "cpu", scale: micros}, g)
+	c, err := readCosts(run, profiles.FileCPU, sampled{value: "cpu", count: "samples", scale: micros}, g)
 	c.unit, c.exact = "us/op", t.CPUPerOp
 	return c, err
 }
 
 // sampled names the sample types of a profile that costs are read from.
 type sampled struct {
-	value, allocs string // allocs may be empty
-	scale         float64
+	value, count string
+	allocs       bool // count is a number of allocations, not of samples
+	scale        float64
+}
+
+// variance is that of a value which sampling alone causes. The CPU timer takes
+// samples that stand for the same time each; their number is taken to be
+// Poisson. The heap profiler takes an allocation of size s with probability
+// p = 1-exp(-s/rate) and lets it stand for 1/p of them; the variance is Horvitz
+// and Thompson's estimate (Journal of the American Statistical Association 47
+// (1952) 663-685).
+func (k sampled) variance(value, count, rate float64) float64 {
+	if value == 0 || count == 0 {
+		return 0
+	}
+	if !k.allocs {
+		return value * value / count
+	}
+	p := -math.Expm1(-value / count / rate)
+	return value * value / (count * p) * (1 - p)
 }
 
 // readCosts reads one profile of a run and keeps only the sums.
@@ -95,20 +117,21 @@ func blockOps(run *profiles.Run) []float64 {
 // them by the number of operations. Samples of the profiling itself are left
 // out.
 func sumCosts(p *profile.Profile, types sampled, ops []float64, g *Groups) (costs, error) {
-	v, a := sampleIndex(p, types.value), sampleIndex(p, types.allocs)
-	if v < 0 || a < 0 && types.allocs != "" {
-		return costs{}, fmt.Errorf("the profile lacks the sample type %s or %s", types.value, types.allocs)
+	v, n := sampleIndex(p, types.value), sampleIndex(p, types.count)
+	if v < 0 || n < 0 {
+		return costs{}, fmt.Errorf("the profile lacks the sample type %s or %s", types.value, types.count)
+	}
+	if !slices.ContainsFunc(ops, func(n float64) bool { return n > 0 }) {
+		return costs{}, errors.New("no request was measured, so there is nothing to divide it by")
 	}
 	s := newSummation(p, g, ops, types.scale)
-	if s.unblocked = slices.Contains(ops, 0); !slices.ContainsFunc(ops, func(n float64) bool { return n > 0 }) {
-		return costs{}, fmt.Errorf("no request was measured, so there is nothing to divide it by")
-	}
 	for _, sample := range p.Sample {
-		allocs := 0.0
-		if a >= 0 {
-			allocs = float64(sample.Value[a])
+		value, count := float64(sample.Value[v]), float64(sample.Value[n])
+		what := amount{value: value, variance: types.variance(value, count, float64(max(p.Period, 1)))}
+		if types.allocs {
+			what.allocs = count
 		}
-		if err := s.add(sample, float64(sample.Value[v]), allocs); err != nil {
+		if err := s.add(sample, what); err != nil {
 			return costs{}, err
 		}
 	}
@@ -118,6 +141,9 @@ func sumCosts(p *profile.Profile, types sampled, ops []float64, g *Groups) (cost
 func sampleIndex(p *profile.Profile, name string) int {
 	return slices.IndexFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == name })
 }
+
+// amount is what one sample of a profile stands for.
+type amount struct{ value, allocs, variance float64 }
 
 // sum is a cost while it is summed up, in the profile's own unit.
 type sum struct {
@@ -212,7 +238,7 @@ func at[K comparable](sums map[K]*sum, key K) *sum {
 }
 
 // add counts one sample.
-func (s *summation) add(sample *profile.Sample, value, allocs float64) error {
+func (s *summation) add(sample *profile.Sample, a amount) error {
 	if !s.resolve(sample) {
 		return nil
 	}
@@ -224,11 +250,11 @@ func (s *summation) add(sample *profile.Sample, value, allocs float64) error {
 		s.unblocked, block = true, -1
 	}
 	s.sample++
-	leaf, charged := s.stack[0].frames[0], s.walk(value)
+	leaf, charged := s.stack[0].frames[0], s.walk(a.value)
 	for _, to := range []*sum{leaf.sum, charged.group, charged.inPackage} {
-		to.add(value, allocs, block, len(s.ops))
+		to.add(a, block, len(s.ops))
 	}
-	leaf.charge(charged.label, value)
+	leaf.charge(charged.label, a.value)
 	return nil
 }
 
@@ -293,14 +319,15 @@ func (s *summation) unclaimed() frame {
 	return f
 }
 
-func (s *sum) add(value, allocs float64, block, blocks int) {
-	s.value += value
-	s.allocs += allocs
+func (s *sum) add(a amount, block, blocks int) {
+	s.value += a.value
+	s.allocs += a.allocs
+	s.variance += a.variance
 	if s.blocks == nil {
 		s.blocks = make([]float64, blocks)
 	}
 	if block >= 0 {
-		s.blocks[block] += value
+		s.blocks[block] += a.value
 	}
 }
 
@@ -320,6 +347,7 @@ func (s *sum) charge(label string, value float64) {
 
 // costs divides the sums by the operations.
 func (s *summation) costs() costs {
+	s.unblocked = s.unblocked || slices.Contains(s.ops, 0)
 	c := costs{values: perOp(s, s.values), groups: perOp(s, s.groups), packages: perOp(s, s.packages)}
 	if !s.unblocked {
 		c.blocks = len(s.ops)
@@ -340,6 +368,7 @@ func perOp[K comparable](s *summation, sums map[K]*sum) map[K]cost {
 			continue
 		}
 		c.value, c.cum, c.allocs = c.value*s.scale/ops, c.cum*s.scale/ops, c.allocs/ops
+		c.variance *= s.scale / ops * s.scale / ops
 		if s.unblocked {
 			c.blocks = nil
 		}

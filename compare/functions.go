@@ -3,6 +3,7 @@ package compare
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -39,6 +40,8 @@ type FunctionTable struct {
 	Low       *float64   `json:"total_low,omitempty"`
 	High      *float64   `json:"total_high,omitempty"`
 	Exact     *float64   `json:"exact"`
+
+	more int // functions in Rest
 }
 
 // Marks of a function whose two sides do not simply correspond.
@@ -82,6 +85,8 @@ type ChangeTable struct {
 	Total     FunctionChange   `json:"total"`
 	BaseExact *float64         `json:"base_exact"`
 	HeadExact *float64         `json:"head_exact"`
+
+	more int // functions in Rest
 }
 
 // table lists the largest functions, and the groups.
@@ -93,8 +98,9 @@ func (c costs) table() FunctionTable {
 	t := FunctionTable{Unit: c.unit, Exact: c.exact}
 	t.Total = function("total", all, all.value)
 	t.Total.Cum = all.value
-	if iv := SignedRankInterval(all.blocks, level); c.blocks > 0 && iv.Level >= level {
-		t.Low, t.High = new(min(iv.Low, all.value)), new(max(iv.High, all.value))
+	if iv := SignedRank(all.blocks).Interval(rowLevel); c.blocks > 0 && iv.Level >= rowLevel {
+		sampling := normalQuantile * math.Sqrt(all.variance)
+		t.Low, t.High = new(min(iv.Low, all.value-sampling)), new(max(iv.High, all.value+sampling))
 	}
 	functions := ranked(c.values, all.value)
 	for i := range functions {
@@ -102,7 +108,7 @@ func (c costs) table() FunctionTable {
 		functions[i].Group = largestCharge(c.values[functions[i].Name])
 	}
 	n := min(tableRows, len(functions))
-	t.Functions, t.Rest = functions[:n], restOf(functions[n:])
+	t.Functions, t.Rest, t.more = functions[:n], restOf(functions[n:]), len(functions)-n
 	t.Groups = ranked(c.groups, all.value)
 	for i := range t.Groups {
 		t.Groups[i].Group = t.Groups[i].Name

@@ -103,14 +103,27 @@ func parseGroupLine(line string) (label string, prefixes []string, err error) {
 		return "", nil, fmt.Errorf("group %s has no prefixes", label)
 	}
 	for _, p := range prefixes {
-		if i := strings.IndexByte(p, '*'); i >= 0 && i != len(p)-1 || p == "*" {
-			return "", nil, fmt.Errorf("%s: a * may only stand at the end, after the beginning of a function's name", p)
-		}
-		if strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") {
-			return "", nil, fmt.Errorf("%s: an import path neither begins nor ends with a slash", p)
+		if err := checkPrefix(p); err != nil {
+			return "", nil, fmt.Errorf("%s: %w", p, err)
 		}
 	}
 	return label, prefixes, nil
+}
+
+// checkPrefix accepts an import path, or the beginning of a function's name
+// followed by *. Such a name may hold the * of a receiver.
+func checkPrefix(p string) error {
+	name, isFunction := strings.CutSuffix(p, "*")
+	stars := strings.Count(name, "*") - strings.Count(name, "(*")
+	switch {
+	case name == "" || stars > 0:
+		return fmt.Errorf("a * may only stand at the end, after the beginning of a function's name, or in a receiver")
+	case !isFunction && strings.ContainsAny(p, "()*"):
+		return fmt.Errorf("the beginning of a function's name must end in *")
+	case strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/"):
+		return fmt.Errorf("an import path neither begins nor ends with a slash")
+	}
+	return nil
 }
 
 func (g *Groups) add(label, prefix string) {

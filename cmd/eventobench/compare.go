@@ -39,7 +39,7 @@ version, or was recorded under another load.`,
 			if err != nil {
 				return err
 			}
-			report, err := compare.Compare(dirs, groups)
+			report, err := compare.Compare(dirs, compare.Options{Criteria: compare.DefaultCriteria(), Groups: groups})
 			if err != nil {
 				return err
 			}

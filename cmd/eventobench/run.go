@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,8 +33,7 @@ type runOptions struct {
 	store      string
 	workers    int
 	timeout    time.Duration
-	plan       profiles.Plan
-	quick      bool
+	plan       planOptions
 	out        string
 	label      string
 	quiet      bool
@@ -52,6 +50,10 @@ in short alternating slices, and records one run folder a subject.
 An experiment is made of blocks. In each block every subject is a fresh process:
 it is warmed up and then gets its slices, one a round, in random order. The block
 is what the statistics count; slices keep the machine's drift out of the ratio.
+
+With two or more subjects, each is judged against the first when 60%, 80% and all
+of --max-blocks are complete; the experiment ends as soon as throughput, CPU,
+allocated bytes and allocations have a verdict. --blocks asks for a fixed number.
 
 Exit codes: 0 recorded; 2 bad input, or an experiment with failed requests or a
 dead subject (its folders are kept, marked failed); 130 interrupted (its folders
@@ -75,23 +77,17 @@ are kept, marked interrupted).`,
 }
 
 func (o *runOptions) addFlags(cmd *cobra.Command) {
-	plan := profiles.DefaultPlan()
 	f := cmd.Flags()
 	f.StringSliceVar(&o.transports, "transport", []string{"nethttp"}, "transport to measure, a subject each: nethttp, fasthttp or fasthttp-adapter; repeatable, the same one twice measures the noise")
 	f.StringSliceVar(&o.codecs, "codec", []string{"raw"}, "codec of the store: raw or std; several are measured side by side")
 	f.StringSliceVar(&o.syncs, "sync", []string{"full"}, "when a store in a file waits for the disk: full, normal or off; several are measured side by side")
 	f.StringSliceVar(&o.batches, "batch", []string{"on"}, "whether writes to a file share commits: on or off; several are measured side by side")
 	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory:, or sqlite:FILE for fresh files beside FILE, removed after each block")
-	f.IntVar(&o.plan.Blocks, "blocks", plan.Blocks, "fresh processes a subject")
-	f.IntVar(&o.plan.Rounds, "rounds", plan.Rounds, "slices a subject and block")
-	f.DurationVar(&o.plan.Slice, "slice", plan.Slice, "length of a slice")
-	f.IntVar(&o.plan.Warmup, "warmup", plan.Warmup, "unmeasured requests before the first slice of a block")
 	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed")
-	f.Uint64Var(&o.plan.Seed, "seed", 0, "seed of all random order and data; 0 draws one, the manifest keeps it")
+	o.plan.addFlags(f)
 	f.StringVar(&o.out, "out", "profiles", "folder that receives the run folders")
 	f.StringVar(&o.label, "label", "", "a few words to find the run by")
-	f.BoolVar(&o.quick, "quick", false, "3 blocks of 10 rounds: a smoke run, too short for a verdict")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but the folder paths")
 }
 
@@ -123,32 +119,21 @@ func (o *runOptions) experiment(cmd *cobra.Command) (profiles.Experiment, error)
 		Workload: loadgen.EventMix{Token: benchToken, Streams: loadgen.DefaultStreams},
 		Workers:  o.workers,
 		Timeout:  o.timeout,
-		Plan:     o.effectivePlan(cmd.Flags().Changed),
+		Plan:     o.plan.plan(len(subjects), cmd.Flags().Changed),
 		Out:      o.out,
 		Label:    o.label,
 		Tool:     version(),
+		MaxTime:  o.plan.maxTime,
+		Decide:   decider(compare.DefaultCriteria(), len(subjects)),
 	}, nil
 }
 
-// effectivePlan is the plan of the flags; with --quick, flags that were not
-// given take the quick plan's values.
-func (o *runOptions) effectivePlan(given func(flag string) bool) profiles.Plan {
-	plan := o.plan
-	if quick := profiles.QuickPlan(); o.quick {
-		for flag, field := range map[string][2]*int{
-			"blocks": {&plan.Blocks, &quick.Blocks},
-			"rounds": {&plan.Rounds, &quick.Rounds},
-			"warmup": {&plan.Warmup, &quick.Warmup},
-		} {
-			if !given(flag) {
-				*field[0] = *field[1]
-			}
-		}
+// decider judges the experiment at its looks, if there is anything to compare.
+func decider(c compare.Criteria, subjects int) func([]*profiles.Run) profiles.Look {
+	if subjects < 2 {
+		return nil
 	}
-	if plan.Seed == 0 {
-		plan.Seed = rand.Uint64()
-	}
-	return plan
+	return func(runs []*profiles.Run) profiles.Look { return compare.Decide(runs, c) }
 }
 
 // factor is a choice of the subjects. One with several values is part of their
@@ -257,8 +242,16 @@ func describe(e profiles.Experiment) string {
 	for _, s := range e.Subjects {
 		names = append(names, s.Name)
 	}
-	return fmt.Sprintf("measuring %s: %d blocks of %d rounds of %v slices, %d workers, seed %d",
-		strings.Join(names, ", "), e.Plan.Blocks, e.Plan.Rounds, e.Plan.Slice, e.Workers, e.Plan.Seed)
+	return fmt.Sprintf("measuring %s: %s of %d rounds of %v slices, %d workers, seed %d",
+		strings.Join(names, ", "), blocks(e.Plan), e.Plan.Rounds, e.Plan.Slice, e.Workers, e.Plan.Seed)
+}
+
+// blocks says how many blocks a plan has.
+func blocks(p profiles.Plan) string {
+	if looks := p.Looks(); len(looks) > 1 {
+		return fmt.Sprintf("%d to %d blocks", looks[0], p.Blocks)
+	}
+	return fmt.Sprintf("%d blocks", p.Blocks)
 }
 
 // failure adds to an error where the folders of the failed run are.
