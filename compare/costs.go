@@ -50,12 +50,18 @@ type costs struct {
 	packages map[packageInGroup]cost // what is charged to each package of a group
 }
 
+// The units of costs.
+const (
+	allocUnit = "B/op"
+	cpuUnit   = "us/op"
+)
+
 type packageInGroup struct{ group, path string }
 
 // allocationCosts reads what every function allocated in the measured window.
 func allocationCosts(run *profiles.Run, t profiles.Totals, g *Groups) (costs, error) {
 	c, err := readCosts(run, profiles.FileAllocs, sampled{value: "alloc_space", count: "alloc_objects", allocs: true, scale: 1}, g)
-	c.unit, c.exact = "B/op", t.AllocBytesPerOp
+	c.unit, c.exact = allocUnit, t.AllocBytesPerOp
 	return c, err
 }
 
@@ -63,7 +69,7 @@ func allocationCosts(run *profiles.Run, t profiles.Totals, g *Groups) (costs, er
 func cpuCosts(run *profiles.Run, t profiles.Totals, g *Groups) (costs, error) {
 	const micros = 1e-3 // of a nanosecond
 	c, err := readCosts(run, profiles.FileCPU, sampled{value: "cpu", count: "samples", scale: micros}, g)
-	c.unit, c.exact = "us/op", t.CPUPerOp
+	c.unit, c.exact = cpuUnit, t.CPUPerOp
 	return c, err
 }
 

@@ -3,6 +3,7 @@ package compare
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -43,8 +44,8 @@ func explain(profiles ...difference) []string {
 	return out
 }
 
-// sentence is such as "HTTP: about 3,560 B/op and 27.1 allocs/op less (4,900 to
-// 1,340 B/op). Gone: 4,900 B/op and 45.2 allocs/op in net/http, net/textproto."
+// sentence is such as "HTTP: about 2,600 B/op and 28 allocs/op less (2,677 to
+// 43.6 B/op). Gone: 2,500 B/op and 26 allocs/op in net/http, net/textproto."
 func (d difference) sentence(g FunctionChange) string {
 	text := fmt.Sprintf("%s: about %s (%s to %s %s).", g.Name, d.moreOrLess(g), decimals(g.Base), decimals(g.Head), d.base.unit)
 	gone, fresh, changed := d.packagesOf(g)
@@ -54,11 +55,11 @@ func (d difference) sentence(g FunctionChange) string {
 	return text + d.list("Gone", gone) + d.list("New", fresh)
 }
 
-// moreOrLess is such as "3,560 B/op and 27.1 allocs/op less".
+// moreOrLess is such as "2,600 B/op and 28 allocs/op less".
 func (d difference) moreOrLess(f FunctionChange) string {
 	word := map[bool]string{true: "less", false: "more"}
 	if f.DiffAllocs != 0 && (f.Diff < 0) != (f.DiffAllocs < 0) {
-		return fmt.Sprintf("%s %s in %s allocs/op %s", d.amount(f.Diff, 0), word[f.Diff < 0], decimals(abs(f.DiffAllocs)), word[f.DiffAllocs < 0])
+		return fmt.Sprintf("%s %s in %s allocs/op %s", d.amount(f.Diff, 0), word[f.Diff < 0], roughly(f.DiffAllocs), word[f.DiffAllocs < 0])
 	}
 	return d.amount(f.Diff, f.DiffAllocs) + " " + word[f.Diff < 0]
 }
@@ -91,7 +92,7 @@ func inGroup(c costs, group string) map[string]cost {
 	return packages
 }
 
-// list is such as " Gone: 4,900 B/op and 45.2 allocs/op in net/http and
+// list is such as " Gone: 2,500 B/op and 26 allocs/op in net/http,
 // net/textproto.", and empty for no packages.
 func (d difference) list(what string, packages []FunctionChange) string {
 	if len(packages) == 0 {
@@ -108,10 +109,25 @@ func (d difference) list(what string, packages []FunctionChange) string {
 	return fmt.Sprintf(" %s: %s in %s.", what, d.amount(sum.Diff, sum.DiffAllocs), strings.Join(names, ", "))
 }
 
+// amount is such as "2,600 B/op and 28 allocs/op": two digits, as sampled
+// figures hardly have more.
 func (d difference) amount(value, allocs float64) string {
-	text := decimals(abs(value)) + " " + d.base.unit
+	text := roughly(value) + " " + d.base.unit
+	if d.base.unit == cpuUnit {
+		text += " of CPU time"
+	}
 	if allocs != 0 {
-		text += fmt.Sprintf(" and %s allocs/op", decimals(abs(allocs)))
+		text += fmt.Sprintf(" and %s allocs/op", roughly(allocs))
 	}
 	return text
+}
+
+// roughly prints the size of v with two significant digits.
+func roughly(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	exponent := int(math.Floor(math.Log10(abs(v)))) - 1
+	unit := math.Pow10(exponent)
+	return Number(math.Round(abs(v)/unit)*unit, max(0, -exponent))
 }
