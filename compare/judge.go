@@ -50,10 +50,7 @@ func (m Metric) find(base, head *profiles.Run, c Criteria) result {
 			return result{missing: reason}
 		}
 	}
-	f := &finding{better: m.Better, rule: m.Rule}
-	if rule, gated := c.Rules[m.Name]; gated {
-		f.rule = rule
-	}
+	f := m.finding(c)
 	if paired(base, head) {
 		f.estimator = SignedRank(m.pairedLogRatios(base, head, min(len(base.Manifest.Blocks), len(head.Manifest.Blocks))))
 	} else {
@@ -69,6 +66,15 @@ func (m Metric) find(base, head *profiles.Run, c Criteria) result {
 		return result{missing: "not above 0 in some block, so there is no ratio"}
 	}
 	return result{finding: f}
+}
+
+// finding is one without data yet.
+func (m Metric) finding(c Criteria) *finding {
+	f := &finding{better: m.Better, rule: m.Rule}
+	if rule, gated := c.Rules[m.Name]; gated {
+		f.rule = rule
+	}
+	return f
 }
 
 // incomparable says why the timing of two experiments cannot be compared at
@@ -112,7 +118,7 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 // it going.
 func Decide(runs []*profiles.Run, c Criteria) profiles.Look {
 	look := profiles.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
-	gated := slices.DeleteFunc(slices.Clone(Metrics), func(m Metric) bool { _, is := c.Rules[m.Name]; return !is })
+	gated := c.metrics()
 	for _, head := range runs[1:] {
 		found := findings(runs[0], head, c, gated)
 		for _, m := range gated {
@@ -123,6 +129,11 @@ func Decide(runs []*profiles.Run, c Criteria) profiles.Look {
 		}
 	}
 	return look
+}
+
+// metrics are the gated ones, in the order of Metrics.
+func (c Criteria) metrics() []Metric {
+	return slices.DeleteFunc(slices.Clone(Metrics), func(m Metric) bool { _, gated := c.Rules[m.Name]; return !gated })
 }
 
 func (f *finding) decision(head, metric string) profiles.Decision {
