@@ -44,6 +44,9 @@ func (r *Report) details(b *strings.Builder) {
 			fold(b, fmt.Sprintf("By kind of work: %s against %s", c.Head, c.Base), c.groupText())
 		}
 		fold(b, fmt.Sprintf("All metrics: %s against %s", c.Head, c.Base), c.metricTable(MetricChange.any).Markdown()+"\n"+c.note()+"\n")
+		if looks := c.lookTable(); looks != nil {
+			fold(b, fmt.Sprintf("Verdicts while it was recorded: %s against %s", c.Head, c.Base), looks.Markdown())
+		}
 		for _, t := range c.profiles() {
 			fold(b, fmt.Sprintf("%s by function, %s: %s against %s", t.what, t.Unit, c.Head, c.Base),
 				codeNames(t.table("function", c.Base, c.Head, t.printed()))+"\n"+t.reconciliation()+"\n")
