@@ -174,7 +174,10 @@ func compareTwo(base, head Variant, o Options) Comparison {
 	}
 	allocs := difference{base: base.allocCosts, head: head.allocCosts, paired: c.Paired}
 	cpu := difference{base: base.cpuCosts, head: head.cpuCosts, paired: c.Paired}
-	c.Allocations, c.CPU, c.Explanation = allocs.table(), cpu.table(), explain(allocs, cpu)
+	c.Allocations, c.CPU = allocs.table(), cpu.table()
+	if c.Explanation = explain(allocs, cpu); !c.Paired {
+		c.Explanation = explain(allocs) // CPU time drifts with the machine
+	}
 	found := findings(base.run, head.run, o.Criteria, Metrics)
 	for _, m := range Metrics {
 		c.Metrics = append(c.Metrics, m.describe(base, head, found[m.Name], o.Criteria))
