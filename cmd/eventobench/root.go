@@ -40,6 +40,6 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServeCmd(), newRunCmd(), newCompareCmd(), newListCmd(), newShowCmd(), newExportCmd(), newImportCmd())
+	root.AddCommand(newServeCmd(), newRunCmd(), newCompareCmd(), newListCmd(), newShowCmd(), newViewCmd(), newExportCmd(), newImportCmd())
 	return root
 }
