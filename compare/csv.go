@@ -8,7 +8,7 @@ import (
 
 var csvColumns = []string{
 	"base", "head", "paired", "blocks", "metric", "unit", "better", "base_value", "head_value",
-	"change_percent", "low_percent", "high_percent", "level", "verdict", "unavailable",
+	"change_percent", "low_percent", "high_percent", "level", "gated", "verdict", "overall_verdict", "unavailable",
 }
 
 // csv writes the metrics of all comparisons as one table (RFC 4180), a row a
@@ -36,15 +36,7 @@ func (c Comparison) csvRow(m MetricChange) []string {
 	} else {
 		row = append(row, "", "", "", "")
 	}
-	return append(row, m.verdict(), m.Unavailable)
-}
-
-// verdict is what the change means, and empty where nothing is judged.
-func (m MetricChange) verdict() string {
-	if m.Change == nil {
-		return ""
-	}
-	return string(m.Change.Effect)
+	return append(row, strconv.FormatBool(m.Gated), string(m.Verdict), string(c.Verdict), m.Unavailable)
 }
 
 // exactNumber prints a figure with as many digits as it takes to read the

@@ -50,7 +50,7 @@ func TestBenchstat(t *testing.T) {
 	}
 	noClock := variant(head, nil)
 	noClock.Manifest.Unavailable = map[profiles.Source]string{profiles.SourceCPUClock: "no such clock here"}
-	got := runBenchstat(t, newReport([]Variant{variant(base, nil), noClock}))
+	got := runBenchstat(t, newReport([]Variant{variant(base, nil), noClock}, defaults()))
 	for _, want := range []string{
 		`│ +fasthttp +│ +fasthttp-2 +│`,
 		`sec/op +│ +sec/op +vs base`,
@@ -71,7 +71,7 @@ func TestBenchfmtNames(t *testing.T) {
 	a.Manifest.Subject.Binary.Module, b.Manifest.Subject.Binary.Module = "example.com/a", "example.com/b"
 	b.Manifest.Host.CPUModel = "Other CPU"
 	var got bytes.Buffer
-	if err := newReport([]Variant{variant(a, nil), variant(b, nil)}).Render(&got, "benchfmt"); err != nil {
+	if err := newReport([]Variant{variant(a, nil), variant(b, nil)}, defaults()).Render(&got, "benchfmt"); err != nil {
 		t.Fatal(err)
 	}
 	for want, count := range map[string]int{
@@ -90,9 +90,10 @@ func TestBenchfmtNames(t *testing.T) {
 func TestCSV(t *testing.T) {
 	base := synthesize(t, `a "quoted", name`, "e1", 6, slow, 7)
 	head := variant(synthesize(t, "head", "e2", 6, fast, 7), nil)
-	head.Manifest.Unavailable = map[profiles.Source]string{profiles.SourceCPUClock: "no clock, sorry"}
+	head.run.Manifest.Unavailable = map[profiles.Source]string{profiles.SourceCPUClock: "no clock, sorry"}
+	head.Manifest = head.run.Manifest
 	var text bytes.Buffer
-	if err := newReport([]Variant{variant(base, nil), head, variant(synthesize(t, "third", "e1", 6, fast, 7), nil)}).Render(&text, "csv"); err != nil {
+	if err := newReport([]Variant{variant(base, nil), head, variant(synthesize(t, "third", "e1", 6, fast, 7), nil)}, defaults()).Render(&text, "csv"); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(&text).ReadAll()
@@ -106,7 +107,7 @@ func TestCSV(t *testing.T) {
 	const cpu = 2 // the row, after the header
 	for column, want := range map[string]string{
 		"base": `a "quoted", name`, "head": "head", "paired": "false", "metric": "cpu_per_op", "unit": "us/op", "better": "down",
-		"head_value": "", "change_percent": "", "low_percent": "", "high_percent": "", "level": "", "verdict": "", "unavailable": "no clock, sorry",
+		"head_value": "", "change_percent": "", "low_percent": "", "high_percent": "", "level": "", "gated": "true", "verdict": "inconclusive", "unavailable": "no clock, sorry",
 	} {
 		if got := cell(cpu, column); got != want {
 			t.Errorf("%s is %q, want %q", column, got, want)

@@ -17,10 +17,13 @@ const topRows = 10
 // Function is what one function itself did, without its callees, in one
 // operation.
 type Function struct {
-	Name   string  `json:"name"`
-	Value  float64 `json:"value"`            // in the table's unit
-	Allocs float64 `json:"allocs,omitempty"` // allocations per operation; of allocation tables
-	Share  float64 `json:"share_percent"`    // of the total
+	Name    string  `json:"name"`
+	Value   float64 `json:"value"`            // in the table's unit
+	Cum     float64 `json:"cum"`              // in it or its callees
+	Allocs  float64 `json:"allocs,omitempty"` // allocations per operation; of allocation tables
+	Share   float64 `json:"share_percent"`    // of the total
+	Package string  `json:"package"`
+	Group   string  `json:"group"`
 }
 
 // FunctionTable lists the functions of one side, largest first. Functions and
@@ -30,35 +33,53 @@ type Function struct {
 type FunctionTable struct {
 	Unit      string     `json:"unit"`
 	Functions []Function `json:"functions"`
+	Groups    []Function `json:"groups"` // kinds of work; they add up to Total
 	Rest      Function   `json:"rest"`
 	Total     Function   `json:"total"`
 	Exact     *float64   `json:"exact"`
 }
 
-// Change marks a function that the samples of one side do not show at all.
+// Marks of a function whose two sides do not simply correspond.
 const (
-	ChangeNew  = "new"
-	ChangeGone = "gone"
+	ChangeNew     = "new"     // the samples of the base do not show it at all
+	ChangeGone    = "gone"    // the samples of the head do not show it at all
+	ChangeRenamed = "renamed" // most likely From in the base
+	ChangeInlined = "inlined" // part of its callers on one side only
 )
 
-// FunctionChange is a function on both sides, per operation.
+// FunctionChange is a function on both sides, per operation: what it did
+// itself, and cumulatively with its callees.
 type FunctionChange struct {
-	Name       string  `json:"name"`
-	Base       float64 `json:"base"`
-	Head       float64 `json:"head"`
-	Diff       float64 `json:"diff"`
-	BaseAllocs float64 `json:"base_allocs,omitempty"`
-	HeadAllocs float64 `json:"head_allocs,omitempty"`
-	Mark       string  `json:"mark,omitempty"` // new or gone
+	Name       string   `json:"name"`
+	From       string   `json:"from,omitempty"` // the base's name of a renamed function
+	Package    string   `json:"package"`
+	Group      string   `json:"group"`
+	Base       float64  `json:"base"`
+	Head       float64  `json:"head"`
+	Diff       float64  `json:"diff"`
+	Low        *float64 `json:"diff_low,omitempty"` // 95% interval of Diff over blocks; nil if unknown
+	High       *float64 `json:"diff_high,omitempty"`
+	Noise      bool     `json:"within_noise"` // the interval reaches 0
+	BaseCum    float64  `json:"base_cum"`     // in it or its callees
+	HeadCum    float64  `json:"head_cum"`
+	BaseAllocs float64  `json:"base_allocs,omitempty"` // allocations per operation; of allocation tables
+	HeadAllocs float64  `json:"head_allocs,omitempty"`
+	DiffAllocs float64  `json:"diff_allocs,omitempty"`
+	Mark       string   `json:"mark,omitempty"` // new, gone, renamed or inlined
 }
 
 // ChangeTable lists the functions that changed most, in either direction.
-// Functions and Rest add up to Total.
+// Functions and Rest add up to Total, and so do Groups. All of it comes from
+// sampling; the exact values are those of the counters, and nil if there are
+// none.
 type ChangeTable struct {
 	Unit      string           `json:"unit"`
 	Functions []FunctionChange `json:"functions"`
+	Groups    []FunctionChange `json:"groups"` // kinds of work, named by their label
 	Rest      FunctionChange   `json:"rest"`
 	Total     FunctionChange   `json:"total"`
+	BaseExact *float64         `json:"base_exact"`
+	HeadExact *float64         `json:"head_exact"`
 }
 
 // costs are the values of all functions of one side, per operation.
@@ -167,7 +188,7 @@ func (c costs) table() FunctionTable {
 
 // changes lists the functions that differ most from base to head.
 func changes(base, head costs) ChangeTable {
-	t := ChangeTable{Unit: base.unit, Total: FunctionChange{Name: "total"}}
+	t := ChangeTable{Unit: base.unit, BaseExact: base.exact, HeadExact: head.exact, Total: FunctionChange{Name: "total"}}
 	names := map[string]bool{}
 	for name := range base.values {
 		names[name] = true
@@ -195,7 +216,7 @@ func changes(base, head costs) ChangeTable {
 func functionChange(name string, base, head cost) FunctionChange {
 	f := FunctionChange{
 		Name: name, Base: base.value, Head: head.value, Diff: head.value - base.value,
-		BaseAllocs: base.allocs, HeadAllocs: head.allocs,
+		BaseAllocs: base.allocs, HeadAllocs: head.allocs, DiffAllocs: head.allocs - base.allocs,
 	}
 	switch {
 	case base == cost{}:
@@ -212,6 +233,7 @@ func (f *FunctionChange) add(g FunctionChange) {
 	f.Diff += g.Diff
 	f.BaseAllocs += g.BaseAllocs
 	f.HeadAllocs += g.HeadAllocs
+	f.DiffAllocs += g.DiffAllocs
 }
 
 // others names the row of the n functions that have none of their own, if

@@ -189,7 +189,7 @@ func (s *shown) headline() string {
 	case m.State == profiles.StateRecording:
 		text += "; it is still being recorded, or its recorder was killed"
 	case m.Reason != "":
-		text += ": " + m.Reason
+		text += ": " + strings.Join(strings.Fields(m.Reason), " ") // it may be of several lines
 	}
 	return text
 }
@@ -202,8 +202,7 @@ func (s *shown) description() string {
 		{"subject", strings.Join(m.Subject.Command, " ")},
 		{"binary", describeBinary(m.Subject.Binary)},
 		{"load", m.Load.String()},
-		{"plan", fmt.Sprintf("%d blocks of %d slices of %v, %s requests of warm-up each, seed %d",
-			m.Plan.Blocks, m.Plan.Rounds, m.Plan.Slice, compare.Number(float64(m.Plan.Warmup), 0), m.Plan.Seed)},
+		{"plan", describePlan(m.Plan)},
 		{"recorded", fmt.Sprintf("%s, %v long, with eventobench %s", m.Start.Format("2006-01-02 15:04:05 MST"), m.End.Sub(m.Start).Round(time.Second), m.Tool)},
 		{"beside", strings.Join(others(m), " ")},
 		{"host", describeHost(m.Host)},
@@ -239,6 +238,15 @@ func describeBinary(b profiles.Binary) string {
 		parts = append(parts, "with uncommitted changes")
 	}
 	return strings.Join(parts, ", ")
+}
+
+func describePlan(p profiles.Plan) string {
+	most := ""
+	if p.Sequential {
+		most = "up to "
+	}
+	return fmt.Sprintf("%s%d blocks of %d slices of %v, %s requests of warm-up each, seed %d",
+		most, p.Blocks, p.Rounds, p.Slice, compare.Number(float64(p.Warmup), 0), p.Seed)
 }
 
 func describeHost(h profiles.Host) string {

@@ -133,8 +133,8 @@ func openViewed(dirs []string) (viewed, error) {
 		if err != nil {
 			return viewed{}, err
 		}
-		if m := run.Manifest; len(m.Blocks) == 0 {
-			return viewed{}, fmt.Errorf("run folder %s has no complete block (%s: %s), and so no profiles; record it again", dir, m.State, m.Reason)
+		if len(run.Manifest.Blocks) == 0 {
+			return viewed{}, fmt.Errorf("run folder %s (%s) has no complete block, and so no profiles; \"eventobench show\" says why", dir, run.Manifest.State)
 		}
 		runs[i] = run
 	}
