@@ -80,9 +80,9 @@ func (p *Pool) judge(blocks []int, level float64, shift map[string]float64) map[
 }
 
 // Resolution is the smallest regression of a metric, in percent, that an
-// experiment of the given number of blocks, judged once, finds in four of five
-// cases on the machine that the pool was recorded on. It is 0 if so few blocks
-// find nothing however large.
+// experiment of the given number of blocks, judged once, tells from none in four
+// of five cases on the machine that the pool was recorded on, tolerance set
+// aside. It is 0 if so few blocks find nothing however large.
 func (p *Pool) Resolution(rng *rand.Rand, metric string, blocks int) float64 {
 	const most = 100.0 // percent
 	if p.power(rng, metric, blocks, most) < 0.8 {
@@ -100,21 +100,24 @@ func (p *Pool) Resolution(rng *rand.Rand, metric string, blocks int) float64 {
 }
 
 // power is the share of experiments, drawn with replacement from blocks whose
-// median change is taken out, that find a regression of the given percent.
+// median change is taken out, whose interval of the metric lies beyond its floor
+// if the metric regressed by the given percent.
 func (p *Pool) power(rng *rand.Rand, metric string, blocks int, regression float64) float64 {
 	const experiments = 200
-	m := metricNamed(metric)
-	shift := map[string]float64{metric: logRatio(regression) - SignedRank(p.changes[metric]).Estimate()}
-	if m.Better == Up {
-		shift[metric] = -logRatio(regression) - SignedRank(p.changes[metric]).Estimate()
+	change := logRatio(regression)
+	if metricNamed(metric).Better == Up {
+		change = -change
 	}
+	shift := map[string]float64{metric: change - SignedRank(p.changes[metric]).Estimate()}
 	found := 0
 	for range experiments {
 		drawn := make([]int, blocks)
 		for i := range drawn {
 			drawn[i] = rng.IntN(p.blocks)
 		}
-		if p.judge(drawn, falseAlarms, shift)[metric].verdict == Regressed {
+		f := p.judge(drawn, falseAlarms, shift)[metric]
+		f.rule.Tolerance = 0
+		if f.decide(f.interval.Level) == Regressed {
 			found++
 		}
 	}

@@ -200,7 +200,7 @@ func (m Metric) value(v Variant) (*float64, string) {
 		return nil, reason
 	}
 	if m.total == nil {
-		return new(median(m.blocks(v.run))), ""
+		return new(Median(m.blocks(v.run))), ""
 	}
 	return new(m.total(v.Totals)), ""
 }

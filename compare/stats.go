@@ -37,7 +37,7 @@ func RankSum(x, y []float64) Estimator {
 
 // Estimate is the median of the means of all pairs of values (one sample) or of
 // all differences (two). It is NaN without values.
-func (e Estimator) Estimate() float64 { return median(e.sorted) }
+func (e Estimator) Estimate() float64 { return Median(e.sorted) }
 
 // Interval is the confidence interval at the given level or, where there are
 // too few values for that, at the highest level there is.
@@ -140,7 +140,8 @@ func rankSumDistribution(m, n int) []float64 {
 	return rows[n]
 }
 
-func median(values []float64) float64 {
+// Median is NaN without values.
+func Median(values []float64) float64 {
 	m, err := stats.Median(values)
 	if err != nil {
 		return math.NaN()

@@ -40,6 +40,6 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServeCmd(), newRunCmd(), newCompareCmd(), newListCmd(), newShowCmd(), newViewCmd(), newExportCmd(), newImportCmd())
+	root.AddCommand(newServeCmd(), newRunCmd(), newCompareCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(), newExportCmd(), newImportCmd())
 	return root
 }
