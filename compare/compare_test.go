@@ -219,9 +219,13 @@ func storyCosts(total float64, only string) map[string]cost {
 }
 
 func TestGolden(t *testing.T) {
+	base, head := synthesize(t, "nethttp", "20260102_030405", 16, slow, 7), synthesize(t, "fasthttp", "20260102_030405", 16, fast, 7)
+	for _, blocks := range []int{12, 16} {
+		head.Manifest.Looks = append(head.Manifest.Looks, Decide([]*profiles.Run{upTo(base, blocks), upTo(head, blocks)}, DefaultCriteria()))
+	}
 	r := newReport([]Variant{
-		variant(synthesize(t, "nethttp", "20260102_030405", 10, slow, 7), storyCosts(slow.bytes, "net/textproto.readMIMEHeader")),
-		variant(synthesize(t, "fasthttp", "20260102_030405", 10, fast, 7), storyCosts(fast.bytes, "github.com/valyala/fasthttp.(*Args).Add")),
+		variant(base, storyCosts(slow.bytes, "net/textproto.readMIMEHeader")),
+		variant(head, storyCosts(fast.bytes, "github.com/valyala/fasthttp.(*Args).Add")),
 	}, defaults())
 	for _, format := range Formats {
 		t.Run(format, func(t *testing.T) {

@@ -23,6 +23,9 @@ func (r *Report) markdown(w io.Writer) error {
 	fmt.Fprintf(&b, "\n## Results per variant\n\n%s", r.resultTable().Markdown())
 	for _, c := range r.Comparisons {
 		fmt.Fprintf(&b, "\n### %s against %s\n\n%s\n%s\n", c.Head, c.Base, c.metricTable().Markdown(), c.note())
+		if looks := c.lookTable(); looks != nil {
+			fmt.Fprintf(&b, "\nVerdicts while it was recorded:\n\n%s", looks.Markdown())
+		}
 	}
 	fmt.Fprintf(&b, "\n```text\n%s```\n", r.charts())
 	b.WriteString("\n## Allocation breakdown\n")

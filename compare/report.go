@@ -4,6 +4,7 @@ package compare
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/eventobench/eventobench/profiles"
 )
@@ -31,15 +32,17 @@ type Variant struct {
 
 // Comparison is what changed from the base to one other run.
 type Comparison struct {
-	Base        string         `json:"base"`
-	Head        string         `json:"head"`
-	Verdict     Verdict        `json:"verdict"` // on all gated metrics together
-	Paired      bool           `json:"paired"`  // recorded together, so that drift cancels
-	Blocks      int            `json:"blocks"`  // of each side that were compared; the smaller number if unpaired
-	Metrics     []MetricChange `json:"metrics"`
-	Allocations ChangeTable    `json:"allocations"`
-	CPU         ChangeTable    `json:"cpu"`
-	Explanation []string       `json:"explanation"` // what kinds of work account for the change, largest first
+	Base        string          `json:"base"`
+	Head        string          `json:"head"`
+	Verdict     Verdict         `json:"verdict"` // on all gated metrics together
+	Paired      bool            `json:"paired"`  // recorded together, so that drift cancels
+	Blocks      int             `json:"blocks"`  // of each side that were compared; the smaller number if unpaired
+	Metrics     []MetricChange  `json:"metrics"`
+	Waivers     []WaiverUse     `json:"waivers,omitempty"`
+	Looks       []profiles.Look `json:"looks,omitempty"` // what was decided when, while it was recorded
+	Allocations ChangeTable     `json:"allocations"`
+	CPU         ChangeTable     `json:"cpu"`
+	Explanation []string        `json:"explanation"` // what kinds of work account for the change, largest first
 }
 
 // MetricChange is one metric on both sides. The values are those of each
@@ -54,6 +57,7 @@ type MetricChange struct {
 	Gated       bool      `json:"gated"`
 	Rule        Rule      `json:"rule"`
 	Verdict     Verdict   `json:"verdict"`
+	Waived      bool      `json:"waived,omitempty"` // a regression that does not count
 	Base        *float64  `json:"base"`
 	Head        *float64  `json:"head"`
 	Change      *Change   `json:"change"`
@@ -71,6 +75,8 @@ type Change struct {
 // Options say how to compare.
 type Options struct {
 	Criteria Criteria
+	Waivers  []Waiver
+	Now      time.Time // for waivers that expire
 }
 
 // Compare reads run folders and compares each with the first.
@@ -168,6 +174,8 @@ func compareTwo(base, head Variant, o Options) Comparison {
 	for _, m := range Metrics {
 		c.Metrics = append(c.Metrics, m.describe(base, head, found[m.Name], o.Criteria))
 	}
+	c.Looks = looksAt(base.Manifest, head.Manifest)
+	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)
 	return c
 }
