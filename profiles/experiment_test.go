@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/eventobench/eventobench/loadgen"
 )
 
 func TestRecord(t *testing.T) {
@@ -54,6 +56,9 @@ func checkRun(t *testing.T, e Experiment, dir string) {
 		if block.WarmupOps != 10 || w.TotalAlloc <= 0 || w.Mallocs <= 0 || block.Goroutines == 0 {
 			t.Errorf("block %d: %+v", b, block)
 		}
+		if m := block.Machine; m == nil || m.Window < 3*e.Plan.Slice {
+			t.Errorf("block %d: the machine %+v", b, m)
+		}
 	}
 	totals := run.Totals()
 	if totals.TotalOps == 0 || totals.OpsByKind["work"] != totals.TotalOps || totals.Errors != 0 {
@@ -76,6 +81,39 @@ func checkProfiles(t *testing.T, run *Run) {
 		if text, err := os.ReadFile(filepath.Join(run.Dir, file)); err != nil || len(text) == 0 {
 			t.Errorf("%s: %d bytes, %v", file, len(text), err)
 		}
+	}
+}
+
+func TestRecordOpenLoop(t *testing.T) {
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
+	e.Rate, e.Arrivals, e.Plan.Slice = 2000, loadgen.Poisson, 20*time.Millisecond
+	dirs, err := e.Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var due []int64
+	for _, dir := range dirs {
+		checkRun(t, e, dir)
+		run, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		totals := run.Totals()
+		if totals.OpenLoop == nil || totals.OpenLoop.RatePerSec != 2000 || totals.OpenLoop.AvgLatencyMs > totals.AvgLatencyMs {
+			t.Fatalf("totals %+v, open loop %+v", totals, totals.OpenLoop)
+		}
+		due = append(due, totals.TotalOps+totals.OpenLoop.Missed)
+	}
+	if due[0] != due[1] || due[0] < 120 || due[0] > 360 {
+		t.Errorf("requests due at 2000/s in 120ms, of each subject: %v", due)
+	}
+}
+
+func TestRateNeedsLongEnoughSlices(t *testing.T) {
+	e := testExperiment(t, testSubject(t, "one", "fine"))
+	e.Rate, e.Arrivals = 100, loadgen.Poisson
+	if _, err := e.Record(t.Context()); err == nil || !strings.Contains(err.Error(), "100/s leaves most slices of 5ms without a request") {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -238,5 +276,75 @@ func TestProfileDifference(t *testing.T) {
 	}
 	if got := diff.Sample[0].Value; !slices.Equal(got, []int64{6, 700}) {
 		t.Errorf("difference %v, want [6 700]", got)
+	}
+}
+
+// TestSequential holds that an experiment ends at the look that decides it, and
+// that every run keeps what was decided.
+func TestSequential(t *testing.T) {
+	t.Parallel()
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
+	e.Plan = Plan{Blocks: 20, Sequential: true, Rounds: 1, Slice: time.Millisecond, Warmup: 1, Seed: 1}
+	var looked []int
+	e.Decide = func(runs []*Run) Look {
+		looked = append(looked, len(runs[0].Manifest.Blocks))
+		return Look{Blocks: len(runs[1].Manifest.Blocks), Done: true, Decisions: []Decision{{Head: "two", Metric: "speed", Verdict: "same"}}}
+	}
+	dirs, err := e.Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := e.Plan.Looks()[:1]; !slices.Equal(looked, want) {
+		t.Errorf("looks at %v, want %v", looked, want)
+	}
+	for _, dir := range dirs {
+		run, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := run.Manifest
+		if m.State != StateComplete || len(m.Blocks) != 12 || m.Reason != "every gated metric was decided after 12 of at most 20 blocks" {
+			t.Errorf("%s after %d blocks: %s", m.State, len(m.Blocks), m.Reason)
+		}
+		if len(m.Looks) != 1 || !m.Looks[0].Done || m.Looks[0].Blocks != 12 || m.Looks[0].Decisions[0].Verdict != "same" {
+			t.Errorf("looks %+v", m.Looks)
+		}
+	}
+}
+
+// TestTimeLimit holds that no block begins when time is up, and that the blocks
+// there are get judged.
+func TestTimeLimit(t *testing.T) {
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
+	e.MaxTime = time.Nanosecond
+	e.Decide = func(runs []*Run) Look { return Look{Blocks: len(runs[0].Manifest.Blocks)} }
+	dirs, err := e.Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := Open(dirs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := run.Manifest; m.State != StateComplete || len(m.Blocks) != 1 || len(m.Looks) != 1 || m.Reason != "the time limit of 1ns ended it after 1 of 2 blocks" {
+		t.Errorf("%s after %d blocks, looks %+v: %s", m.State, len(m.Blocks), m.Looks, m.Reason)
+	}
+}
+
+func TestLooks(t *testing.T) {
+	for _, tt := range []struct {
+		plan Plan
+		want []int
+	}{
+		{DefaultPlan(), []int{12, 16, 20}},
+		{Plan{Blocks: 40, Sequential: true}, []int{24, 32, 40}},
+		{Plan{Blocks: 19, Sequential: true}, []int{19}}, // 60% of 19 are too few for a verdict
+		{Plan{Blocks: 12, Sequential: true}, []int{12}},
+		{Plan{Blocks: 20}, []int{20}},
+		{QuickPlan(), []int{3}},
+	} {
+		if got := tt.plan.Looks(); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: looks at %v, want %v", tt.plan, got, tt.want)
+		}
 	}
 }
