@@ -71,7 +71,9 @@ type shown struct {
 	run *profiles.Run
 }
 
-// kindLatency is the latency of one kind of request, or of "all", in ms.
+// kindLatency is the latency of one kind of request, or of "all", in ms. That
+// of an open loop counts from when requests were due, but for the row "all,
+// from sending".
 type kindLatency struct {
 	Kind     string  `json:"kind"`
 	Requests int64   `json:"requests"`
@@ -118,6 +120,10 @@ func latencies(run *profiles.Run) []kindLatency {
 		}
 	}
 	rows := []kindLatency{newKindLatency("all", run.Latency.All(), total)}
+	if run.Manifest.Load.Open() {
+		sent := run.Sent.All()
+		rows = append(rows, newKindLatency("all, from sending", sent, time.Duration(sent.Mean()*float64(sent.TotalCount()))))
+	}
 	if len(sum) == 1 {
 		return rows
 	}
@@ -127,7 +133,7 @@ func latencies(run *profiles.Run) []kindLatency {
 	return rows
 }
 
-// newKindLatency takes the mean from the exact sum, the rest from the histogram.
+// newKindLatency takes the mean from the sum, the rest from the histogram.
 func newKindLatency(kind string, h *hdrhistogram.Histogram, sum time.Duration) kindLatency {
 	ms := func(ns int64) float64 { return float64(ns) / 1e6 }
 	return kindLatency{
@@ -172,7 +178,7 @@ func (s *shown) text(w io.Writer) error {
 	if s.Totals != nil {
 		section("Figures", s.figures())
 		section("Throughput over time, ops/s", s.throughput())
-		section("Latency, ms", s.latencyTable())
+		section(s.latencyTitle(), s.latencyTable())
 		section("CPU time by function", functionList(s.CPU))
 		section("Allocations by function", functionList(s.Allocations))
 	}
@@ -270,6 +276,12 @@ func (s *shown) figures() string {
 	table.Add("throughput", "ops/s", compare.Number(t.OpsPerSec, 0))
 	table.Add("requests", "", compare.Number(float64(t.TotalOps), 0))
 	table.Add("failed requests", "", compare.Number(float64(t.Errors), 0))
+	if o := t.OpenLoop; o != nil {
+		table.Add("rate asked for", "1/s", compare.Number(o.RatePerSec, 0))
+		table.Add("due, never sent", "", compare.Number(float64(o.Missed), 0))
+		table.Add("sent over 1 ms late", "", compare.Number(float64(o.Late), 0))
+		table.Add("sent late by at most", "ms", compare.Number(o.MaxLateMs, 1))
+	}
 	table.Add("CPU", "us/op", compare.Optional(t.CPUPerOp, 2))
 	table.Add("CPU of the generator", "us/op", compare.Number(t.GeneratorCPUPerOp, 2))
 	table.Add("allocated", "B/op", compare.Optional(t.AllocBytesPerOp, 0))
@@ -345,6 +357,13 @@ func barWidth(rounds, bars int) string {
 		return fmt.Sprintf("%d slices", rounds/bars)
 	}
 	return fmt.Sprintf("%d or %d slices", rounds/bars, rounds/bars+1)
+}
+
+func (s *shown) latencyTitle() string {
+	if s.Manifest.Load.Open() {
+		return "Latency from when a request was due, ms"
+	}
+	return "Latency, ms"
 }
 
 func (s *shown) latencyTable() string {
