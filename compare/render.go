@@ -9,7 +9,7 @@ import (
 )
 
 // Formats are the names that Render knows.
-var Formats = []string{"text", "md", "json"}
+var Formats = []string{"text", "md", "json", "csv", "benchfmt"}
 
 // Render writes the report in one of the Formats.
 func (r *Report) Render(w io.Writer, format string) error {
@@ -23,6 +23,10 @@ func (r *Report) Render(w io.Writer, format string) error {
 		enc.SetIndent("", "  ")
 		enc.SetEscapeHTML(false)
 		return enc.Encode(r)
+	case "csv":
+		return r.csv(w)
+	case "benchfmt":
+		return r.benchfmt(w)
 	}
 	return fmt.Errorf("unknown format %q; use %s", format, strings.Join(Formats, ", "))
 }

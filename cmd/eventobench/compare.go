@@ -33,7 +33,11 @@ Exit codes: 0 compared; 2 a folder is missing, damaged, empty, from a newer
 version, or was recorded under another load.`,
 		Example: `  eventobench compare profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
   eventobench compare --format=md --out=migration.md profiles/20261124_120000-*
-  eventobench compare --groups=groups.txt profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp`,
+  eventobench compare --groups=groups.txt profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
+
+  # what benchstat makes of it
+  eventobench compare --format=benchfmt --out=bench.txt profiles/20261124_120000-*
+  benchstat -col /subject bench.txt`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			if !slices.Contains(compare.Formats, format) {
