@@ -1,0 +1,360 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// headlineMetrics are those of the page's summary.
+var headlineMetrics = []string{"ops_per_sec", "latency_mean", "latency_p99", "cpu_per_op", "alloc_bytes_per_op", "allocs_per_op"}
+
+// headlineRow is one metric of all variants.
+type headlineRow struct {
+	Label, Unit string
+	Cells       []headlineCell // of each variant
+}
+
+// headlineCell is a metric of one variant and, of all but the base, its change.
+type headlineCell struct {
+	Value, Change string
+	Badge         badge
+}
+
+func (r *Report) headline() []headlineRow {
+	var rows []headlineRow
+	for _, name := range headlineMetrics {
+		m := metricNamed(name)
+		row := headlineRow{Label: m.Label, Unit: m.Unit}
+		for i, v := range r.Variants {
+			value, _ := m.value(v)
+			cell := headlineCell{Value: Optional(value, m.Decimals)}
+			if i > 0 {
+				mc := r.Comparisons[i-1].Metric(name)
+				if cell.Badge = mc.judged().Badge; mc.Change != nil {
+					cell.Change = mc.Change.String()
+				}
+			}
+			row.Cells = append(row.Cells, cell)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// bar is one variant in a bar chart; Width is a share of the largest.
+type bar struct{ Name, Value, Width string }
+
+// barChart is one metric of all variants.
+type barChart struct {
+	Label, Unit, Better string
+	Bars                []bar
+}
+
+// bars are the metrics that every variant has, as bars.
+func (r *Report) bars() []barChart {
+	var all []barChart
+	for _, name := range charts {
+		m := metricNamed(name)
+		values := r.values(m)
+		if values == nil {
+			continue
+		}
+		c := barChart{Label: m.Label, Unit: m.Unit, Better: map[Direction]string{Up: "longer is better", Down: "shorter is better"}[m.Better]}
+		for i, v := range r.Variants {
+			c.Bars = append(c.Bars, bar{v.Name, Number(values[i], m.Decimals), share(values[i], slices.Max(values))})
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// values are a metric of all variants, or nil if one does not have it.
+func (r *Report) values(m Metric) []float64 {
+	var values []float64
+	for _, v := range r.Variants {
+		value, _ := m.value(v)
+		if value == nil {
+			return nil
+		}
+		values = append(values, *value)
+	}
+	return values
+}
+
+// share is a part of a whole as a length in SVG.
+func share(part, whole float64) string {
+	if whole == 0 {
+		return "0%"
+	}
+	return fmt.Sprintf("%.2f%%", part/whole*100)
+}
+
+// forest is a comparison's metrics with their intervals drawn on one axis.
+type forest struct {
+	Rows  []forestRow
+	Ticks []tick
+}
+
+type forestRow struct {
+	MetricChange
+	BaseText, HeadText string
+	ChangeText         string
+	Judged             judgement
+	Plot               *plot // nil without a change
+}
+
+// plot is where a row's marks lie on the axis.
+type plot struct {
+	Low, High, Point      string
+	Interval              span
+	Tolerance, Floor      span // empty if the metric is not judged
+	BeyondLow, BeyondHigh bool // the interval goes on outside the axis
+}
+
+type span struct{ X, Width string }
+
+type tick struct{ X, Text, Anchor string }
+
+func (c Comparison) forest() forest {
+	a := c.axis()
+	var f forest
+	for _, m := range c.Metrics {
+		row := forestRow{MetricChange: m, BaseText: Optional(m.Base, m.Decimals), HeadText: Optional(m.Head, m.Decimals), Judged: m.judged()}
+		if m.Change != nil {
+			row.ChangeText, row.Plot = m.Change.String(), a.plot(m.Change, row.Judged)
+		}
+		f.Rows = append(f.Rows, row)
+	}
+	f.Ticks = a.ticks()
+	return f
+}
+
+// axis goes from minus its length to plus its length, in percent of change.
+type axis float64
+
+// axis is long enough for the intervals of the headline's metrics, as long as
+// they stay below 100%: what is longer says little, and would hide the others.
+func (c Comparison) axis() axis {
+	longest := 0.0
+	for _, name := range headlineMetrics {
+		if m := c.Metric(name); m.Change != nil {
+			longest = max(longest, abs(m.Change.Low), abs(m.Change.High), m.judged().tolerance)
+		}
+	}
+	lengths := []axis{2, 5, 10, 20, 30, 40, 50, 80, 100}
+	for _, a := range lengths {
+		if longest <= float64(a) {
+			return a
+		}
+	}
+	return lengths[len(lengths)-1]
+}
+
+func (a axis) x(percent float64) string {
+	limit := float64(a)
+	return share(min(max(percent, -limit), limit)+limit, 2*limit)
+}
+
+func (a axis) span(low, high float64) span {
+	limit := float64(a)
+	return span{a.x(low), share(min(high, limit)-max(low, -limit), 2*limit)}
+}
+
+func (a axis) plot(c *Change, j judgement) *plot {
+	p := &plot{
+		Low: a.x(c.Low), High: a.x(c.High),
+		BeyondLow: c.Low < -float64(a), BeyondHigh: c.High > float64(a),
+	}
+	if abs(c.Percent) <= float64(a) {
+		p.Point = a.x(c.Percent)
+	}
+	if j.Badge.Text != "" {
+		p.Tolerance, p.Floor = a.span(-j.tolerance, j.tolerance), a.span(-j.floor, j.floor)
+	}
+	return p
+}
+
+func (a axis) ticks() []tick {
+	text := func(share float64) string { return fmt.Sprintf("%+g%%", share*float64(a)) }
+	return []tick{{"0%", text(-1), "start"}, {"25%", text(-0.5), "middle"}, {"50%", "0", "middle"}, {"75%", text(0.5), "middle"}, {"100%", text(1), "end"}}
+}
+
+// grid is a table of functions or groups; its first column is the name.
+type grid struct {
+	First   string
+	Columns []gridColumn
+	Rows    []gridRow
+	Foot    []gridRow // those that do not take part when the table is sorted
+}
+
+type gridColumn struct{ Text, Class string }
+
+func figureColumns(texts ...string) []gridColumn {
+	var columns []gridColumn
+	for _, text := range texts {
+		columns = append(columns, gridColumn{text, "figure"})
+	}
+	return columns
+}
+
+type gridRow struct {
+	Name, Group string
+	Noise       bool // the difference is within the sampling error
+	Cells       []gridCell
+}
+
+// labelled gives every cell the label of its column, which a narrow screen
+// shows beside it.
+func (g grid) labelled() grid {
+	for _, row := range slices.Concat(g.Rows, g.Foot) {
+		for i := range row.Cells {
+			row.Cells[i].Label = g.Columns[i].Text
+		}
+	}
+	return g
+}
+
+// gridCell is a figure or, with Class, a bar from the middle to the left for
+// less and to the right for more, or a remark.
+type gridCell struct {
+	Label       string
+	Text, Below string
+	Sort        *float64
+	Class       string // less or more
+	Bar         span
+}
+
+func figureCell(v float64, text string) gridCell { return gridCell{Text: text, Sort: &v} }
+
+// differenceGrid lists rows with bars on one scale, a row for the rest and the
+// total. The total has no bar: it would hide how the others differ.
+func (c Comparison) differenceGrid(first string, t ChangeTable, rows []FunctionChange, rest FunctionChange) grid {
+	g := grid{First: first, Columns: append(figureColumns(c.Base, c.Head, "difference, "+t.Unit), gridColumn{"less ← → more", "plot"})}
+	if t.countsAllocs() {
+		g.Columns = append(g.Columns, figureColumns("difference, allocs/op")...)
+	}
+	g.Columns = append(g.Columns, gridColumn{})
+	largest := abs(rest.Diff)
+	for _, f := range rows {
+		largest = max(largest, abs(f.Diff))
+	}
+	for _, f := range rows {
+		g.Rows = append(g.Rows, t.gridRow(f, largest))
+	}
+	if rest.Name != "" {
+		g.Foot = append(g.Foot, t.gridRow(rest, largest))
+	}
+	g.Foot = append(g.Foot, t.gridRow(t.Total, math.Inf(1)))
+	return g.labelled()
+}
+
+func (t ChangeTable) countsAllocs() bool { return t.Total.BaseAllocs+t.Total.HeadAllocs > 0 }
+
+func (t ChangeTable) gridRow(f FunctionChange, largest float64) gridRow {
+	diff, bar := figureCell(f.Diff, signed(f.Diff)), gridCell{Class: "more", Bar: span{"50%", share(abs(f.Diff), 2*largest)}}
+	if f.Low != nil && f.High != nil {
+		diff.Below = fmt.Sprintf("[%s, %s]", signed(*f.Low), signed(*f.High))
+	}
+	if f.Diff < 0 {
+		bar.Class, bar.Bar.X = "less", share(largest+f.Diff, 2*largest)
+	}
+	row := gridRow{Name: f.Name, Group: f.Group, Noise: f.Noise, Cells: []gridCell{
+		figureCell(f.Base, decimals(f.Base)), figureCell(f.Head, decimals(f.Head)), diff, bar,
+	}}
+	if t.countsAllocs() {
+		row.Cells = append(row.Cells, figureCell(f.DiffAllocs, signed(f.DiffAllocs)))
+	}
+	mark := gridCell{Text: f.Mark}
+	if f.From != "" {
+		mark.Text += " from " + f.From
+	}
+	row.Cells = append(row.Cells, mark)
+	return row
+}
+
+// changeSection explains one kind of cost of a comparison.
+type changeSection struct {
+	What, Base, Head string
+	Grids            []grid
+	Note             string
+}
+
+func (c Comparison) changeSection(what string, t ChangeTable) changeSection {
+	s := changeSection{What: what, Base: c.Base, Head: c.Head, Note: t.sampled()}
+	if len(t.Groups) > 0 {
+		s.Grids = append(s.Grids, c.differenceGrid("kind of work", t, t.Groups, FunctionChange{}))
+	}
+	s.Grids = append(s.Grids, c.differenceGrid("function", t, t.Functions, t.Rest))
+	if slices.ContainsFunc(slices.Concat(t.Groups, t.Functions), func(f FunctionChange) bool { return f.Noise }) {
+		s.Note += " The difference of a row in grey lies within the sampling error over blocks."
+	}
+	return s
+}
+
+// grid lists the largest functions of one side.
+func (t FunctionTable) grid() grid {
+	g := grid{First: "function", Columns: figureColumns(t.Unit, "share")}
+	if t.Total.Allocs > 0 {
+		g.Columns = append(g.Columns, figureColumns("allocs/op")...)
+	}
+	for _, f := range t.Functions {
+		g.Rows = append(g.Rows, t.gridRow(f))
+	}
+	if t.Rest.Name != "" {
+		g.Foot = append(g.Foot, t.gridRow(t.Rest))
+	}
+	g.Foot = append(g.Foot, t.gridRow(t.Total))
+	return g.labelled()
+}
+
+func (t FunctionTable) gridRow(f Function) gridRow {
+	row := gridRow{Name: f.Name, Group: f.Group, Cells: []gridCell{
+		figureCell(f.Value, decimals(f.Value)), figureCell(f.Share, fmt.Sprintf("%.1f%%", f.Share)),
+	}}
+	if t.Total.Allocs > 0 {
+		row.Cells = append(row.Cells, figureCell(f.Allocs, decimals(f.Allocs)))
+	}
+	return row
+}
+
+// parts are the pieces of a function's name between which a line may break.
+func parts(name string) []string {
+	return strings.FieldsFunc(strings.NewReplacer("/", "/\n", ".", "\n.").Replace(name), func(r rune) bool { return r == '\n' })
+}
+
+// sampled holds both sampled totals against the exact ones.
+func (t ChangeTable) sampled() string {
+	if t.BaseExact == nil || t.HeadExact == nil {
+		return "The totals are sampled; there are no exact counters to hold them against."
+	}
+	return fmt.Sprintf("The totals are sampled: %.1f%% and %.1f%% of the exact %s and %s %s.",
+		t.Total.Base / *t.BaseExact * 100, t.Total.Head / *t.HeadExact * 100, decimals(*t.BaseExact), decimals(*t.HeadExact), t.Unit)
+}
+
+// judgement is what the page says of one metric's change.
+type judgement struct {
+	Badge            badge
+	tolerance, floor float64 // percent
+}
+
+// badge is a verdict: Class is its colour.
+type badge struct{ Class, Text string }
+
+var badges = map[Effect]badge{
+	Better:  {"improved", "improved"},
+	Worse:   {"regressed", "regressed"},
+	Unclear: {"inconclusive", "inconclusive"},
+	TooFew:  {"inconclusive", "too few blocks"},
+}
+
+func (m *MetricChange) judged() judgement {
+	if m.Change == nil {
+		return judgement{}
+	}
+	return judgement{Badge: badges[m.Change.Effect], tolerance: 3, floor: metricNamed(m.Name).Floor}
+}
+
+// verdict is what the page says of a comparison as a whole.
+func (c Comparison) verdict() badge { return badge{} }
