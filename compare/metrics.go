@@ -23,7 +23,8 @@ type Metric struct {
 	Unit     string
 	Better   Direction
 	Decimals int
-	Floor    float64         // percent: a smaller change than this is not told from none
+	Rule     Rule            // of metrics that have a direction
+	Timing   bool            // depends on the speed of the machine
 	Source   profiles.Source // what the run must have been able to read; may be empty
 
 	total func(profiles.Totals) float64          // of the run, if the source is there; nil for the median of its blocks
@@ -31,43 +32,43 @@ type Metric struct {
 	slice func(profiles.Sample) float64          // of one slice; nil if a slice does not tell
 }
 
-// Fresh processes of the same binary differ by this much in ways that no number
-// of blocks averages out, in percent.
-const (
-	timeFloor  = 0.5
-	allocFloor = 0.1
+// Fresh processes of the same binary differ by as much as the floors in ways
+// that no number of blocks averages out.
+var (
+	timeRule  = Rule{Tolerance: 3, Floor: 0.5}
+	allocRule = Rule{Tolerance: 1, Floor: 0.1}
 )
 
 // Metrics are all figures a comparison shows, in its order.
 var Metrics = []Metric{
 	{
-		Name: "ops_per_sec", Label: "throughput", Unit: "ops/s", Better: Up, Floor: timeFloor,
+		Name: "ops_per_sec", Label: "throughput", Unit: "ops/s", Better: Up, Rule: timeRule, Timing: true,
 		total: func(t profiles.Totals) float64 { return t.OpsPerSec },
 		block: func(r *profiles.Run, b int) float64 { return sumSlices(r, b).opsPerSec() },
 		slice: opsPerSec,
 	},
 	{
-		Name: "cpu_per_op", Label: "CPU", Unit: "us/op", Better: Down, Decimals: 2, Floor: timeFloor, Source: profiles.SourceCPUClock,
+		Name: "cpu_per_op", Label: "CPU", Unit: "us/op", Better: Down, Decimals: 2, Rule: timeRule, Timing: true, Source: profiles.SourceCPUClock,
 		total: func(t profiles.Totals) float64 { return *t.CPUPerOp },
 		block: func(r *profiles.Run, b int) float64 { return sumSlices(r, b).cpuPerOp() },
 		slice: cpuPerOp,
 	},
 	{
-		Name: "alloc_bytes_per_op", Label: "allocated", Unit: "B/op", Better: Down, Floor: allocFloor, Source: profiles.SourceMemStats,
+		Name: "alloc_bytes_per_op", Label: "allocated", Unit: "B/op", Better: Down, Rule: allocRule, Source: profiles.SourceMemStats,
 		total: func(t profiles.Totals) float64 { return *t.AllocBytesPerOp },
 		block: func(r *profiles.Run, b int) float64 {
 			return float64(r.Manifest.Blocks[b].Window().TotalAlloc) / sumSlices(r, b).ops
 		},
 	},
 	{
-		Name: "allocs_per_op", Label: "allocations", Unit: "allocs/op", Better: Down, Decimals: 2, Floor: allocFloor, Source: profiles.SourceMemStats,
+		Name: "allocs_per_op", Label: "allocations", Unit: "allocs/op", Better: Down, Decimals: 2, Rule: allocRule, Source: profiles.SourceMemStats,
 		total: func(t profiles.Totals) float64 { return *t.AllocsPerOp },
 		block: func(r *profiles.Run, b int) float64 {
 			return float64(r.Manifest.Blocks[b].Window().Mallocs) / sumSlices(r, b).ops
 		},
 	},
 	{
-		Name: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3, Floor: timeFloor,
+		Name: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true,
 		total: func(t profiles.Totals) float64 { return t.AvgLatencyMs },
 		block: func(r *profiles.Run, b int) float64 { s := sumSlices(r, b); return s.latency / s.ops * 1e3 },
 	},
@@ -84,7 +85,7 @@ var Metrics = []Metric{
 		},
 	},
 	{
-		Name: "gc_pause", Label: "GC pauses", Unit: "ms per 10k ops", Decimals: 3, Source: profiles.SourceMemStats,
+		Name: "gc_pause", Label: "GC pauses", Unit: "ms per 10k ops", Decimals: 3, Timing: true, Source: profiles.SourceMemStats,
 		total: func(t profiles.Totals) float64 { return *t.GCPauseMs / float64(t.TotalOps) * 1e4 },
 		block: func(r *profiles.Run, b int) float64 {
 			return float64(r.Manifest.Blocks[b].Window().GCPause) / 1e6 / sumSlices(r, b).ops * 1e4
@@ -106,7 +107,7 @@ var Metrics = []Metric{
 
 func latency(name, label string, quantile float64, total func(profiles.Totals) float64) Metric {
 	return Metric{
-		Name: name, Label: label, Unit: "ms", Better: Down, Decimals: 3, Floor: timeFloor, total: total,
+		Name: name, Label: label, Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true, total: total,
 		block: func(r *profiles.Run, b int) float64 {
 			return float64(r.Latency.Block(b).ValueAtQuantile(quantile)) / 1e6
 		},
@@ -158,7 +159,7 @@ func (m Metric) pairedLogRatios(base, head *profiles.Run, n int) []float64 {
 		for round, s := range base.BlockSamples(b) {
 			slices = append(slices, math.Log(m.slice(heads[round])/m.slice(s)))
 		}
-		d[b] = HodgesLehmann(slices)
+		d[b] = SignedRank(slices).Estimate()
 	}
 	return d
 }

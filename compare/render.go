@@ -29,21 +29,16 @@ func (r *Report) Render(w io.Writer, format string) error {
 	return fmt.Errorf("unknown format %q; use %s", format, strings.Join(Formats, ", "))
 }
 
-// summary says in one line what a comparison shows of the metrics that matter.
+// summary says in one line what a comparison shows of the gated metrics, and
+// the overall verdict.
 func (c Comparison) summary() string {
 	var parts []string
-	for _, name := range []string{"ops_per_sec", "cpu_per_op", "alloc_bytes_per_op", "allocs_per_op", "latency_p99"} {
-		m := c.Metric(name)
-		if m.Change == nil {
-			continue
+	for _, m := range c.Metrics {
+		if m.Gated && m.Change != nil {
+			parts = append(parts, fmt.Sprintf("%s %s %s", m.Label, m.Change, m.Verdict))
 		}
-		part := fmt.Sprintf("%s %s", m.Label, m.Change)
-		if m.Change.Effect == Unclear || m.Change.Effect == TooFew {
-			part += " (" + string(m.Change.Effect) + ")"
-		}
-		parts = append(parts, part)
 	}
-	return fmt.Sprintf("%s against %s: %s", c.Head, c.Base, strings.Join(parts, "; "))
+	return fmt.Sprintf("%s against %s: %s. %s", c.Head, c.Base, c.Verdict, strings.Join(parts, "; "))
 }
 
 // String is the change with its interval, such as "+6.7% [+5.3, +8.1]"; a
@@ -62,25 +57,24 @@ func (m MetricChange) changeCells() []string {
 	if m.Change == nil {
 		return append(cells, m.Unavailable)
 	}
-	return append(cells, m.Change.String(), string(m.Change.Effect))
+	return append(cells, m.Change.String(), m.verdict())
+}
+
+// verdict is the metric's verdict as a table shows it: that of a metric which
+// is not gated stands in parentheses.
+func (m MetricChange) verdict() string {
+	if m.Gated || m.Verdict == NotJudged {
+		return string(m.Verdict)
+	}
+	return "(" + string(m.Verdict) + ")"
 }
 
 func (c Comparison) metricTable() *Table {
-	t := NewTable("metric", "unit", c.Base, c.Head, fmt.Sprintf("change [%.0f%% interval]", c.level()*100), "effect")
+	t := NewTable("metric", "unit", c.Base, c.Head, "change [interval]", "verdict")
 	for _, m := range c.Metrics {
 		t.Add(m.changeCells()...)
 	}
 	return t
-}
-
-// level is the confidence level of the comparison's intervals.
-func (c Comparison) level() float64 {
-	for _, m := range c.Metrics {
-		if m.Change != nil {
-			return m.Change.Level
-		}
-	}
-	return level
 }
 
 // note explains the table of changes.
@@ -89,7 +83,8 @@ func (c Comparison) note() string {
 	if !c.Paired {
 		how = "estimated from the values of %d blocks a side, not paired; the values are those of the whole runs"
 	}
-	return fmt.Sprintf("The change is "+how+".", c.Blocks)
+	return fmt.Sprintf("The change is "+how+".\nThe gated metrics are judged together: a false improved or regressed among them comes up in at most %.0f%% of comparisons, all looks included. Verdicts in parentheses are of metrics that are not gated, judged together in the same way.",
+		c.Blocks, falseAlarms*100)
 }
 
 func (v Variant) resultCells() []string {

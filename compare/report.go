@@ -4,13 +4,9 @@ package compare
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/eventobench/eventobench/profiles"
 )
-
-// level is the confidence level of every interval.
-const level = 0.95
 
 // Report is a finished comparison: data only, in the order a reader asks.
 type Report struct {
@@ -37,8 +33,9 @@ type Variant struct {
 type Comparison struct {
 	Base        string         `json:"base"`
 	Head        string         `json:"head"`
-	Paired      bool           `json:"paired"` // recorded together, so that drift cancels
-	Blocks      int            `json:"blocks"` // of each side that were compared; the smaller number if unpaired
+	Verdict     Verdict        `json:"verdict"` // on all gated metrics together
+	Paired      bool           `json:"paired"`  // recorded together, so that drift cancels
+	Blocks      int            `json:"blocks"`  // of each side that were compared; the smaller number if unpaired
 	Metrics     []MetricChange `json:"metrics"`
 	Allocations ChangeTable    `json:"allocations"`
 	CPU         ChangeTable    `json:"cpu"`
@@ -54,6 +51,9 @@ type MetricChange struct {
 	Unit        string    `json:"unit"`
 	Better      Direction `json:"better"`
 	Decimals    int       `json:"-"`
+	Gated       bool      `json:"gated"`
+	Rule        Rule      `json:"rule"`
+	Verdict     Verdict   `json:"verdict"`
 	Base        *float64  `json:"base"`
 	Head        *float64  `json:"head"`
 	Change      *Change   `json:"change"`
@@ -65,36 +65,28 @@ type Change struct {
 	Percent float64 `json:"percent"`
 	Low     float64 `json:"low_percent"`
 	High    float64 `json:"high_percent"`
-	Level   float64 `json:"level"`
-	Effect  Effect  `json:"effect"`
+	Level   float64 `json:"level"` // that the interval really has
 }
 
-// Effect says what a change means for the user.
-type Effect string
-
-// The effects.
-const (
-	Better    Effect = "better"
-	Worse     Effect = "worse"
-	Unclear   Effect = "no difference shown" // the interval reaches into what the metric's floor covers
-	TooFew    Effect = "too few blocks"      // for an interval of the wanted level
-	NotJudged Effect = ""
-)
+// Options say how to compare.
+type Options struct {
+	Criteria Criteria
+}
 
 // Compare reads run folders and compares each with the first.
-func Compare(dirs []string) (*Report, error) {
+func Compare(dirs []string, o Options) (*Report, error) {
 	variants, err := openVariants(dirs)
 	if err != nil {
 		return nil, err
 	}
-	return newReport(variants), nil
+	return newReport(variants, o), nil
 }
 
-func newReport(variants []Variant) *Report {
+func newReport(variants []Variant, o Options) *Report {
 	nameVariants(variants)
 	r := &Report{Variants: variants}
 	for _, head := range variants[1:] {
-		c := compareTwo(variants[0], head)
+		c := compareTwo(variants[0], head, o)
 		r.Comparisons = append(r.Comparisons, c)
 		r.Summary = append(r.Summary, c.summary())
 	}
@@ -164,32 +156,40 @@ func nameVariants(variants []Variant) {
 	}
 }
 
-func compareTwo(base, head Variant) Comparison {
+func compareTwo(base, head Variant, o Options) Comparison {
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
-		Paired:      base.Manifest.Experiment == head.Manifest.Experiment,
+		Paired:      paired(base.run, head.run),
 		Blocks:      min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
 		Allocations: changes(base.allocCosts, head.allocCosts),
 		CPU:         changes(base.cpuCosts, head.cpuCosts),
 	}
+	found := findings(base.run, head.run, o.Criteria, Metrics)
 	for _, m := range Metrics {
-		c.Metrics = append(c.Metrics, c.metric(m, base, head))
+		c.Metrics = append(c.Metrics, m.describe(base, head, found[m.Name], o.Criteria))
 	}
+	c.Verdict = overall(c.Metrics)
 	return c
 }
 
-func (c Comparison) metric(m Metric, base, head Variant) MetricChange {
-	mc := MetricChange{Name: m.Name, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals}
-	mc.Base, mc.Unavailable = m.value(base)
-	var why string
-	if mc.Head, why = m.value(head); why != "" {
-		mc.Unavailable = why
+// paired tells whether two runs were recorded together.
+func paired(base, head *profiles.Run) bool {
+	return base.Manifest.Experiment == head.Manifest.Experiment
+}
+
+// describe gives a metric's values on both sides, and what was found of its
+// change.
+func (m Metric) describe(base, head Variant, found result, c Criteria) MetricChange {
+	mc := MetricChange{Name: m.Name, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals, Rule: m.Rule}
+	if rule, gated := c.Rules[m.Name]; gated {
+		mc.Gated, mc.Rule = true, rule
 	}
-	if mc.Unavailable != "" {
-		return mc
-	}
-	if mc.Change = c.change(m, base.run, head.run); mc.Change == nil {
-		mc.Unavailable = "not above 0 in some block, so there is no ratio"
+	mc.Base, _ = m.value(base)
+	mc.Head, _ = m.value(head)
+	if mc.Unavailable = found.missing; found.missing == "" {
+		mc.Change, mc.Verdict = found.change(), found.verdict
+	} else if mc.Gated && !found.incomparable {
+		mc.Verdict = Inconclusive
 	}
 	return mc
 }
@@ -200,49 +200,10 @@ func (m Metric) value(v Variant) (*float64, string) {
 		return nil, reason
 	}
 	if m.total == nil {
-		return new(median(m.blocks(v.run))), ""
+		return new(Median(m.blocks(v.run))), ""
 	}
 	return new(m.total(v.Totals)), ""
 }
-
-// change estimates the change of a metric over blocks. It is nil if a block's
-// value is not above zero.
-func (c Comparison) change(m Metric, base, head *profiles.Run) *Change {
-	var estimate float64
-	var interval Interval
-	if c.Paired {
-		d := m.pairedLogRatios(base, head, c.Blocks)
-		estimate, interval = HodgesLehmann(d), SignedRankInterval(d, level)
-	} else {
-		x, y := m.logs(base), m.logs(head)
-		estimate, interval = HodgesLehmannShift(x, y), RankSumInterval(x, y, level)
-	}
-	if !finite(estimate) || !finite(interval.Low) || !finite(interval.High) {
-		return nil
-	}
-	change := &Change{Percent: percent(estimate), Low: percent(interval.Low), High: percent(interval.High), Level: interval.Level}
-	change.Effect = change.effect(m)
-	return change
-}
-
-func (c *Change) effect(m Metric) Effect {
-	switch {
-	case m.Better == Neutral:
-		return NotJudged
-	case c.Level < level:
-		return TooFew
-	case c.Low <= m.Floor && c.High >= -m.Floor:
-		return Unclear
-	case (c.Low > 0) == (m.Better == Up):
-		return Better
-	}
-	return Worse
-}
-
-// percent turns a logarithm of a ratio into a change in percent.
-func percent(d float64) float64 { return math.Expm1(d) * 100 }
-
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // Metric returns the named metric, or nil.
 func (c Comparison) Metric(name string) *MetricChange {

@@ -15,50 +15,63 @@ type Interval struct {
 	Level float64 `json:"level"`
 }
 
-// HodgesLehmann estimates the centre of a symmetric distribution: the median of
-// all means of two values, each value paired with itself too (Hollander, Wolfe
-// and Chicken, Nonparametric Statistical Methods, 3rd ed., section 3.2). It is
-// NaN without values.
-func HodgesLehmann(values []float64) float64 {
-	return median(walshAverages(values))
+// An Estimator holds what a sample says about a location: the centre of one
+// sample, or the shift between two. Its estimate is the Hodges-Lehmann one, its
+// intervals and p-values those of Wilcoxon's exact tests (Hollander, Wolfe and
+// Chicken, Nonparametric Statistical Methods, 3rd ed., sections 3.1 to 3.3 and
+// 4.1 to 4.3). With ties they are conservative.
+type Estimator struct {
+	sorted []float64 // Walsh averages, or differences of all pairs
+	null   []float64 // null distribution of the test's statistic, from 0
 }
 
-// SignedRankInterval is the interval of the centre that goes with Wilcoxon's
-// exact signed-rank test (ibid., section 3.3), at the given level or, where
-// there are too few values for that, at the highest level there is.
-func SignedRankInterval(values []float64, level float64) Interval {
-	n := len(values)
-	return orderInterval(walshAverages(values), signedRankDistribution(n), level)
+// SignedRank estimates the centre of a symmetric distribution from values of it.
+func SignedRank(values []float64) Estimator {
+	return Estimator{sorted: walshAverages(values), null: signedRankDistribution(len(values))}
 }
 
-// HodgesLehmannShift estimates how far the values of y lie above those of x:
-// the median of all differences (ibid., section 4.2).
-func HodgesLehmannShift(x, y []float64) float64 {
-	return median(differences(x, y))
+// RankSum estimates how far the values of y lie above those of x.
+func RankSum(x, y []float64) Estimator {
+	return Estimator{sorted: differences(x, y), null: rankSumDistribution(len(x), len(y))}
 }
 
-// RankSumInterval is the interval of the shift that goes with Wilcoxon's exact
-// rank-sum test (ibid., section 4.3), at the given level or the highest there
-// is.
-func RankSumInterval(x, y []float64, level float64) Interval {
-	return orderInterval(differences(x, y), rankSumDistribution(len(x), len(y)), level)
-}
+// Estimate is the median of the means of all pairs of values (one sample) or of
+// all differences (two). It is NaN without values.
+func (e Estimator) Estimate() float64 { return Median(e.sorted) }
 
-// orderInterval takes the k-th smallest and k-th largest of the sorted values,
-// with the largest k whose tails hold no more than the level allows. null is
-// the null distribution of the test statistic, from 0.
-func orderInterval(sorted, null []float64, level float64) Interval {
-	if len(sorted) == 0 {
+// Interval is the confidence interval at the given level or, where there are
+// too few values for that, at the highest level there is.
+func (e Estimator) Interval(level float64) Interval {
+	n := len(e.sorted)
+	if n == 0 {
 		return Interval{Low: math.Inf(-1), High: math.Inf(1)}
 	}
-	// Half of 1-level, and a little more against rounding.
+	// The k-th smallest and k-th largest, with the largest k whose tails hold no
+	// more than half of 1-level each, and a little more against rounding.
 	allowed := (1-level)/2 + 1e-12
-	k, tail := 1, null[0]
-	for k < len(sorted)/2 && tail+null[k] <= allowed {
-		tail += null[k]
+	k, tail := 1, e.null[0]
+	for k < n/2 && tail+e.null[k] <= allowed {
+		tail += e.null[k]
 		k++
 	}
-	return Interval{Low: sorted[k-1], High: sorted[len(sorted)-k], Level: 1 - 2*tail}
+	return Interval{Low: e.sorted[k-1], High: e.sorted[n-k], Level: 1 - 2*tail}
+}
+
+// Beyond is the two-sided p-value against a location within [-floor, floor]:
+// the smallest 1-level whose interval lies wholly outside.
+func (e Estimator) Beyond(floor float64) float64 {
+	above, _ := slices.BinarySearchFunc(e.sorted, floor, func(v, limit float64) int {
+		if v <= limit {
+			return -1
+		}
+		return 1
+	})
+	below, _ := slices.BinarySearch(e.sorted, -floor)
+	tail := 0.0
+	for _, p := range e.null[:min(above, len(e.sorted)-below)+1] {
+		tail += p
+	}
+	return min(1, 2*tail)
 }
 
 // walshAverages returns the sorted means of all pairs i <= j.
@@ -127,7 +140,8 @@ func rankSumDistribution(m, n int) []float64 {
 	return rows[n]
 }
 
-func median(values []float64) float64 {
+// Median is NaN without values.
+func Median(values []float64) float64 {
 	m, err := stats.Median(values)
 	if err != nil {
 		return math.NaN()

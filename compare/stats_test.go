@@ -25,10 +25,10 @@ func TestSignedRankOfTheBook(t *testing.T) {
 	for i := range d {
 		d[i] = depressionAfter[i] - depressionBefore[i]
 	}
-	if got := HodgesLehmann(d); !near(got, -0.46, 0.001) {
+	if got := SignedRank(d).Estimate(); !near(got, -0.46, 0.001) {
 		t.Errorf("estimate %v, want -0.46", got)
 	}
-	got := SignedRankInterval(d, 0.95)
+	got := SignedRank(d).Interval(0.95)
 	if !near(got.Low, -0.786, 0.0005) || !near(got.High, -0.010, 0.0005) || !near(got.Level, 0.9609, 0.0001) {
 		t.Errorf("interval %+v, want (-0.786, -0.010) at 0.9609", got)
 	}
@@ -107,39 +107,50 @@ func TestFewValuesHaveTheWidestInterval(t *testing.T) {
 		{[]float64{1, 2, 3, 4, 9}, Interval{1, 9, 0.9375}},
 	}
 	for _, tt := range tests {
-		if got := SignedRankInterval(tt.values, 0.95); got != tt.want {
+		if got := SignedRank(tt.values).Interval(0.95); got != tt.want {
 			t.Errorf("interval of %v: %v, want %v", tt.values, got, tt.want)
 		}
 	}
-	if got := SignedRankInterval(nil, 0.95); !math.IsInf(got.High, 1) || got.Level != 0 {
+	if got := SignedRank(nil).Interval(0.95); !math.IsInf(got.High, 1) || got.Level != 0 {
 		t.Errorf("interval of nothing: %v", got)
 	}
-	if got := HodgesLehmann(nil); !math.IsNaN(got) {
+	if got := SignedRank(nil).Estimate(); !math.IsNaN(got) {
 		t.Errorf("estimate of nothing: %v", got)
 	}
 }
 
-func TestIntervalsReachTheLevelFromSixBlocksOn(t *testing.T) {
-	for n := 2; n <= 30; n++ {
-		values := make([]float64, n)
-		for i := range values {
-			values[i] = float64(i * i)
-		}
-		if got := SignedRankInterval(values, level); (got.Level >= level) != (n >= 6) {
-			t.Errorf("%d values: level %v", n, got.Level)
+// TestFewestBlocks holds how many blocks the levels need that verdicts use.
+func TestFewestBlocks(t *testing.T) {
+	for _, tt := range []struct {
+		level  float64
+		fewest int
+	}{
+		{0.95, 6},
+		{1 - falseAlarms, 8},
+		{1 - falseAlarms/4, 10}, // one look, four gated metrics
+		{1 - lookAlpha/4, 11},   // three looks
+	} {
+		for n := 2; n <= 30; n++ {
+			values := make([]float64, n)
+			for i := range values {
+				values[i] = float64(i * i)
+			}
+			if got := SignedRank(values).Interval(tt.level); (got.Level >= tt.level) != (n >= tt.fewest) {
+				t.Errorf("%d values reach level %v where %v is wanted", n, got.Level, tt.level)
+			}
 		}
 	}
 }
 
 func TestShift(t *testing.T) {
 	x, y := []float64{1, 2, 3, 4, 5, 6}, []float64{11, 12, 13, 14, 15, 16}
-	if got := HodgesLehmannShift(x, y); got != 10 {
+	if got := RankSum(x, y).Estimate(); got != 10 {
 		t.Errorf("shift %v, want 10", got)
 	}
 	// P(U <= 5) is 0.0206 and P(U <= 6) 0.0325 for 6 and 6 values: the interval
 	// goes from the 6th smallest to the 6th largest difference.
 	d := differences(x, y)
-	if got := RankSumInterval(x, y, 0.95); got.Low != d[5] || got.High != d[30] || !near(got.Level, 0.9589, 0.0001) {
+	if got := RankSum(x, y).Interval(0.95); got.Low != d[5] || got.High != d[30] || !near(got.Level, 0.9589, 0.0001) {
 		t.Errorf("interval %+v, want [%v, %v] at 0.9589", got, d[5], d[30])
 	}
 }
@@ -151,11 +162,11 @@ func TestIntervalsMoveWithTheData(t *testing.T) {
 	for i := range moved {
 		moved[i] += 100
 	}
-	a, b := SignedRankInterval(values, 0.95), SignedRankInterval(moved, 0.95)
+	a, b := SignedRank(values).Interval(0.95), SignedRank(moved).Interval(0.95)
 	if !near(b.Low-a.Low, 100, 1e-9) || !near(b.High-a.High, 100, 1e-9) || a.Level != b.Level {
 		t.Errorf("intervals %v and, 100 further on, %v", a, b)
 	}
-	if e := HodgesLehmann(values); e < a.Low || e > a.High {
+	if e := SignedRank(values).Estimate(); e < a.Low || e > a.High {
 		t.Errorf("estimate %v outside %v", e, a)
 	}
 }

@@ -53,9 +53,19 @@ func warnPairing(add func(code, format string, args ...any), c Comparison) {
 	if !c.Paired {
 		add("unpaired", "%s and %s were not recorded together: the machine's drift between them is not cancelled, so their timing says little; allocations can be compared", c.Base, c.Head)
 	}
-	if change := c.Metrics[0].Change; change != nil && change.Level < level {
-		add("too_few_blocks", "%d blocks give intervals of at most %.0f%%, where %.0f%% is wanted: nothing is called better or worse; record at least 6 blocks", c.Blocks, change.Level*100, level*100)
+	if c.tooFew() {
+		add("too_few_blocks", "%d blocks are too few for a verdict: exact intervals of so few do not reach the level that is wanted; record at least 12", c.Blocks)
 	}
+}
+
+// tooFew tells whether the intervals are not as sure as they ought to be.
+func (c Comparison) tooFew() bool {
+	for _, m := range c.Metrics {
+		if m.Gated && m.Change != nil && m.Change.Level < 1-falseAlarms {
+			return true
+		}
+	}
+	return false
 }
 
 func warnSettings(add func(code, format string, args ...any), base, head Variant) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
@@ -27,6 +28,11 @@ type Experiment struct {
 	Label    string
 	Tool     string         // version of the program that records
 	Progress func(Progress) // called after every round and block; may be nil
+
+	// Decide judges the runs so far at every look of the plan. A sequential
+	// experiment ends when it is done. It may be nil if there is one subject.
+	Decide  func(runs []*Run) Look
+	MaxTime time.Duration // no block begins that would probably end later; 0 for no limit
 }
 
 // Progress tells how far an experiment has come.
@@ -96,7 +102,8 @@ type recorder struct {
 	start time.Time
 	rng   *rand.Rand // decides every order
 	runs  []*recording
-	done  int // blocks that are complete and saved
+	done  int    // blocks that are complete
+	early string // why it ended before its last block, if it did so as planned
 }
 
 func newRecorder(e Experiment) (*recorder, error) {
@@ -122,24 +129,78 @@ func newRecorder(e Experiment) (*recorder, error) {
 
 // record records block after block and saves each as it is complete.
 func (r *recorder) record(ctx context.Context) error {
+	looks := r.Plan.Looks()
 	for b := range r.Plan.Blocks {
+		if r.timeIsUp() {
+			r.stop(fmt.Sprintf("the time limit of %v ended it after %d of %d blocks", r.MaxTime, b, r.Plan.Blocks))
+			return nil
+		}
 		if err := r.block(ctx, b); err != nil {
 			return fmt.Errorf("block %d of %d: %w", b+1, r.Plan.Blocks, err)
 		}
-		for _, run := range r.runs {
-			if err := run.save(); err != nil {
-				return err
-			}
-		}
 		r.done++
+		decided := slices.Contains(looks, r.done) && r.look()
+		if err := r.save(); err != nil {
+			return err
+		}
 		r.report(0)
+		if decided && r.done < r.Plan.Blocks {
+			r.stop(fmt.Sprintf("every gated metric was decided after %d of at most %d blocks", r.done, r.Plan.Blocks))
+			return nil
+		}
 	}
 	return nil
 }
 
+func (r *recorder) save() error {
+	for _, run := range r.runs {
+		if err := run.save(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look judges the blocks so far, notes the result in every run, and tells
+// whether the experiment may end.
+func (r *recorder) look() (done bool) {
+	if r.Decide == nil {
+		return false
+	}
+	var runs []*Run
+	for _, run := range r.runs {
+		runs = append(runs, run.view())
+	}
+	look := r.Decide(runs)
+	for _, run := range r.runs {
+		run.manifest.Looks = append(run.manifest.Looks, look)
+	}
+	return look.Done
+}
+
+// timeIsUp tells whether one more block, taking as long as those before, would
+// end after MaxTime. The first always begins.
+func (r *recorder) timeIsUp() bool {
+	if r.MaxTime == 0 || r.done == 0 {
+		return false
+	}
+	spent := time.Since(r.start)
+	return spent+spent/time.Duration(r.done) > r.MaxTime
+}
+
+// stop ends the experiment before its last block, and says why. If no look
+// came at this block, it is one.
+func (r *recorder) stop(reason string) {
+	looks := r.runs[0].manifest.Looks
+	if len(looks) == 0 || looks[len(looks)-1].Blocks != r.done {
+		r.look()
+	}
+	r.early = reason
+}
+
 // finish gives the run folders their final state and names.
 func (r *recorder) finish(ctx context.Context, err error) ([]string, error) {
-	state, reason := StateComplete, ""
+	state, reason := StateComplete, r.early
 	switch {
 	case err != nil && ctx.Err() != nil:
 		state = StateInterrupted

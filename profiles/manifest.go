@@ -51,10 +51,29 @@ type Manifest struct {
 	Start       time.Time         `json:"start"`
 	End         time.Time         `json:"end"`
 	State       State             `json:"state"`
-	Reason      string            `json:"reason,omitempty"` // why the run was interrupted or failed
+	Reason      string            `json:"reason,omitempty"` // why the run ended before its last block
 	Errors      map[string]int64  `json:"errors,omitempty"` // failed requests by kind, warm-up included
 	Unavailable map[Source]string `json:"unavailable,omitempty"`
+	Looks       []Look            `json:"looks,omitempty"` // what was decided when
 	Blocks      []Block           `json:"blocks"`
+}
+
+// Look is what the blocks of an experiment so far said about its gated metrics.
+type Look struct {
+	Blocks    int        `json:"blocks"` // that were complete
+	Done      bool       `json:"done"`   // every gated metric was decided
+	Decisions []Decision `json:"decisions"`
+}
+
+// Decision is the verdict on one metric of one subject against the first.
+type Decision struct {
+	Head    string  `json:"head"`
+	Metric  string  `json:"metric"`
+	Verdict string  `json:"verdict"`
+	Percent float64 `json:"percent"`
+	Low     float64 `json:"low_percent"`
+	High    float64 `json:"high_percent"`
+	Level   float64 `json:"level"`
 }
 
 // SubjectInfo tells what was measured, well enough to start it again.
@@ -79,22 +98,38 @@ type Binary struct {
 
 // Plan says how an experiment is divided: Blocks fresh starts of every
 // subject, Warmup unmeasured requests each, then Rounds slices of Slice each.
+// If it is Sequential, Blocks is the most, and the experiment may end at an
+// earlier look.
 type Plan struct {
-	Blocks int           `json:"blocks"`
-	Rounds int           `json:"rounds"`
-	Slice  time.Duration `json:"slice_ns"`
-	Warmup int           `json:"warmup_requests"`
-	Seed   uint64        `json:"seed"`
+	Blocks     int           `json:"blocks"`
+	Sequential bool          `json:"sequential,omitempty"`
+	Rounds     int           `json:"rounds"`
+	Slice      time.Duration `json:"slice_ns"`
+	Warmup     int           `json:"warmup_requests"`
+	Seed       uint64        `json:"seed"`
 }
 
-// DefaultPlan is ten blocks of forty 50 ms slices a subject.
+// DefaultPlan is up to twenty blocks of forty 50 ms slices a subject.
 func DefaultPlan() Plan {
-	return Plan{Blocks: 10, Rounds: 40, Slice: 50 * time.Millisecond, Warmup: 2000}
+	return Plan{Blocks: 20, Sequential: true, Rounds: 40, Slice: 50 * time.Millisecond, Warmup: 2000}
 }
 
 // QuickPlan is a smoke run of a few seconds: too short for a verdict.
 func QuickPlan() Plan {
 	return Plan{Blocks: 3, Rounds: 10, Slice: 50 * time.Millisecond, Warmup: 500}
+}
+
+// Looks are the numbers of complete blocks after which the experiment is
+// judged: 60%, 80% and all of them if it is sequential and large enough for the
+// first to decide anything, else only all. The shares are fixed, because the
+// level of each look depends on them.
+func (p Plan) Looks() []int {
+	const fewest = 12 // below, exact tests of four metrics reach no verdict
+	first := (p.Blocks*3 + 2) / 5
+	if !p.Sequential || first < fewest {
+		return []int{p.Blocks}
+	}
+	return []int{first, (p.Blocks*4 + 2) / 5, p.Blocks}
 }
 
 // Validate reports the first value that no experiment can be run with.

@@ -25,6 +25,8 @@ type Options struct {
 	MaxBody   int           // bytes of a request's body; 0 for 1 MiB
 	MaxBatch  int64         // messages in an answer, unless it is without limit; 0 for 10000
 	Heartbeat time.Duration // how long a subscription may be silent; 0 for 15 s
+
+	Handicap Handicap // what every call costs more than it need
 }
 
 // Core answers calls, the same way for every transport.
@@ -37,6 +39,7 @@ type Core struct {
 	maxBody   int
 	maxBatch  int64
 	heartbeat time.Duration
+	handicap  *handicap // nil for none
 
 	tokens tokenTable
 	hub    hub
@@ -51,6 +54,7 @@ func NewCore(ctx context.Context, store Store, o Options) (core *Core, drawn str
 	c := &Core{
 		store: store, codec: o.Codec, testMode: o.TestMode, version: o.Version,
 		maxBody: cmp.Or(o.MaxBody, defaultBody), maxBatch: cmp.Or(o.MaxBatch, defaultMaxBatch), heartbeat: cmp.Or(o.Heartbeat, defaultHeartbeat),
+		handicap: newHandicap(o.Handicap),
 	}
 	namespaces, err := store.Namespaces(ctx)
 	if err != nil {
@@ -108,6 +112,9 @@ func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) (st
 	call := calls.Get().(*call)
 	defer call.release()
 	call.core = c
+	if c.handicap != nil {
+		c.handicap.burden()
+	}
 	answer, err := call.answer(ctx, cred, body, dst)
 	if err != nil {
 		return AppendError(dst, err)

@@ -34,7 +34,7 @@ version, or was recorded under another load.`,
 			if !slices.Contains(compare.Formats, format) {
 				return fmt.Errorf("unknown format %q; use %s", format, strings.Join(compare.Formats, ", "))
 			}
-			report, err := compare.Compare(dirs)
+			report, err := compare.Compare(dirs, compare.Options{Criteria: compare.DefaultCriteria()})
 			if err != nil {
 				return err
 			}

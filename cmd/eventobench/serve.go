@@ -32,6 +32,7 @@ type serveOptions struct {
 	maxBatch  int64
 	limits    transport.Limits
 	logLevel  string
+	handicap  string
 }
 
 func newServeCmd() *cobra.Command {
@@ -65,6 +66,7 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.BoolVar(&o.anywhere, "test-mode-anywhere", false, "allow --test-mode on an address that others can reach")
 	f.StringVar(&o.token, "token", "", "token of the default namespace of a new store; without it one is drawn and printed")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.handicap, "handicap", "none", "make every call cost more, as a regression to find: cpu=5% of what it costs, alloc=200B, or both with a plus sign")
 	o.addLimits(f)
 	return cmd
 }
@@ -95,6 +97,10 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	if o.batch != "on" && o.batch != "off" {
 		return fmt.Errorf("unknown batch %q; use on or off", o.batch)
 	}
+	handicap, err := server.ParseHandicap(o.handicap)
+	if err != nil {
+		return err
+	}
 	path, err := storePath(o.store)
 	if err != nil {
 		return err
@@ -106,6 +112,7 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	core, drawn, err := server.NewCore(ctx, store, server.Options{
 		Codec: server.Codec(o.codec), TestMode: o.testMode, Token: o.token, Version: version(), MaxBody: o.maxBody, MaxBatch: o.maxBatch,
+		Handicap: handicap,
 	})
 	if err != nil {
 		return fmt.Errorf("opening the event store: %w", err)

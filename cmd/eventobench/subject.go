@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/sqlite"
+	"github.com/eventobench/eventobench/server/transport"
+)
+
+// benchToken is the default namespace's token while the built-in store is
+// measured: clients authenticate, so what that costs is part of the figures.
+// The store it opens lives on loopback for the time of a block.
+const benchToken = "ns_ZGVmYXVsdA_" + "e7e27b0be27b0bec0de0123456789abcdeffedcba9876543210edceb0b72eb7e"
+
+// storeSpec says how to run the built-in event store as a subject. Empty fields
+// are the defaults of "eventobench serve".
+type storeSpec struct {
+	binary    string // the eventobench program to start; this one if empty
+	transport string
+	codec     string
+	sync      string
+	batch     string
+	handicap  string
+	store     string
+}
+
+// parseStoreSpec reads "fasthttp", or "fasthttp,codec=std,binary=./old": a
+// transport and any of the options codec, sync, batch, handicap, store and
+// binary.
+func parseStoreSpec(text string) (storeSpec, error) {
+	parts := strings.Split(text, ",")
+	s := storeSpec{transport: parts[0]}
+	options := map[string]*string{
+		"codec": &s.codec, "sync": &s.sync, "batch": &s.batch, "handicap": &s.handicap, "store": &s.store, "binary": &s.binary,
+	}
+	for _, part := range parts[1:] {
+		name, value, _ := strings.Cut(part, "=")
+		option := options[name]
+		if option == nil || value == "" {
+			return s, fmt.Errorf("subject %q: %q is none of codec=, sync=, batch=, handicap=, store= and binary=", text, part)
+		}
+		*option = value
+	}
+	return s, nil
+}
+
+// subject makes the profiles.Subject that starts the store.
+func (s storeSpec) subject() (profiles.Subject, error) {
+	kind, err := transport.Parse(s.transport)
+	if err != nil {
+		return profiles.Subject{}, err
+	}
+	if _, err := server.ParseHandicap(s.handicap); err != nil {
+		return profiles.Subject{}, err
+	}
+	store := cmp.Or(s.store, "sqlite::memory:")
+	fresh, scratch, err := freshStore(store)
+	if err != nil {
+		return profiles.Subject{}, err
+	}
+	program := s.binary
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return profiles.Subject{}, fmt.Errorf("finding the program to start subjects with: %w", err)
+		}
+	}
+	subject := profiles.Subject{
+		Name:    string(kind),
+		Kind:    "built-in",
+		Command: []string{program, "serve", "--addr=127.0.0.1:0", "--store=" + fresh, "--token=" + benchToken, "--log-level=warn", "--transport=" + string(kind)},
+		Options: map[string]string{"store": store, "transport": string(kind)},
+		Health:  "/health",
+		Scratch: scratch,
+	}
+	for _, option := range [][2]string{{"codec", s.codec}, {"sync", s.sync}, {"batch", s.batch}, {"handicap", s.handicap}} {
+		if name, value := option[0], option[1]; value != "" {
+			subject.Command = append(subject.Command, "--"+name+"="+value)
+			subject.Options[name] = value
+		}
+	}
+	return subject, nil
+}
+
+// freshStore turns a store that is a file into one of the same name in a
+// scratch folder of each process, on the same file system.
+func freshStore(store string) (fresh, scratch string, err error) {
+	file, err := storePath(store)
+	if err != nil || file == sqlite.Memory {
+		return store, "", err
+	}
+	scratch, err = filepath.Abs(filepath.Dir(file))
+	return "sqlite:" + filepath.Join(profiles.ScratchFolder, filepath.Base(file)), scratch, err
+}
+
+// factorOptions are the flags of run: a subject for each combination of values.
+type factorOptions struct {
+	transports, codecs, syncs, batches []string
+	store                              string
+}
+
+func (o *factorOptions) addFlags(f *pflag.FlagSet) {
+	f.StringSliceVar(&o.transports, "transport", []string{"nethttp"}, "transport to measure, a subject each: nethttp, fasthttp or fasthttp-adapter; repeatable, the same one twice measures the noise")
+	f.StringSliceVar(&o.codecs, "codec", []string{"raw"}, "codec of the store: raw or std; several are measured side by side")
+	f.StringSliceVar(&o.syncs, "sync", []string{"full"}, "when a store in a file waits for the disk: full, normal or off; several are measured side by side")
+	f.StringSliceVar(&o.batches, "batch", []string{"on"}, "whether writes to a file share commits: on or off; several are measured side by side")
+	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory:, or sqlite:FILE for fresh files beside FILE, removed after each block")
+}
+
+// subjects makes a subject of each combination of transport, codec, sync and
+// batch. A choice that has several values is part of the names, and a subject
+// that is asked for again gets a number.
+func (o *factorOptions) subjects() ([]profiles.Subject, error) {
+	var subjects []profiles.Subject
+	for _, values := range combinations(o.transports, o.codecs, o.syncs, o.batches) {
+		spec := storeSpec{transport: values[0], codec: values[1], sync: values[2], batch: values[3], store: o.store}
+		s, err := spec.subject()
+		if err != nil {
+			return nil, err
+		}
+		for i, choice := range [][]string{o.codecs, o.syncs, o.batches} {
+			if len(choice) > 1 {
+				s.Name += "-" + []string{"codec", "sync", "batch"}[i] + "-" + values[i+1]
+			}
+		}
+		subjects = append(subjects, s)
+	}
+	if len(subjects) == 0 {
+		return nil, errors.New("there is nothing to measure; name a transport, codec, sync and batch")
+	}
+	numberNames(subjects)
+	return subjects, nil
+}
+
+// combinations returns all choices of one value from each list, the last list
+// changing fastest.
+func combinations(lists ...[]string) [][]string {
+	all := [][]string{{}}
+	for _, values := range lists {
+		var longer [][]string
+		for _, chosen := range all {
+			for _, value := range values {
+				longer = append(longer, append(slices.Clone(chosen), value))
+			}
+		}
+		all = longer
+	}
+	return all
+}
+
+// numberNames makes the names of subjects distinct: the second fasthttp is
+// fasthttp-2.
+func numberNames(subjects []profiles.Subject) {
+	count := map[string]int{}
+	for i := range subjects {
+		s := &subjects[i]
+		if count[s.Name]++; count[s.Name] > 1 {
+			s.Name += "-" + strconv.Itoa(count[s.Name])
+		}
+	}
+}

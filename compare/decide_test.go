@@ -1,0 +1,309 @@
+package compare
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/eventobench/eventobench/profiles"
+)
+
+// world is what a simulated pair of subjects truly is, and the machine they
+// run on.
+type world struct {
+	ops, cpu, bytes float64 // true change of the head, in percent
+	processes       float64 // standard deviation between fresh processes, in percent
+	slices          float64 // and between slices
+	drift           float64 // of the machine, which both subjects share, from block to block
+	bursts          float64 // share of the slices that something else slows to a third
+}
+
+// shared is what was measured on shared two-core machines: blocks differ by
+// about 1.6% in throughput.
+var shared = world{processes: 0.7, slices: 3.5, drift: 8, bursts: 0.02}
+
+// record simulates one experiment of the default plan. For speed a slice
+// stands for four, and so has half the spread of one.
+func (w world) record(rng *rand.Rand) []*profiles.Run {
+	plan := profiles.DefaultPlan()
+	plan.Rounds /= 4
+	runs := []*profiles.Run{newRun("base", plan), newRun("head", plan)}
+	speed := 1.0
+	for b := range plan.Blocks {
+		speed *= math.Exp(rng.NormFloat64() * w.drift / 100)
+		w.block(rng, runs[0], b, speed, world{})
+		w.block(rng, runs[1], b, speed, w)
+	}
+	return runs
+}
+
+func newRun(name string, plan profiles.Plan) *profiles.Run {
+	return &profiles.Run{Manifest: profiles.Manifest{
+		Experiment: "simulated", Subject: profiles.SubjectInfo{Name: name}, Plan: plan,
+	}}
+}
+
+// block adds one block of a subject that differs from the base by effect.
+func (w world) block(rng *rand.Rand, r *profiles.Run, b int, speed float64, effect world) {
+	process := math.Exp(rng.NormFloat64() * w.processes / 100)
+	var all float64
+	for round := range r.Manifest.Plan.Rounds {
+		slice := speed * process * math.Exp(rng.NormFloat64()*w.slices/100)
+		if rng.Float64() < w.bursts {
+			slice /= 3
+		}
+		ops := 2000 * slice * (1 + effect.ops/100)
+		all += ops
+		r.Samples = append(r.Samples, profiles.Sample{
+			Block: b, Round: round, Duration: 50 * time.Millisecond,
+			ServerCPU: time.Duration(ops / slice * 25e3 * (1 + effect.cpu/100)),
+			Kinds:     []profiles.KindSample{{Ops: int64(ops)}},
+		})
+	}
+	perOp := 350 * (1 + effect.bytes/100) * (1 + rng.NormFloat64()*0.0004)
+	r.Manifest.Blocks = append(r.Manifest.Blocks, profiles.Block{
+		Block: b, After: profiles.Counters{TotalAlloc: int64(perOp * all), Mallocs: int64(8 * all)},
+	})
+}
+
+// upTo is a run as it was after its first blocks.
+func upTo(r *profiles.Run, blocks int) *profiles.Run {
+	part := *r
+	part.Manifest.Blocks = r.Manifest.Blocks[:blocks]
+	return &part
+}
+
+// decide is the verdict on each gated metric of a whole sequential experiment.
+func decide(runs []*profiles.Run, c Criteria) map[string]Verdict {
+	verdicts := map[string]Verdict{}
+	for _, blocks := range runs[0].Manifest.Plan.Looks() {
+		look := Decide([]*profiles.Run{upTo(runs[0], blocks), upTo(runs[1], blocks)}, c)
+		for _, d := range look.Decisions {
+			verdicts[d.Metric] = Verdict(d.Verdict)
+		}
+		if look.Done {
+			break
+		}
+	}
+	return verdicts
+}
+
+// TestErrorRates drives the whole decision, looks included, with thousands of
+// experiments whose truth is known.
+func TestErrorRates(t *testing.T) {
+	change := func(edit func(*world)) world { w := shared; edit(&w); return w }
+	tests := []struct {
+		name        string
+		world       world
+		metric      string // if set, what must be found
+		want        Verdict
+		experiments int
+		least, most float64 // share of experiments that find it, or say improved or regressed at all
+	}{
+		{"no change", shared, "", "", 3000, 0, falseAlarms},
+		{"no change, quiet machine", world{processes: 0.5, slices: 3}, "", "", 1500, 0, falseAlarms},
+		{"no change, wild machine", world{processes: 2, slices: 25, drift: 30, bursts: 0.1}, "", "", 1500, 0, falseAlarms},
+		{"5% CPU", change(func(w *world) { w.cpu, w.ops = 5, -3 }), "cpu_per_op", Regressed, 300, 0.97, 1},
+		{"3% CPU", change(func(w *world) { w.cpu, w.ops = 3, -2 }), "cpu_per_op", Regressed, 300, 0.80, 1},
+		{"3% allocation", change(func(w *world) { w.bytes = 3 }), "alloc_bytes_per_op", Regressed, 300, 1, 1},
+		{"6% throughput", change(func(w *world) { w.ops = 6 }), "ops_per_sec", Improved, 300, 0.97, 1},
+		{"less than matters", change(func(w *world) { w.cpu = 0.3 }), "cpu_per_op", Regressed, 1000, 0, falseAlarms},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(1, 2))
+			found := 0
+			for range tt.experiments {
+				if matches(decide(tt.world.record(rng), DefaultCriteria()), tt.metric, tt.want) {
+					found++
+				}
+			}
+			if share := float64(found) / float64(tt.experiments); share < tt.least || share > tt.most {
+				t.Errorf("%s %s in %.2f%% of experiments, want %v to %v%%", tt.metric, tt.want, share*100, tt.least*100, tt.most*100)
+			} else {
+				t.Logf("%.2f%%", share*100)
+			}
+		})
+	}
+}
+
+// matches tells whether a metric got the verdict, or, without a metric, whether
+// any was called improved or regressed.
+func matches(verdicts map[string]Verdict, metric string, want Verdict) bool {
+	if metric != "" {
+		return verdicts[metric] == want
+	}
+	for _, v := range verdicts {
+		if v == Improved || v == Regressed {
+			return true
+		}
+	}
+	return false
+}
+
+// TestEquivalent holds that a server compared with itself is found to be so, and
+// that a difference of the tolerance is not called
+// equivalent.
+func TestEquivalent(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	const experiments = 300
+	same, different := 0, 0
+	for range experiments {
+		if decide(shared.record(rng), DefaultCriteria())["cpu_per_op"] == Equivalent {
+			same++
+		}
+		changed := shared
+		changed.cpu = 3
+		if decide(changed.record(rng), DefaultCriteria())["cpu_per_op"] == Equivalent {
+			different++
+		}
+	}
+	if same < experiments*90/100 || different > experiments/100 {
+		t.Errorf("equivalent: %d of %d without a change, %d with one of the tolerance", same, experiments, different)
+	}
+}
+
+// TestPocock simulates the level of a look: how often the largest of three
+// statistics of a growing sample is beyond it when there is nothing to find.
+func TestPocock(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	looks := profiles.DefaultPlan().Looks()
+	const experiments = 200_000
+	beyond := 0
+	for range experiments {
+		sum, n, smallest := 0.0, 0, 1.0
+		for _, look := range looks {
+			for ; n < look; n++ {
+				sum += rng.NormFloat64()
+			}
+			smallest = min(smallest, math.Erfc(math.Abs(sum)/math.Sqrt(2*float64(n))))
+		}
+		if smallest <= lookAlpha {
+			beyond++
+		}
+	}
+	// The standard error of the share is 0.0002.
+	if share := float64(beyond) / experiments; !near(share, falseAlarms, 0.0007) {
+		t.Errorf("%v of experiments without a difference find one, want %v", share, falseAlarms)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	spread := func(centre float64) Estimator { // twenty values around a change in percent
+		var values []float64
+		for i := range 20 {
+			values = append(values, logRatio(centre)+(float64(i)-9.5)/2000)
+		}
+		return SignedRank(values)
+	}
+	tests := []struct {
+		change float64
+		better Direction
+		want   Verdict
+	}{
+		{0, Up, Equivalent}, {0, Down, Equivalent}, {2, Up, Equivalent}, {-2, Down, Equivalent},
+		{5, Up, Improved}, {5, Down, Regressed}, {-5, Up, Regressed}, {-5, Down, Improved},
+		{2.9, Down, Regressed}, {2.9, Up, Improved},
+	}
+	for _, tt := range tests {
+		f := &finding{better: tt.better, rule: timeRule, estimator: spread(tt.change)}
+		if judge([]*finding{f}, falseAlarms); f.verdict != tt.want {
+			t.Errorf("%+v%% where %s is better: %s [%v, %v], want %s", tt.change, tt.better, f.verdict, percent(f.interval.Low), percent(f.interval.High), tt.want)
+		}
+	}
+	few := &finding{better: Up, rule: timeRule, estimator: SignedRank([]float64{9, 9, 9})}
+	if judge([]*finding{few}, falseAlarms); few.verdict != Inconclusive {
+		t.Errorf("three blocks: %s", few.verdict)
+	}
+}
+
+// TestHolm holds the step-down order: a metric is judged at a level that those
+// found before it have left.
+func TestHolm(t *testing.T) {
+	clear, doubtful := make([]float64, 20), make([]float64, 20)
+	for i := range clear {
+		clear[i], doubtful[i] = 0.2+float64(i)/1000, 0.01+float64(i-9)/300
+	}
+	alone := &finding{better: Down, rule: timeRule, estimator: SignedRank(doubtful)}
+	judge([]*finding{alone}, falseAlarms)
+	first, second := &finding{better: Down, rule: timeRule, estimator: SignedRank(clear)}, &finding{better: Down, rule: timeRule, estimator: SignedRank(doubtful)}
+	judge([]*finding{second, first}, falseAlarms)
+	if first.interval.Level < 1-falseAlarms/2 || first.verdict != Regressed {
+		t.Errorf("the clearer metric: %s at level %v, want regressed at %v", first.verdict, first.interval.Level, 1-falseAlarms/2)
+	}
+	if second.interval != alone.interval {
+		t.Errorf("the other: %v, want %v as if it were alone", second.interval, alone.interval)
+	}
+	noise := []float64{-0.03, 0.01, 0.02, -0.01, 0.03, -0.02, 0.015, -0.025, 0.005, -0.015, 0.028, -0.004}
+	a, b := &finding{rule: timeRule, estimator: SignedRank(noise)}, &finding{rule: timeRule, estimator: SignedRank(noise)}
+	judge([]*finding{a, b}, falseAlarms)
+	if a.interval.Level < 1-falseAlarms/2 || b.interval.Level < 1-falseAlarms/2 {
+		t.Errorf("levels %v and %v of two metrics of which none is found, want at least %v", a.interval.Level, b.interval.Level, 1-falseAlarms/2)
+	}
+}
+
+// TestBeyondAgreesWithIntervals holds the p-value against its definition.
+func TestBeyondAgreesWithIntervals(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for range 300 {
+		values := make([]float64, 8+rng.IntN(13))
+		centre := rng.NormFloat64()
+		for i := range values {
+			values[i] = centre + rng.NormFloat64()
+		}
+		e := SignedRank(values)
+		for _, level := range []float64{0.9, 0.99, 0.9963} {
+			interval := e.Interval(level)
+			outside := interval.Low > 0.2 || interval.High < -0.2
+			if p := e.Beyond(0.2); interval.Level >= level && outside != (p <= 1-level) {
+				t.Fatalf("interval %v at level %v, p-value %v", interval, level, p)
+			}
+		}
+	}
+}
+
+func TestGateRefuses(t *testing.T) {
+	for name, tolerance := range map[string]float64{"speed": 0, "goroutines": 0, "latency_max": 5, "ops_per_sec": 0.5, "allocs_per_op": -1} {
+		if err := DefaultCriteria().Gate(name, tolerance); err == nil {
+			t.Errorf("gated %s with a tolerance of %v%%", name, tolerance)
+		}
+	}
+	c := DefaultCriteria()
+	if err := c.Gate("latency_p99", 10); err != nil || c.Rules["latency_p99"] != (Rule{Tolerance: 10, Floor: 0.5}) {
+		t.Errorf("rule %v, %v", c.Rules["latency_p99"], err)
+	}
+}
+
+// TestUnpairedTiming holds that drift between experiments is not taken for a
+// change, and that allocations are judged all the same.
+func TestUnpairedTiming(t *testing.T) {
+	find := func(edit func(head *profiles.Run)) map[string]result {
+		base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e2", 12, fast, 7)
+		edit(head)
+		return findings(base, head, DefaultCriteria(), Metrics)
+	}
+	near := find(func(*profiles.Run) {})
+	if v := near["ops_per_sec"].verdict; v != Inconclusive {
+		t.Errorf("throughput 10%% better in another experiment: %s", v)
+	}
+	if v := near["alloc_bytes_per_op"].verdict; v != Improved {
+		t.Errorf("allocations: %s", v)
+	}
+	far := find(func(head *profiles.Run) {
+		for i := range head.Samples {
+			head.Samples[i].Duration *= 2
+		}
+	})
+	if v := far["ops_per_sec"].verdict; v != Regressed {
+		t.Errorf("throughput halved in another experiment: %s", v)
+	}
+	elsewhere := find(func(head *profiles.Run) { head.Manifest.Host.CPUModel = "Other" })
+	if r := elsewhere["ops_per_sec"]; !r.incomparable || r.missing == "" {
+		t.Errorf("throughput of another machine: %+v", r)
+	}
+	if v := elsewhere["alloc_bytes_per_op"].verdict; v != Improved {
+		t.Errorf("allocations on another machine: %s", v)
+	}
+}
