@@ -33,7 +33,7 @@ var (
 		"note":           Comparison.note,
 		"parts":          parts,
 		"reconciliation": FunctionTable.reconciliation,
-		"verdict":        Comparison.verdict,
+		"badge":          Comparison.badge,
 	}).ParseFS(web, "web/*.html"))
 )
 

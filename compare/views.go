@@ -2,7 +2,6 @@ package compare
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 )
@@ -32,7 +31,7 @@ func (r *Report) headline() []headlineRow {
 			cell := headlineCell{Value: Optional(value, m.Decimals)}
 			if i > 0 {
 				mc := r.Comparisons[i-1].Metric(name)
-				if cell.Badge = mc.judged().Badge; mc.Change != nil {
+				if cell.Badge = mc.badge(); mc.Change != nil {
 					cell.Change = mc.Change.String()
 				}
 			}
@@ -101,7 +100,7 @@ type forestRow struct {
 	MetricChange
 	BaseText, HeadText string
 	ChangeText         string
-	Judged             judgement
+	Badge              badge
 	Plot               *plot // nil without a change
 }
 
@@ -121,9 +120,9 @@ func (c Comparison) forest() forest {
 	a := c.axis()
 	var f forest
 	for _, m := range c.Metrics {
-		row := forestRow{MetricChange: m, BaseText: Optional(m.Base, m.Decimals), HeadText: Optional(m.Head, m.Decimals), Judged: m.judged()}
+		row := forestRow{MetricChange: m, BaseText: Optional(m.Base, m.Decimals), HeadText: Optional(m.Head, m.Decimals), Badge: m.badge()}
 		if m.Change != nil {
-			row.ChangeText, row.Plot = m.Change.String(), a.plot(m.Change, row.Judged)
+			row.ChangeText, row.Plot = m.Change.String(), a.plot(m)
 		}
 		f.Rows = append(f.Rows, row)
 	}
@@ -140,7 +139,7 @@ func (c Comparison) axis() axis {
 	longest := 0.0
 	for _, name := range headlineMetrics {
 		if m := c.Metric(name); m.Change != nil {
-			longest = max(longest, abs(m.Change.Low), abs(m.Change.High), m.judged().tolerance)
+			longest = max(longest, abs(m.Change.Low), abs(m.Change.High), m.Rule.Tolerance)
 		}
 	}
 	lengths := []axis{2, 5, 10, 20, 30, 40, 50, 80, 100}
@@ -157,12 +156,14 @@ func (a axis) x(percent float64) string {
 	return share(min(max(percent, -limit), limit)+limit, 2*limit)
 }
 
-func (a axis) span(low, high float64) span {
-	limit := float64(a)
-	return span{a.x(low), share(min(high, limit)-max(low, -limit), 2*limit)}
+// around is what lies within a factor of 1 and some percent, up and down.
+func (a axis) around(within float64) span {
+	limit, below := float64(a), 100-100/(1+within/100)
+	return span{a.x(-below), share(min(within, limit)+min(below, limit), 2*limit)}
 }
 
-func (a axis) plot(c *Change, j judgement) *plot {
+func (a axis) plot(m MetricChange) *plot {
+	c := m.Change
 	p := &plot{
 		Low: a.x(c.Low), High: a.x(c.High),
 		BeyondLow: c.Low < -float64(a), BeyondHigh: c.High > float64(a),
@@ -170,8 +171,8 @@ func (a axis) plot(c *Change, j judgement) *plot {
 	if abs(c.Percent) <= float64(a) {
 		p.Point = a.x(c.Percent)
 	}
-	if j.Badge.Text != "" {
-		p.Tolerance, p.Floor = a.span(-j.tolerance, j.tolerance), a.span(-j.floor, j.floor)
+	if m.Verdict != NotJudged {
+		p.Tolerance, p.Floor = a.around(m.Rule.Tolerance), a.around(m.Rule.Floor)
 	}
 	return p
 }
@@ -223,7 +224,7 @@ type gridCell struct {
 	Text, Below string
 	Sort        *float64
 	Class       string // less or more
-	Bar         span
+	Bar         *span
 }
 
 func figureCell(v float64, text string) gridCell { return gridCell{Text: text, Sort: &v} }
@@ -246,19 +247,24 @@ func (c Comparison) differenceGrid(first string, t ChangeTable, rows []FunctionC
 	if rest.Name != "" {
 		g.Foot = append(g.Foot, t.gridRow(rest, largest))
 	}
-	g.Foot = append(g.Foot, t.gridRow(t.Total, math.Inf(1)))
+	g.Foot = append(g.Foot, t.gridRow(t.Total, 0))
 	return g.labelled()
 }
 
 func (t ChangeTable) countsAllocs() bool { return t.Total.BaseAllocs+t.Total.HeadAllocs > 0 }
 
+// gridRow has a bar that reaches the edge at the largest difference, or none if
+// that is 0.
 func (t ChangeTable) gridRow(f FunctionChange, largest float64) gridRow {
-	diff, bar := figureCell(f.Diff, signed(f.Diff)), gridCell{Class: "more", Bar: span{"50%", share(abs(f.Diff), 2*largest)}}
+	diff, bar := figureCell(f.Diff, signed(f.Diff)), gridCell{Class: "more", Bar: &span{"50%", share(abs(f.Diff), 2*largest)}}
 	if f.Low != nil && f.High != nil {
 		diff.Below = fmt.Sprintf("[%s, %s]", signed(*f.Low), signed(*f.High))
 	}
 	if f.Diff < 0 {
 		bar.Class, bar.Bar.X = "less", share(largest+f.Diff, 2*largest)
+	}
+	if largest == 0 {
+		bar.Bar = nil
 	}
 	row := gridRow{Name: f.Name, Group: f.Group, Noise: f.Noise, Cells: []gridCell{
 		figureCell(f.Base, decimals(f.Base)), figureCell(f.Head, decimals(f.Head)), diff, bar,
@@ -333,28 +339,10 @@ func (t ChangeTable) sampled() string {
 		t.Total.Base / *t.BaseExact * 100, t.Total.Head / *t.HeadExact * 100, decimals(*t.BaseExact), decimals(*t.HeadExact), t.Unit)
 }
 
-// judgement is what the page says of one metric's change.
-type judgement struct {
-	Badge            badge
-	tolerance, floor float64 // percent
-}
-
 // badge is a verdict: Class is its colour.
 type badge struct{ Class, Text string }
 
-var badges = map[Effect]badge{
-	Better:  {"improved", "improved"},
-	Worse:   {"regressed", "regressed"},
-	Unclear: {"inconclusive", "inconclusive"},
-	TooFew:  {"inconclusive", "too few blocks"},
-}
+func (m *MetricChange) badge() badge { return badge{string(m.Verdict), m.verdict()} }
 
-func (m *MetricChange) judged() judgement {
-	if m.Change == nil {
-		return judgement{}
-	}
-	return judgement{Badge: badges[m.Change.Effect], tolerance: 3, floor: metricNamed(m.Name).Floor}
-}
-
-// verdict is what the page says of a comparison as a whole.
-func (c Comparison) verdict() badge { return badge{} }
+// badge is the verdict on a comparison as a whole.
+func (c Comparison) badge() badge { return badge{string(c.Verdict), string(c.Verdict)} }

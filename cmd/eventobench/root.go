@@ -40,6 +40,6 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServeCmd(), newRunCmd(), newCompareCmd(), newListCmd(), newSelftestCmd(), newExportCmd(), newImportCmd())
+	root.AddCommand(newServeCmd(), newRunCmd(), newCompareCmd(), newReportCmd(), newListCmd(), newSelftestCmd(), newExportCmd(), newImportCmd())
 	return root
 }

@@ -10,6 +10,7 @@
   const row = 20; // px
   const base = 0;
   let tree;        // the graph that is shown
+  let merged;      // whether it is one of all calls of a function
   let zoomed = 0;  // its frame that fills the width
   let drawn = [];  // of every frame: its element, or nothing
   let focused = 0; // the frame that the keyboard is on
@@ -35,9 +36,35 @@
   };
   const trees = data.flames.graphs.map(read);
 
+  // callsOf merges all calls of one function, whoever calls it, into a graph of
+  // its own. It shows what changed below a function that is called by other
+  // functions than before.
+  const callsOf = wanted => {
+    const g = {label: tree.label, unit: tree.unit, name: [], depth: [], self: tree.self.map(() => [])};
+    const add = (frames, depth) => {
+      g.name.push(tree.name[frames[0]]);
+      g.depth.push(depth);
+      tree.self.forEach((self, v) => g.self[v].push(frames.reduce((sum, i) => sum + self[i], 0)));
+      const callees = Map.groupBy(frames.flatMap(i => tree.children[i]), i => tree.name[i]);
+      for (const same of callees.values()) add(same, depth + 1);
+    };
+    add(outermost(i => tree.name[i] === wanted), 0);
+    return read(g);
+  };
+
+  // outermost are the frames that a test holds for, but not those inside others.
+  const outermost = test => {
+    const found = [], inside = new Array(tree.size).fill(false);
+    for (let i = 0; i < tree.size; i++) {
+      const within = i > 0 && inside[tree.parent[i]];
+      inside[i] = within || test(i);
+      if (inside[i] && !within) found.push(i);
+    }
+    return found;
+  };
+
   const head = () => Number(at('flame-head').value);
   const relative = () => document.querySelector('input[name=flame-view]:checked').value === 'relative';
-  const unit = () => relative() ? '%' : tree.unit;
   const name = i => names[tree.name[i]];
 
   // value is what a frame costs a variant with its callees: per operation, or
@@ -106,10 +133,10 @@
 
   const describe = i => {
     const b = value(base, i), h = value(head(), i);
-    const share = v => relative() ? '' : ` (${page.number(100 * v.part)}%)`;
-    const side = (variant, v) => `${data.variants[variant]} ${amount(v)}${share({part: tree.total[variant][i] / (tree.total[variant][0] || 1)})}`;
+    const share = variant => relative() ? '' : ` (${page.number(100 * tree.total[variant][i] / (tree.total[variant][0] || 1))}%)`;
+    const side = (variant, v) => `${data.variants[variant]} ${amount(v)}${share(variant)}`;
     const mark = isGone(i) ? ', gone' : isNew(i) ? ', new' : '';
-    return `${name(i)}: ${side(base, b)}, ${side(head(), h)}; change ${signed(relative() ? h - b : h - b)}${mark}`;
+    return `${name(i)}: ${side(base, b)}, ${side(head(), h)}; change ${signed(h - b)}${mark}`;
   };
 
   const element = (i, p, colour) => {
@@ -177,7 +204,9 @@
       return [...step, button];
     });
     at('flame-path').replaceChildren(...parts);
-    at('flame-reset').disabled = zoomed === 0;
+    at('flame-reset').disabled = zoomed === 0 && !merged;
+    at('flame-calls').disabled = zoomed === 0;
+    if (merged) at('flame-path').prepend('all calls of ');
   };
 
   const detail = i => { at('flame-detail').textContent = describe(i); };
@@ -229,19 +258,15 @@
     }
     draw();
     if (!pattern) { matched.textContent = ''; return; }
-    let count = 0, before = 0, after = 0;
-    const inside = new Array(tree.size).fill(false);
-    for (let i = 0; i < tree.size; i++) {
-      const hit = pattern.test(name(i)), within = i > 0 && inside[tree.parent[i]];
-      inside[i] = hit || within;
-      if (hit) count++;
-      if (hit && !within) { before += value(base, i); after += value(head(), i); }
-    }
+    const all = outermost(i => pattern.test(name(i)));
+    const sum = variant => all.reduce((total, i) => total + value(variant, i), 0);
+    const count = tree.name.filter(n => pattern.test(names[n])).length, before = sum(base), after = sum(head());
     matched.textContent = `${count} frames match: ${data.variants[base]} ${amount(before)}, ${data.variants[head()]} ${amount(after)}, change ${signed(after - before)}`;
   };
 
-  const show = () => {
-    tree = trees[Number(at('flame-profile').value)];
+  const show = calls => {
+    merged = Boolean(calls);
+    tree = calls || trees[Number(at('flame-profile').value)];
     zoomed = focused = 0;
     search();
     detail(0);
@@ -262,8 +287,9 @@
     e.preventDefault();
     act(i);
   });
-  at('flame-reset').addEventListener('click', () => { zoom(0); focus(0); });
-  at('flame-profile').addEventListener('change', show);
+  at('flame-reset').addEventListener('click', () => { show(); focus(0); });
+  at('flame-calls').addEventListener('click', () => { show(callsOf(tree.name[zoomed])); focus(0); });
+  at('flame-profile').addEventListener('change', () => show());
   for (const id of ['flame-head', 'flame-gone']) at(id).addEventListener('change', search);
   for (const radio of document.querySelectorAll('input[name=flame-view]')) radio.addEventListener('change', search);
   at('flame-search').addEventListener('input', search);
