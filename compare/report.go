@@ -71,11 +71,15 @@ type Change struct {
 // Options say how to compare.
 type Options struct {
 	Criteria Criteria
+	Groups   *Groups // nil for DefaultGroups
 }
 
 // Compare reads run folders and compares each with the first.
 func Compare(dirs []string, o Options) (*Report, error) {
-	variants, err := openVariants(dirs)
+	if o.Groups == nil {
+		o.Groups = DefaultGroups()
+	}
+	variants, err := openVariants(dirs, o.Groups)
 	if err != nil {
 		return nil, err
 	}
@@ -95,14 +99,14 @@ func newReport(variants []Variant, o Options) *Report {
 }
 
 // openVariants reads the folders and refuses those that cannot be compared.
-func openVariants(dirs []string) ([]Variant, error) {
+func openVariants(dirs []string, groups *Groups) ([]Variant, error) {
 	if len(dirs) < 2 {
 		return nil, fmt.Errorf("comparing needs two run folders or more, not %d", len(dirs))
 	}
 	var variants []Variant
 	seen := map[string]string{}
 	for _, dir := range dirs {
-		v, err := openVariant(dir)
+		v, err := openVariant(dir, groups)
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +124,7 @@ func openVariants(dirs []string) ([]Variant, error) {
 	return variants, nil
 }
 
-func openVariant(dir string) (Variant, error) {
+func openVariant(dir string, groups *Groups) (Variant, error) {
 	run, err := profiles.Open(dir)
 	if err != nil {
 		return Variant{}, err
@@ -130,10 +134,10 @@ func openVariant(dir string) (Variant, error) {
 		return Variant{}, fmt.Errorf("run folder %s has no complete block (%s: %s); record it again", dir, m.State, m.Reason)
 	}
 	v := Variant{Name: m.Subject.Name, Dir: dir, Manifest: m, Totals: run.Totals(), run: run}
-	if v.allocCosts, err = allocationCosts(run, v.Totals); err != nil {
+	if v.allocCosts, err = allocationCosts(run, v.Totals, groups); err != nil {
 		return Variant{}, err
 	}
-	if v.cpuCosts, err = cpuCosts(run, v.Totals); err != nil {
+	if v.cpuCosts, err = cpuCosts(run, v.Totals, groups); err != nil {
 		return Variant{}, err
 	}
 	v.Allocations, v.CPU = v.allocCosts.table(), v.cpuCosts.table()
@@ -159,11 +163,12 @@ func nameVariants(variants []Variant) {
 func compareTwo(base, head Variant, o Options) Comparison {
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
-		Paired:      paired(base.run, head.run),
-		Blocks:      min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
-		Allocations: changes(base.allocCosts, head.allocCosts),
-		CPU:         changes(base.cpuCosts, head.cpuCosts),
+		Paired: paired(base.run, head.run),
+		Blocks: min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
 	}
+	allocs := difference{base: base.allocCosts, head: head.allocCosts, paired: c.Paired}
+	cpu := difference{base: base.cpuCosts, head: head.cpuCosts, paired: c.Paired}
+	c.Allocations, c.CPU, c.Explanation = allocs.table(), cpu.table(), explain(allocs, cpu)
 	found := findings(base.run, head.run, o.Criteria, Metrics)
 	for _, m := range Metrics {
 		c.Metrics = append(c.Metrics, m.describe(base, head, found[m.Name], o.Criteria))

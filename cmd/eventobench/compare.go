@@ -15,7 +15,7 @@ import (
 )
 
 func newCompareCmd() *cobra.Command {
-	var format, out string
+	var format, out, groupsFile string
 	cmd := &cobra.Command{
 		Use:   "compare BASE HEAD [MORE…]",
 		Short: "Compare run folders: what changed, how sure that is, and which functions explain it",
@@ -28,13 +28,18 @@ warning. Every change has its 95% interval over blocks.
 Exit codes: 0 compared; 2 a folder is missing, damaged, empty, from a newer
 version, or was recorded under another load.`,
 		Example: `  eventobench compare profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
-  eventobench compare --format=md --out=migration.md profiles/20261124_120000-*`,
+  eventobench compare --format=md --out=migration.md profiles/20261124_120000-*
+  eventobench compare --groups=groups.txt profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			if !slices.Contains(compare.Formats, format) {
 				return fmt.Errorf("unknown format %q; use %s", format, strings.Join(compare.Formats, ", "))
 			}
-			report, err := compare.Compare(dirs, compare.Options{Criteria: compare.DefaultCriteria()})
+			groups, err := readGroups(groupsFile)
+			if err != nil {
+				return err
+			}
+			report, err := compare.Compare(dirs, compare.Options{Criteria: compare.DefaultCriteria(), Groups: groups})
 			if err != nil {
 				return err
 			}
@@ -42,8 +47,17 @@ version, or was recorded under another load.`,
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", strings.Join(compare.Formats, ", "))
+	cmd.Flags().StringVar(&groupsFile, "groups", "", "file of package groups, lines of \"label = prefix prefix …\", in addition to the default ones")
 	cmd.Flags().StringVar(&out, "out", "", "file to write to, instead of stdout")
 	return cmd
+}
+
+// readGroups reads a file of package groups; without one the default ones count.
+func readGroups(path string) (*compare.Groups, error) {
+	if path == "" {
+		return compare.DefaultGroups(), nil
+	}
+	return compare.ReadGroups(path)
 }
 
 // writeOutput writes to stdout or, if a path is given, to a file that appears
