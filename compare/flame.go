@@ -50,17 +50,17 @@ type flame struct {
 	Self  [][]figure `json:"self"`  // of each variant and frame: without callees, per operation
 }
 
-// frame is a function as called along one path of calls. It holds a value for
+// flameFrame is a function as called along one path of calls. It holds a value for
 // each column: a variant, or the only one of a tree of one variant.
-type frame struct {
+type flameFrame struct {
 	name     string
 	self     []float64 // without its callees
 	cum      []float64 // with them; see sum
-	children map[string]*frame
+	children map[string]*flameFrame
 }
 
-func newFrame(name string, columns int) *frame {
-	return &frame{name: name, self: make([]float64, columns), cum: make([]float64, columns)}
+func newFrame(name string, columns int) *flameFrame {
+	return &flameFrame{name: name, self: make([]float64, columns), cum: make([]float64, columns)}
 }
 
 // flames reads the profiles of all variants, one at a time, into merged trees.
@@ -89,7 +89,7 @@ func (r *Report) flames() (flames, error) {
 // flameTree merges one kind of profile of all variants. What is far too small
 // to be shown goes before the merge, so that the trees of many large profiles
 // are never in memory together.
-func (r *Report) flameTree(source flameSource) (*frame, error) {
+func (r *Report) flameTree(source flameSource) (*flameFrame, error) {
 	root := newFrame(rootFrame, len(r.Variants))
 	for column, v := range r.Variants {
 		p, err := v.run.Profile(source.file)
@@ -112,15 +112,16 @@ func (r *Report) flameTree(source flameSource) (*frame, error) {
 
 // callTree sums the samples of a profile by path of calls, inlined calls
 // included, and divides them. Samples of the profiling itself are left out.
-func callTree(p *profile.Profile, sampleType string, divisor float64) *frame {
+func callTree(p *profile.Profile, sampleType string, divisor float64) *flameFrame {
 	root := newFrame(rootFrame, 1)
 	i := sampleIndex(p, sampleType)
 	for _, s := range p.Sample {
-		if s.Value[i] == 0 || ofProfiling(s) {
+		names := callers(s)
+		if s.Value[i] == 0 || slices.ContainsFunc(names, ofProfiling) {
 			continue
 		}
 		f := root
-		for _, name := range callers(s) {
+		for _, name := range names {
 			f = f.child(name)
 		}
 		f.self[0] += float64(s.Value[i]) / divisor
@@ -139,12 +140,12 @@ func callers(s *profile.Sample) []string {
 		}
 	}
 	if len(names) == 0 {
-		return []string{"(unknown)"}
+		return []string{unknownFunction}
 	}
 	return names
 }
 
-func (f *frame) child(name string) *frame {
+func (f *flameFrame) child(name string) *flameFrame {
 	c := f.children[name]
 	if c == nil {
 		c = newFrame(name, len(f.self))
@@ -153,15 +154,15 @@ func (f *frame) child(name string) *frame {
 	return c
 }
 
-func (f *frame) adopt(c *frame) {
+func (f *flameFrame) adopt(c *flameFrame) {
 	if f.children == nil {
-		f.children = map[string]*frame{}
+		f.children = map[string]*flameFrame{}
 	}
 	f.children[c.name] = c
 }
 
 // merge adds a tree of one column to one of several.
-func (f *frame) merge(one *frame, column int) {
+func (f *flameFrame) merge(one *flameFrame, column int) {
 	f.self[column] += one.self[0]
 	for name, c := range one.children {
 		f.child(name).merge(c, column)
@@ -169,7 +170,7 @@ func (f *frame) merge(one *frame, column int) {
 }
 
 // sum computes what every frame did with its callees.
-func (f *frame) sum() {
+func (f *flameFrame) sum() {
 	copy(f.cum, f.self)
 	for _, c := range f.children {
 		c.sum()
@@ -178,7 +179,7 @@ func (f *frame) sum() {
 }
 
 // limits is a share of every column's total.
-func limits(root *frame, share float64) []float64 {
+func limits(root *flameFrame, share float64) []float64 {
 	l := slices.Clone(root.cum)
 	for i := range l {
 		l[i] *= share
@@ -188,7 +189,7 @@ func limits(root *frame, share float64) []float64 {
 
 // prune joins, below every frame, the callees that stay under the limit of
 // every column. Sums stay as they are.
-func (f *frame) prune(limits []float64) {
+func (f *flameFrame) prune(limits []float64) {
 	small := newFrame(smallFrames, len(f.self))
 	if kept := f.children[smallFrames]; kept != nil {
 		small = kept
@@ -208,7 +209,7 @@ func (f *frame) prune(limits []float64) {
 	}
 }
 
-func (f *frame) below(limits []float64) bool {
+func (f *flameFrame) below(limits []float64) bool {
 	for i, v := range f.cum {
 		if v >= limits[i] && v > 0 {
 			return false
@@ -217,7 +218,7 @@ func (f *frame) below(limits []float64) bool {
 	return true
 }
 
-func (f *frame) count() int {
+func (f *flameFrame) count() int {
 	n := 1
 	for _, c := range f.children {
 		n += c.count()
@@ -226,12 +227,12 @@ func (f *frame) count() int {
 }
 
 // sorted are the callees by size, the joined small ones last.
-func (f *frame) sorted() []*frame {
-	var all []*frame
+func (f *flameFrame) sorted() []*flameFrame {
+	var all []*flameFrame
 	for _, c := range f.children {
 		all = append(all, c)
 	}
-	slices.SortFunc(all, func(a, b *frame) int {
+	slices.SortFunc(all, func(a, b *flameFrame) int {
 		return cmp.Or(
 			cmp.Compare(isSmall(a), isSmall(b)),
 			cmp.Compare(slices.Max(b.cum), slices.Max(a.cum)),
@@ -241,7 +242,7 @@ func (f *frame) sorted() []*frame {
 	return all
 }
 
-func isSmall(f *frame) int {
+func isSmall(f *flameFrame) int {
 	if f.name == smallFrames {
 		return 1
 	}
@@ -249,7 +250,7 @@ func isSmall(f *frame) int {
 }
 
 // add lists a frame and what it calls in preorder.
-func (g *flame) add(f *frame, depth int, index func(name string) int) {
+func (g *flame) add(f *flameFrame, depth int, index func(name string) int) {
 	g.Name, g.Depth = append(g.Name, index(f.name)), append(g.Depth, depth)
 	for column, v := range f.self {
 		g.Self[column] = append(g.Self[column], figure(v))

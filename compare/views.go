@@ -257,26 +257,20 @@ func (t ChangeTable) countsAllocs() bool { return t.Total.BaseAllocs+t.Total.Hea
 // that is 0.
 func (t ChangeTable) gridRow(f FunctionChange, largest float64) gridRow {
 	diff, bar := figureCell(f.Diff, signed(f.Diff)), gridCell{Class: "more", Bar: &span{"50%", share(abs(f.Diff), 2*largest)}}
-	if f.Low != nil && f.High != nil {
-		diff.Below = fmt.Sprintf("[%s, %s]", signed(*f.Low), signed(*f.High))
-	}
+	diff.Below = f.interval()
 	if f.Diff < 0 {
 		bar.Class, bar.Bar.X = "less", share(largest+f.Diff, 2*largest)
 	}
 	if largest == 0 {
 		bar.Bar = nil
 	}
-	row := gridRow{Name: f.Name, Group: f.Group, Noise: f.Noise, Cells: []gridCell{
+	row := gridRow{Name: f.Name, Group: groupOf(f.Group, f.Name), Noise: f.Noise, Cells: []gridCell{
 		figureCell(f.Base, decimals(f.Base)), figureCell(f.Head, decimals(f.Head)), diff, bar,
 	}}
 	if t.countsAllocs() {
 		row.Cells = append(row.Cells, figureCell(f.DiffAllocs, signed(f.DiffAllocs)))
 	}
-	mark := gridCell{Text: f.Mark}
-	if f.From != "" {
-		mark.Text += " from " + f.From
-	}
-	row.Cells = append(row.Cells, mark)
+	row.Cells = append(row.Cells, gridCell{Text: f.note()})
 	return row
 }
 
@@ -288,15 +282,36 @@ type changeSection struct {
 }
 
 func (c Comparison) changeSection(what string, t ChangeTable) changeSection {
-	s := changeSection{What: what, Base: c.Base, Head: c.Head, Note: t.sampled()}
+	s := changeSection{What: what, Base: c.Base, Head: c.Head, Note: t.reconciliation()}
 	if len(t.Groups) > 0 {
 		s.Grids = append(s.Grids, c.differenceGrid("kind of work", t, t.Groups, FunctionChange{}))
 	}
-	s.Grids = append(s.Grids, c.differenceGrid("function", t, t.Functions, t.Rest))
-	if slices.ContainsFunc(slices.Concat(t.Groups, t.Functions), func(f FunctionChange) bool { return f.Noise }) {
-		s.Note += " The difference of a row in grey lies within the sampling error over blocks."
-	}
+	rows, rest := t.first(pageRows)
+	s.Grids = append(s.Grids, c.differenceGrid("function", t, rows, rest))
 	return s
+}
+
+// groupOf is a function's group; that of a group is no news.
+func groupOf(group, name string) string {
+	if group == name {
+		return ""
+	}
+	return group
+}
+
+// pageRows is how many functions a table of the page names.
+const pageRows = 25
+
+// first are the n functions that changed most, those beyond noise before the
+// others, and a row for the rest.
+func (t ChangeTable) first(n int) ([]FunctionChange, FunctionChange) {
+	n = min(n, len(t.Functions))
+	rest := t.Rest
+	for _, f := range t.Functions[n:] {
+		rest.add(f)
+	}
+	rest.Name = others(len(t.Functions) - n + t.more)
+	return t.Functions[:n], rest
 }
 
 // grid lists the largest functions of one side.
@@ -305,18 +320,19 @@ func (t FunctionTable) grid() grid {
 	if t.Total.Allocs > 0 {
 		g.Columns = append(g.Columns, figureColumns("allocs/op")...)
 	}
-	for _, f := range t.Functions {
+	rows, rest := t.first(pageRows)
+	for _, f := range rows {
 		g.Rows = append(g.Rows, t.gridRow(f))
 	}
-	if t.Rest.Name != "" {
-		g.Foot = append(g.Foot, t.gridRow(t.Rest))
+	if rest.Name != "" {
+		g.Foot = append(g.Foot, t.gridRow(rest))
 	}
 	g.Foot = append(g.Foot, t.gridRow(t.Total))
 	return g.labelled()
 }
 
 func (t FunctionTable) gridRow(f Function) gridRow {
-	row := gridRow{Name: f.Name, Group: f.Group, Cells: []gridCell{
+	row := gridRow{Name: f.Name, Group: groupOf(f.Group, f.Name), Cells: []gridCell{
 		figureCell(f.Value, decimals(f.Value)), figureCell(f.Share, fmt.Sprintf("%.1f%%", f.Share)),
 	}}
 	if t.Total.Allocs > 0 {
@@ -328,15 +344,6 @@ func (t FunctionTable) gridRow(f Function) gridRow {
 // parts are the pieces of a function's name between which a line may break.
 func parts(name string) []string {
 	return strings.FieldsFunc(strings.NewReplacer("/", "/\n", ".", "\n.").Replace(name), func(r rune) bool { return r == '\n' })
-}
-
-// sampled holds both sampled totals against the exact ones.
-func (t ChangeTable) sampled() string {
-	if t.BaseExact == nil || t.HeadExact == nil {
-		return "The totals are sampled; there are no exact counters to hold them against."
-	}
-	return fmt.Sprintf("The totals are sampled: %.1f%% and %.1f%% of the exact %s and %s %s.",
-		t.Total.Base / *t.BaseExact * 100, t.Total.Head / *t.HeadExact * 100, decimals(*t.BaseExact), decimals(*t.HeadExact), t.Unit)
 }
 
 // badge is a verdict: Class is its colour.

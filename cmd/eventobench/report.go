@@ -9,7 +9,7 @@ import (
 )
 
 func newReportCmd() *cobra.Command {
-	var out string
+	var out, groupsFile string
 	cmd := &cobra.Command{
 		Use:   "report BASE HEAD [MORE…]",
 		Short: "Write a comparison of run folders as one HTML page to share",
@@ -25,7 +25,11 @@ be written.`,
   eventobench report --out=- profiles/20261124_120000-* | gzip > report.html.gz`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
-			report, err := compare.Compare(dirs, compare.Options{Criteria: compare.DefaultCriteria()})
+			groups, err := readGroups(groupsFile)
+			if err != nil {
+				return err
+			}
+			report, err := compare.Compare(dirs, compare.Options{Criteria: compare.DefaultCriteria(), Groups: groups})
 			if err != nil {
 				return err
 			}
@@ -35,6 +39,7 @@ be written.`,
 			return writeOutput(cmd, out, func(w io.Writer) error { return report.Render(w, "html") })
 		},
 	}
+	addGroupsFlag(cmd.Flags(), &groupsFile)
 	cmd.Flags().StringVar(&out, "out", "report.html", "file to write to; - for stdout")
 	return cmd
 }
