@@ -2,6 +2,7 @@ package compare
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -169,10 +170,16 @@ func (f *flameFrame) merge(one *flameFrame, column int) {
 	}
 }
 
+// byName are the callees in an order that is always the same: so are sums then,
+// to the last digit, and with them the order of what is equally large.
+func (f *flameFrame) byName() []*flameFrame {
+	return slices.SortedFunc(maps.Values(f.children), func(a, b *flameFrame) int { return strings.Compare(a.name, b.name) })
+}
+
 // sum computes what every frame did with its callees.
 func (f *flameFrame) sum() {
 	copy(f.cum, f.self)
-	for _, c := range f.children {
+	for _, c := range f.byName() {
 		c.sum()
 		addAll(f.cum, c.cum)
 	}
@@ -195,14 +202,14 @@ func (f *flameFrame) prune(limits []float64) {
 		small = kept
 		delete(f.children, smallFrames)
 	}
-	for name, c := range f.children {
+	for _, c := range f.byName() {
 		if !c.below(limits) {
 			c.prune(limits)
 			continue
 		}
 		addAll(small.self, c.cum)
 		addAll(small.cum, c.cum)
-		delete(f.children, name)
+		delete(f.children, c.name)
 	}
 	if slices.Max(small.cum) > 0 {
 		f.adopt(small)
@@ -228,16 +235,9 @@ func (f *flameFrame) count() int {
 
 // sorted are the callees by size, the joined small ones last.
 func (f *flameFrame) sorted() []*flameFrame {
-	var all []*flameFrame
-	for _, c := range f.children {
-		all = append(all, c)
-	}
-	slices.SortFunc(all, func(a, b *flameFrame) int {
-		return cmp.Or(
-			cmp.Compare(isSmall(a), isSmall(b)),
-			cmp.Compare(slices.Max(b.cum), slices.Max(a.cum)),
-			strings.Compare(a.name, b.name),
-		)
+	all := f.byName()
+	slices.SortStableFunc(all, func(a, b *flameFrame) int {
+		return cmp.Or(cmp.Compare(isSmall(a), isSmall(b)), cmp.Compare(slices.Max(b.cum), slices.Max(a.cum)))
 	})
 	return all
 }

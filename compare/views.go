@@ -190,15 +190,10 @@ type grid struct {
 	Foot    []gridRow // those that do not take part when the table is sorted
 }
 
-type gridColumn struct{ Text, Class string }
+// gridColumn has a Label for screens that are too narrow for a header.
+type gridColumn struct{ Text, Label, Class string }
 
-func figureColumns(texts ...string) []gridColumn {
-	var columns []gridColumn
-	for _, text := range texts {
-		columns = append(columns, gridColumn{text, "figure"})
-	}
-	return columns
-}
+func figureColumn(text, label string) gridColumn { return gridColumn{text, label, "figure"} }
 
 type gridRow struct {
 	Name, Group string
@@ -211,7 +206,7 @@ type gridRow struct {
 func (g grid) labelled() grid {
 	for _, row := range slices.Concat(g.Rows, g.Foot) {
 		for i := range row.Cells {
-			row.Cells[i].Label = g.Columns[i].Text
+			row.Cells[i].Label = g.Columns[i].Label
 		}
 	}
 	return g
@@ -232,9 +227,11 @@ func figureCell(v float64, text string) gridCell { return gridCell{Text: text, S
 // differenceGrid lists rows with bars on one scale, a row for the rest and the
 // total. The total has no bar: it would hide how the others differ.
 func (c Comparison) differenceGrid(first string, t ChangeTable, rows []FunctionChange, rest FunctionChange) grid {
-	g := grid{First: first, Columns: append(figureColumns(c.Base, c.Head, "difference, "+t.Unit), gridColumn{"less ← → more", "plot"})}
+	g := grid{First: first, Columns: []gridColumn{
+		figureColumn(c.Base, c.Base), figureColumn(c.Head, c.Head), figureColumn("difference, "+t.Unit, "difference"), {Text: "less ← → more", Class: "plot"},
+	}}
 	if t.countsAllocs() {
-		g.Columns = append(g.Columns, figureColumns("difference, allocs/op")...)
+		g.Columns = append(g.Columns, figureColumn("difference, allocs/op", "allocs/op"))
 	}
 	g.Columns = append(g.Columns, gridColumn{})
 	largest := abs(rest.Diff)
@@ -300,13 +297,14 @@ func groupOf(group, name string) string {
 }
 
 // pageRows is how many functions a table of the page names.
-const pageRows = 25
+const pageRows = 15
 
 // first are the n functions that changed most, those beyond noise before the
 // others, and a row for the rest.
 func (t ChangeTable) first(n int) ([]FunctionChange, FunctionChange) {
 	n = min(n, len(t.Functions))
-	rest := t.Rest
+	var rest FunctionChange
+	rest.add(t.Rest)
 	for _, f := range t.Functions[n:] {
 		rest.add(f)
 	}
@@ -316,9 +314,9 @@ func (t ChangeTable) first(n int) ([]FunctionChange, FunctionChange) {
 
 // grid lists the largest functions of one side.
 func (t FunctionTable) grid() grid {
-	g := grid{First: "function", Columns: figureColumns(t.Unit, "share")}
+	g := grid{First: "function", Columns: []gridColumn{figureColumn(t.Unit, t.Unit), figureColumn("share", "share")}}
 	if t.Total.Allocs > 0 {
-		g.Columns = append(g.Columns, figureColumns("allocs/op")...)
+		g.Columns = append(g.Columns, figureColumn("allocs/op", "allocs/op"))
 	}
 	rows, rest := t.first(pageRows)
 	for _, f := range rows {

@@ -155,7 +155,6 @@
     if (pixels > 24) e.textContent = label(i);
     if (isGone(i)) e.classList.add('gone'); else e.style.backgroundColor = colour(i);
     e.classList.toggle('caller', Boolean(p.caller));
-    e.classList.toggle('match', Boolean(pattern && pattern.test(name(i))));
     return e;
   };
 
@@ -170,7 +169,7 @@
     }
     graph.style.height = `${(deepest + 1) * row}px`;
     graph.replaceChildren(...list);
-    graph.classList.toggle('searching', Boolean(pattern));
+    mark();
     legend();
     trail();
   };
@@ -243,6 +242,12 @@
     Escape: () => { const from = zoomed; zoom(Math.max(0, tree.parent[zoomed])); focus(drawn[from] ? from : zoomed); },
   };
 
+  // mark shows which frames the search matches.
+  const mark = () => {
+    graph.classList.toggle('searching', Boolean(pattern));
+    drawn.forEach((e, i) => e.classList.toggle('match', Boolean(pattern && pattern.test(name(i)))));
+  };
+
   // search marks frames by name. What they cost is summed without counting a
   // frame inside another one twice.
   const search = () => {
@@ -256,7 +261,7 @@
         pattern = new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), 'i');
       }
     }
-    draw();
+    mark();
     if (!pattern) { matched.textContent = ''; return; }
     const all = outermost(i => pattern.test(name(i)));
     const sum = variant => all.reduce((total, i) => total + value(variant, i), 0);
@@ -268,8 +273,13 @@
     merged = Boolean(calls);
     tree = calls || trees[Number(at('flame-profile').value)];
     zoomed = focused = 0;
-    search();
+    redraw();
     detail(0);
+  };
+
+  const redraw = () => {
+    draw();
+    search();
   };
 
   const option = (value, text) => Object.assign(document.createElement('option'), {value, textContent: text});
@@ -290,8 +300,8 @@
   at('flame-reset').addEventListener('click', () => { show(); focus(0); });
   at('flame-calls').addEventListener('click', () => { show(callsOf(tree.name[zoomed])); focus(0); });
   at('flame-profile').addEventListener('change', () => show());
-  for (const id of ['flame-head', 'flame-gone']) at(id).addEventListener('change', search);
-  for (const radio of document.querySelectorAll('input[name=flame-view]')) radio.addEventListener('change', search);
+  for (const id of ['flame-head', 'flame-gone']) at(id).addEventListener('change', redraw);
+  for (const radio of document.querySelectorAll('input[name=flame-view]')) radio.addEventListener('change', redraw);
   at('flame-search').addEventListener('input', search);
   document.querySelector('.controls').addEventListener('submit', e => e.preventDefault());
   new ResizeObserver(() => { if (graph.clientWidth !== graph.drawnWidth) { graph.drawnWidth = graph.clientWidth; draw(); } }).observe(graph);

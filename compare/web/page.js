@@ -15,11 +15,11 @@ const page = {
     probe.remove();
     return colour;
   },
+  formats: [0, 1, 2, 3].map(digits => new Intl.NumberFormat('en', {minimumFractionDigits: digits, maximumFractionDigits: digits})),
   // number prints a figure with about three significant digits.
   number(v) {
     const a = Math.abs(v);
-    const digits = a === 0 || a >= 100 ? 0 : a >= 10 ? 1 : a >= 1 ? 2 : 3;
-    return v.toLocaleString('en', {minimumFractionDigits: digits, maximumFractionDigits: digits});
+    return page.formats[a === 0 || a >= 100 ? 0 : a >= 10 ? 1 : a >= 1 ? 2 : 3].format(v);
   },
 };
 
