@@ -59,7 +59,7 @@ func fold(b *strings.Builder, title, text string) {
 
 // groupTable holds both profiles side by side, a row a group.
 func (c Comparison) groupTable() *Table {
-	t := NewTable("kind of work", "B/op "+c.Base, c.Head, "difference", "allocs/op", "us/op "+c.Base, c.Head, "difference")
+	t := NewTable("kind of work", "B/op "+c.Base, c.Head, "difference", "in allocs/op", "us/op "+c.Base, c.Head, "difference")
 	cpu := map[string]FunctionChange{}
 	for _, g := range c.CPU.groupRows() {
 		cpu[g.Name] = g
@@ -71,18 +71,26 @@ func (c Comparison) groupTable() *Table {
 		}
 	}
 	for _, f := range append(rows, c.Allocations.Total) {
-		g := cpu[f.Name]
-		t.Add(f.Name, decimals(f.Base), decimals(f.Head), f.briefly(), signed(f.DiffAllocs), decimals(g.Base), decimals(g.Head), g.briefly())
+		cells := append(append([]string{f.Name}, f.briefly()...), signed(f.DiffAllocs))
+		if f.Base == 0 && f.Head == 0 {
+			cells[4] = ""
+		}
+		t.Add(append(cells, cpu[f.Name].briefly()...)...)
 	}
 	return t
 }
 
-// briefly is the difference, with a mark if it is within noise.
-func (f FunctionChange) briefly() string {
-	if f.Noise {
-		return "~ " + signed(f.Diff)
+// briefly is both sides and the difference, with a mark if it is within noise;
+// the cells are empty if there is nothing on either side.
+func (f FunctionChange) briefly() []string {
+	if f.Base == 0 && f.Head == 0 {
+		return []string{"", "", ""}
 	}
-	return signed(f.Diff)
+	diff := signed(f.Diff)
+	if f.Noise {
+		diff = "~ " + diff
+	}
+	return []string{decimals(f.Base), decimals(f.Head), diff}
 }
 
 // codeNames is a table in Markdown whose first column is code, so that the

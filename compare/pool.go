@@ -117,7 +117,7 @@ func (p *Pool) power(rng *rand.Rand, metric string, blocks int, regression float
 		}
 		f := p.judge(drawn, falseAlarms, shift)[metric]
 		f.rule.Tolerance = 0
-		if f.decide(f.interval.Level) == Regressed {
+		if f.decide() == Regressed {
 			found++
 		}
 	}

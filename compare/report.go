@@ -4,6 +4,7 @@ package compare
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/eventobench/eventobench/profiles"
 )
@@ -37,6 +38,7 @@ type Comparison struct {
 	Paired      bool           `json:"paired"`  // recorded together, so that drift cancels
 	Blocks      int            `json:"blocks"`  // of each side that were compared; the smaller number if unpaired
 	Metrics     []MetricChange `json:"metrics"`
+	Waivers     []WaiverUse    `json:"waivers,omitempty"`
 	Allocations ChangeTable    `json:"allocations"`
 	CPU         ChangeTable    `json:"cpu"`
 	Explanation []string       `json:"explanation"` // what kinds of work account for the change, largest first
@@ -54,6 +56,7 @@ type MetricChange struct {
 	Gated       bool      `json:"gated"`
 	Rule        Rule      `json:"rule"`
 	Verdict     Verdict   `json:"verdict"`
+	Waived      bool      `json:"waived,omitempty"` // a regression that does not count
 	Base        *float64  `json:"base"`
 	Head        *float64  `json:"head"`
 	Change      *Change   `json:"change"`
@@ -72,6 +75,8 @@ type Change struct {
 type Options struct {
 	Criteria Criteria
 	Groups   *Groups // nil for DefaultGroups
+	Waivers  []Waiver
+	Now      time.Time // for waivers that expire
 }
 
 // Compare reads run folders and compares each with the first.
@@ -173,6 +178,7 @@ func compareTwo(base, head Variant, o Options) Comparison {
 	for _, m := range Metrics {
 		c.Metrics = append(c.Metrics, m.describe(base, head, found[m.Name], o.Criteria))
 	}
+	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)
 	return c
 }

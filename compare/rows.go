@@ -102,7 +102,7 @@ func (t ChangeTable) table(what, base, head string, rows []FunctionChange) *Tabl
 		header = append(header, "95% interval")
 	}
 	if allocs {
-		header = append(header, "allocs/op")
+		header = append(header, "in allocs/op")
 	}
 	out := NewTable(append(header, "")...)
 	for _, f := range rows {

@@ -1,9 +1,14 @@
 package compare
 
 import (
+	"encoding/csv"
 	"math"
 	"math/bits"
+	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -31,6 +36,86 @@ func TestSignedRankOfTheBook(t *testing.T) {
 	got := SignedRank(d).Interval(0.95)
 	if !near(got.Low, -0.786, 0.0005) || !near(got.High, -0.010, 0.0005) || !near(got.Level, 0.9609, 0.0001) {
 		t.Errorf("interval %+v, want (-0.786, -0.010) at 0.9609", got)
+	}
+}
+
+// TestReference holds estimates, intervals and p-values against R's, in
+// testdata/wilcoxon.csv; testdata/wilcoxon.R made them.
+func TestReference(t *testing.T) {
+	f, err := os.Open("testdata/wilcoxon.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	in := csv.NewReader(f)
+	in.FieldsPerRecord = -1
+	rows, err := in.ReadAll()
+	if err != nil || len(rows) < 30 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for i, row := range rows {
+		if row[0] == "holm" {
+			checkHolm(t, numbers(t, row[1]), numbers(t, row[2]))
+			continue
+		}
+		x, y, want := numbers(t, row[1]), numbers(t, row[2]), numbers(t, strings.Join(row[3:], " "))
+		e := SignedRank(x)
+		if row[0] == "rank sum" {
+			e = RankSum(x, y)
+		}
+		interval := e.Interval(want[0])
+		got := []float64{want[0], e.Estimate(), interval.Low, interval.High, e.Beyond(0)}
+		for k := range want {
+			if !near(got[k], want[k], 1e-9) {
+				t.Errorf("line %d, %s: level, estimate, low, high, p are %v, want %v", i+1, row[0], got, want)
+				break
+			}
+		}
+	}
+}
+
+// checkHolm holds what is rejected against adjusted p-values.
+func checkHolm(t *testing.T, p, adjusted []float64) {
+	t.Helper()
+	for _, alpha := range []float64{0.001, 0.0101, 0.021, 0.0301, 0.05, 0.0601, 0.95} {
+		for i, level := range holm(p, alpha) {
+			if (p[i] <= level) != (adjusted[i] <= alpha) {
+				t.Errorf("p-values %v at %v: number %d is held against %v, though adjusted to %v", p, alpha, i, level, adjusted[i])
+			}
+		}
+	}
+}
+
+func numbers(t *testing.T, text string) []float64 {
+	t.Helper()
+	var all []float64
+	for field := range strings.FieldsSeq(text) {
+		v, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// TestTies holds that intervals of values with many ties cover the truth at
+// least as often as they say.
+func TestTies(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const samples = 4000
+	missed := 0
+	for range samples {
+		values := make([]float64, 12)
+		for i := range values {
+			values[i] = math.Round(rng.NormFloat64() * 1.5) // about seven different values
+		}
+		if in := SignedRank(values).Interval(0.95); in.Low > 0 || in.High < 0 {
+			missed++
+		}
+	}
+	if share := float64(missed) / samples; share > 0.05 {
+		t.Errorf("%v of intervals miss, want at most 0.05", share)
 	}
 }
 

@@ -93,34 +93,52 @@ type finding struct {
 	better    Direction
 	rule      Rule
 	estimator Estimator // of ln(head/base)
-	interval  Interval  // of the same, set by judge
-	verdict   Verdict   // set by judge
+	level     float64   // asked of the interval, set by judge as what follows
+	interval  Interval  // of what is estimated
+	verdict   Verdict
 }
 
 // judge decides a family of metrics together. Their intervals are as wide as
-// Holm's step-down procedure asks (Scandinavian Journal of Statistics 6 (1979)
-// 65-70), so that the probability of any false improved or regressed is at
-// most alpha; the verdict then follows from the interval alone.
+// Holm's procedure asks, so that the probability of any false improved or
+// regressed is at most alpha; the verdict then follows from the interval alone.
 func judge(family []*finding, alpha float64) {
-	p := func(f *finding) float64 { return f.estimator.Beyond(logRatio(f.rule.Floor)) }
-	ordered := slices.SortedStableFunc(slices.Values(family), func(f, g *finding) int { return cmp.Compare(p(f), p(g)) })
-	left := len(ordered)
-	for _, f := range ordered {
-		level := 1 - alpha/float64(left)
-		f.judge(level)
-		if p(f) <= 1-level {
-			left--
-		}
+	p := make([]float64, len(family))
+	for i, f := range family {
+		p[i] = f.estimator.Beyond(logRatio(f.rule.Floor))
+	}
+	for i, a := range holm(p, alpha) {
+		family[i].judge(1 - a)
 	}
 }
 
+// holm returns the level that each p-value is held against in Holm's step-down
+// procedure (Scandinavian Journal of Statistics 6 (1979) 65-70): the smallest
+// against alpha shared among all, every further one against alpha shared among
+// those that are left after what has been rejected.
+func holm(p []float64, alpha float64) []float64 {
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(p[i], p[j]) })
+	levels := make([]float64, len(p))
+	left := len(p)
+	for _, i := range order {
+		levels[i] = alpha / float64(left)
+		if p[i] <= levels[i] {
+			left--
+		}
+	}
+	return levels
+}
+
 func (f *finding) judge(level float64) {
-	f.interval = f.estimator.Interval(level)
-	f.verdict = f.decide(level)
+	f.level, f.interval = level, f.estimator.Interval(level)
+	f.verdict = f.decide()
 }
 
 // decide gives the verdict that follows from the interval, if it has the level.
-func (f *finding) decide(level float64) Verdict {
+func (f *finding) decide() Verdict {
 	const rounding = 1e-9
 	low, high := f.interval.Low, f.interval.High
 	if f.better == Up { // turn it, so that higher is worse
@@ -128,7 +146,7 @@ func (f *finding) decide(level float64) Verdict {
 	}
 	tolerance, floor := logRatio(f.rule.Tolerance), logRatio(f.rule.Floor)
 	switch {
-	case f.interval.Level < level-rounding:
+	case f.interval.Level < f.level-rounding:
 		return Inconclusive
 	case -tolerance < low && high < tolerance:
 		return Equivalent
@@ -142,12 +160,16 @@ func (f *finding) decide(level float64) Verdict {
 
 // overall is the verdict on all gated metrics together: any regression counts,
 // then any doubt, a metric that could not be read included, then any
-// improvement. Timing that must not be compared does not count.
+// improvement. Timing that must not be compared does not count, nor does what is
+// waived.
 func overall(metrics []MetricChange) Verdict {
 	for _, v := range []Verdict{Regressed, Inconclusive, Improved, Equivalent} {
-		if slices.ContainsFunc(metrics, func(m MetricChange) bool { return m.Gated && m.Verdict == v }) {
+		if slices.ContainsFunc(metrics, func(m MetricChange) bool { return m.Gated && !m.Waived && m.Verdict == v }) {
 			return v
 		}
+	}
+	if slices.ContainsFunc(metrics, func(m MetricChange) bool { return m.Waived }) {
+		return Equivalent
 	}
 	return Inconclusive
 }

@@ -214,3 +214,31 @@ func blockEnds(samples []Sample, blocks int) []time.Duration {
 	}
 	return ends
 }
+
+// Copy makes to a copy of a complete run folder, in place of what may be there.
+// What is there must be a run folder itself.
+func Copy(from, to string) error {
+	if _, err := Open(from); err != nil {
+		return err
+	}
+	if _, err := os.Stat(to); err == nil {
+		if _, err := OpenManifest(to); err != nil {
+			return fmt.Errorf("%s is not replaced: %w", to, err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return fmt.Errorf("copying a run folder: %w", err)
+	}
+	fresh, err := os.MkdirTemp(filepath.Dir(to), ".copy-*")
+	if err != nil {
+		return fmt.Errorf("copying a run folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(fresh) }()
+	if err := os.CopyFS(filepath.Join(fresh, "run"), os.DirFS(from)); err != nil {
+		return fmt.Errorf("copying a run folder: %w", err)
+	}
+	if err := os.RemoveAll(to); err != nil {
+		return fmt.Errorf("replacing %s: %w", to, err)
+	}
+	return os.Rename(filepath.Join(fresh, "run"), to)
+}

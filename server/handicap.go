@@ -60,15 +60,22 @@ type handicap struct {
 	Handicap
 	calls atomic.Int64
 	turns atomic.Int64 // of spin, a call
-	nanos float64      // a turn takes
-	sink  atomic.Pointer[[]byte]
+	sink  atomic.Pointer[byte]
+	clock time.Duration // that reading the time twice takes
 
-	cpu  atomic.Int64 // of the process in nanoseconds, when turns was last set
-	busy atomic.Bool  // somebody is setting turns
+	timedTurns, timedNanos atomic.Int64 // of the calls of this window whose spinning was timed
+
+	busy  atomic.Bool // somebody adjusts turns, and owns what follows
+	cpu   int64       // of the process in nanoseconds, when turns was last set
+	nanos float64     // that a turn takes
 }
 
-// handicapWindow is after how many calls the work of one is measured anew.
-const handicapWindow = 1024
+// After how many calls the work of one is measured anew, and which of them time
+// their spinning: a turn takes longer on a busy processor than it did at start.
+const (
+	handicapWindow = 1024
+	handicapTimed  = 16
+)
 
 // newHandicap returns nil for no handicap.
 func newHandicap(h Handicap) *handicap {
@@ -77,7 +84,9 @@ func newHandicap(h Handicap) *handicap {
 	}
 	w := &handicap{Handicap: h}
 	if h.CPU > 0 {
-		w.nanos = nanosPerTurn()
+		const turns = 200_000
+		w.clock = shortest(func() {})
+		w.nanos = float64(shortest(func() { spin(turns) })) / turns
 	}
 	return w
 }
@@ -85,41 +94,59 @@ func newHandicap(h Handicap) *handicap {
 // burden does the additional work of one call.
 func (h *handicap) burden() {
 	if h.Alloc > 0 {
-		waste := make([]byte, h.Alloc)
-		h.sink.Store(&waste)
+		h.sink.Store(&make([]byte, h.Alloc)[0])
 	}
 	if h.CPU > 0 {
-		spin(h.turns.Load())
-		h.count()
+		n := h.calls.Add(1)
+		h.spin(n%handicapTimed == 0)
+		if n%handicapWindow == 1 && h.busy.CompareAndSwap(false, true) {
+			h.adjust(int64(processCPU()), n == 1)
+			h.busy.Store(false)
+		}
 	}
 }
 
-// count adjusts the turns after every window of calls. The first window begins
-// with the first call, so that starting up is not charged to it.
-func (h *handicap) count() {
-	switch n := h.calls.Add(1); {
-	case n == 1:
-		h.cpu.Store(int64(processCPU()))
-	case n%handicapWindow == 0 && h.busy.CompareAndSwap(false, true):
-		h.adjust()
-		h.busy.Store(false)
+// spin spins for one call.
+func (h *handicap) spin(timed bool) {
+	turns := h.turns.Load()
+	if !timed {
+		spin(turns)
+		return
+	}
+	const interrupted = 10 // times as long as it ought to: something else ran meanwhile
+	start := time.Now()
+	spin(turns)
+	if took := time.Since(start) - h.clock; took < time.Duration(float64(turns)*minNanosPerTurn*interrupted) {
+		h.timedTurns.Add(turns)
+		h.timedNanos.Add(int64(took))
 	}
 }
+
+// minNanosPerTurn is what a turn takes at least: a multiplication and an
+// addition that wait for each other, on a processor of 4 GHz.
+const minNanosPerTurn = 1.0
 
 // adjust measures what a call of the last window cost besides spinning, and
 // moves turns towards the wanted share of that; a window that saw other work,
-// such as a profile being taken, so counts for little.
-func (h *handicap) adjust() {
+// such as a profile being taken, so counts for little. The first window begins
+// with the first call, so that starting up is not charged to it.
+func (h *handicap) adjust(cpu int64, first bool) {
 	const inertia = 4
-	now := int64(processCPU())
-	turns := h.turns.Load()
-	own := float64(now-h.cpu.Swap(now))/handicapWindow - float64(turns)*h.nanos
-	wanted := max(0, own*h.CPU/100/h.nanos)
-	if turns == 0 {
-		h.turns.Store(int64(wanted))
+	spent := float64(cpu - h.cpu)
+	h.cpu = cpu
+	if first {
 		return
 	}
-	h.turns.Store(turns + int64(math.Round((wanted-float64(turns))/inertia)))
+	if turns := h.timedTurns.Swap(0); turns > 0 {
+		h.nanos += (float64(h.timedNanos.Swap(0))/float64(turns) - h.nanos) / inertia
+	}
+	turns := float64(h.turns.Load())
+	own := spent/handicapWindow - turns*h.nanos
+	wanted := max(0, own*h.CPU/100/h.nanos)
+	if turns > 0 {
+		wanted = turns + (wanted-turns)/inertia
+	}
+	h.turns.Store(int64(math.Round(wanted)))
 }
 
 // spin computes without touching memory; the compiler cannot tell its result.
@@ -135,17 +162,16 @@ func spin(turns int64) {
 
 var spinResult atomic.Uint64
 
-// nanosPerTurn measures spin; the shortest of several tries is the one that
-// nothing interrupted.
-func nanosPerTurn() float64 {
-	const turns, tries = 200_000, 10
-	shortest := time.Duration(math.MaxInt64)
+// shortest is the shortest of several tries, the one that nothing interrupted.
+func shortest(do func()) time.Duration {
+	const tries = 10
+	least := time.Duration(math.MaxInt64)
 	for range tries {
 		start := time.Now()
-		spin(turns)
-		shortest = min(shortest, time.Since(start))
+		do()
+		least = min(least, time.Since(start))
 	}
-	return float64(shortest) / turns
+	return least
 }
 
 // processCPU is the CPU time of this process, user and system.

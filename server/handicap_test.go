@@ -1,6 +1,9 @@
 package server
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 func TestParseHandicap(t *testing.T) {
 	tests := []struct {
@@ -29,24 +32,48 @@ func TestParseHandicap(t *testing.T) {
 // TestHandicapAllocates holds that a call allocates what it was told to, once.
 func TestHandicapAllocates(t *testing.T) {
 	h := newHandicap(Handicap{Alloc: 200})
-	if got := testing.AllocsPerRun(100, h.burden); got < 1 || got > 2 {
+	if got := testing.AllocsPerRun(100, h.burden); got != 1 {
 		t.Errorf("%v allocations a call", got)
 	}
-	if got := len(*h.sink.Load()); got != 200 {
-		t.Errorf("%d bytes", got)
+	const calls = 1000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range calls {
+		h.burden()
+	}
+	runtime.ReadMemStats(&after)
+	if got := float64(after.TotalAlloc-before.TotalAlloc) / calls; got < 200 || got > 220 {
+		t.Errorf("%v bytes a call, want 200 rounded up to a size class", got)
 	}
 }
 
-// TestHandicapFollowsTheCost gives calls a known cost and reads the turns that
-// follow from it.
+// TestHandicapFollowsTheCost tells the handicap what calls and turns cost, and
+// holds the turns that follow from it.
 func TestHandicapFollowsTheCost(t *testing.T) {
 	h := newHandicap(Handicap{CPU: 5})
 	h.nanos = 2
-	now := processCPU()
-	h.cpu.Store(int64(now) - handicapWindow*20_000) // 20 us a call, less what this test takes
-	h.adjust()
-	if got := h.turns.Load(); got < 500 || got > 1000 {
+	h.adjust(1e9, true)
+	if got := h.turns.Load(); got != 0 {
+		t.Errorf("%d turns before anything was measured", got)
+	}
+	cpu, nanos := int64(1e9), 2.0
+	window := func() {
+		turns := h.turns.Load()
+		cpu += handicapWindow * (20_000 + int64(float64(turns)*nanos))
+		h.timedTurns.Store(turns * 10)
+		h.timedNanos.Store(int64(float64(turns) * 10 * nanos))
+		h.adjust(cpu, false)
+	}
+	window()
+	if got := h.turns.Load(); got != 500 {
 		t.Errorf("%d turns of 2 ns for 5%% of 20 us, want 500", got)
+	}
+	nanos = 4 // the processor got busy
+	for range 50 {
+		window()
+	}
+	if got := h.turns.Load(); got < 245 || got > 255 {
+		t.Errorf("%d turns of 4 ns, want 250", got)
 	}
 	if newHandicap(Handicap{}) != nil {
 		t.Error("no handicap burdens a call")

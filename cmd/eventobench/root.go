@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -12,10 +13,20 @@ import (
 
 // Exit codes of every subcommand.
 const (
-	exitOK          = 0
-	exitFailed      = 2   // bad input, or the work could not be done
-	exitInterrupted = 130 // ended by Ctrl-C or SIGTERM, as shells count it
+	exitOK           = 0
+	exitRegressed    = 1   // of gate
+	exitFailed       = 2   // bad input, or the work could not be done
+	exitInconclusive = 3   // of gate
+	exitInterrupted  = 130 // ended by Ctrl-C or SIGTERM, as shells count it
 )
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	text string
+}
+
+func (e exitError) Error() string { return e.text }
 
 // Main runs the command line and returns its exit code. Tests register it as
 // the eventobench program of their scripts.
@@ -24,12 +35,20 @@ func Main() int {
 	defer stop()
 	if err := newRootCmd().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "eventobench:", err)
-		if ctx.Err() != nil {
-			return exitInterrupted
-		}
-		return exitFailed
+		return exitCode(ctx, err)
 	}
 	return exitOK
+}
+
+func exitCode(ctx context.Context, err error) int {
+	var e exitError
+	switch {
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case errors.As(err, &e):
+		return e.code
+	}
+	return exitFailed
 }
 
 func newRootCmd() *cobra.Command {
@@ -40,6 +59,6 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServeCmd(), newRunCmd(), newCompareCmd(), newReportCmd(), newListCmd(), newSelftestCmd(), newExportCmd(), newImportCmd())
+	root.AddCommand(newServeCmd(), newRunCmd(), newCompareCmd(), newReportCmd(), newGateCmd(), newListCmd(), newSelftestCmd(), newExportCmd(), newImportCmd())
 	return root
 }

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/profiles"
+)
+
+type gateOptions struct {
+	base, head   string // subjects to record
+	baseline     string
+	update       bool
+	metrics      []string
+	tolerances   []string
+	config       string
+	inconclusive string
+	format       string
+	out          string
+	record       recordOptions
+}
+
+func newGateCmd() *cobra.Command {
+	var o gateOptions
+	cmd := &cobra.Command{
+		Use:   "gate [BASE_DIR HEAD_DIR | HEAD_DIR]",
+		Short: "Fail if a change made the server slower or hungrier",
+		Long: `Gate judges a head against a base and says so with its exit code. The two are
+ - run folders: BASE_DIR HEAD_DIR;
+ - one run folder, against the baseline;
+ - subjects, recorded now in one interleaved experiment: --base and --head;
+ - a subject, recorded now, against the baseline: --head.
+A subject is a transport of the built-in store and options after commas: fasthttp,
+or fasthttp,codec=std,binary=./old/eventobench for that of another build.
+
+Throughput, CPU, allocated bytes and allocations are gated; --metric adds others.
+A metric regressed if the whole interval of its change is worse than what fresh
+processes of one binary can differ by, and not all of it within the tolerance.
+
+The baseline is a run folder that is kept with the code; --update-baseline replaces
+it by HEAD_DIR. Allocations are judged against it on any machine, timing only on the
+machine that recorded it, and only if it differs by more than the declared drift.
+
+The configuration (eventobench.yaml, or --config):
+
+  gate:
+    baseline: benchmarks/baseline
+    drift: 15%
+    inconclusive: fail
+    metrics: {ops_per_sec: 3%, p99: 10%}
+    waivers:
+      - metric: alloc_bytes_per_op
+        reason: the audit log, see issue 41
+        until: 2026-12-31
+
+Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording failed;
+3 inconclusive (0 with --inconclusive=pass); 130 interrupted.`,
+		Example: `  eventobench gate profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
+  eventobench gate --base=fasthttp,binary=./main/eventobench --head=fasthttp --format=github
+  eventobench gate --base=nethttp --head=fasthttp --metric=p99=10% --tolerance=ops_per_sec=5%
+  eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
+		Args: cobra.MaximumNArgs(2),
+		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *gateOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.base, "base", "", "subject to record as the base")
+	f.StringVar(&o.head, "head", "", "subject to record as the head")
+	f.StringVar(&o.baseline, "baseline", "", "run folder to judge a lone head against; default benchmarks/baseline")
+	f.BoolVar(&o.update, "update-baseline", false, "make HEAD_DIR the baseline, and judge nothing")
+	f.StringArrayVar(&o.metrics, "metric", nil, "gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
+	f.StringSliceVar(&o.tolerances, "tolerance", nil, "tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
+	f.StringVar(&o.config, "config", "", "configuration file; default eventobench.yaml if there is one")
+	f.StringVar(&o.inconclusive, "inconclusive", "", "what an inconclusive verdict means: fail (the default), exit code 3; or pass")
+	f.StringVar(&o.format, "format", "text", strings.Join(compare.GateFormats, ", "))
+	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
+	o.record.addFlags(f)
+}
+
+// gateInput is what flags and configuration together ask for.
+type gateInput struct {
+	options      compare.Options
+	baseline     string
+	inconclusive string
+}
+
+func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
+	in, err := o.input()
+	if err != nil {
+		return err
+	}
+	if o.update {
+		return o.updateBaseline(cmd.OutOrStdout(), args, in.baseline)
+	}
+	dirs, err := o.dirs(cmd, args, in)
+	if err != nil {
+		return err
+	}
+	report, err := compare.Compare(dirs, in.options)
+	if err != nil {
+		return err
+	}
+	gate := compare.NewGate(report)
+	if err := writeOutput(cmd, o.out, func(w io.Writer) error { return gate.Render(w, o.format) }); err != nil {
+		return err
+	}
+	if err := o.stepSummary(gate); err != nil {
+		return err
+	}
+	return verdictError(gate, in.inconclusive)
+}
+
+// input puts flags and configuration together.
+func (o *gateOptions) input() (gateInput, error) {
+	in := gateInput{options: compare.Options{Criteria: compare.DefaultCriteria(), Now: time.Now()}}
+	if !slices.Contains(compare.GateFormats, o.format) {
+		return in, fmt.Errorf("unknown format %q; use %s", o.format, strings.Join(compare.GateFormats, ", "))
+	}
+	config, err := readConfig(o.config)
+	if err != nil {
+		return in, err
+	}
+	if err := errors.Join(config.apply(&in.options.Criteria), o.applyFlags(&in.options.Criteria)); err != nil {
+		return in, err
+	}
+	in.options.Waivers, err = config.waivers(in.options.Criteria)
+	in.baseline = cmp.Or(o.baseline, config.Baseline, "benchmarks/baseline")
+	in.inconclusive = cmp.Or(o.inconclusive, config.Inconclusive, "fail")
+	if in.inconclusive != "pass" && in.inconclusive != "fail" {
+		err = errors.Join(err, fmt.Errorf("inconclusive %q: use pass or fail", in.inconclusive))
+	}
+	return in, err
+}
+
+func (o *gateOptions) applyFlags(c *compare.Criteria) error {
+	for _, text := range o.metrics {
+		name, tolerance, _ := strings.Cut(text, "=")
+		if err := gateMetric(c, name, tolerance); err != nil {
+			return err
+		}
+	}
+	for _, text := range o.tolerances {
+		name, tolerance, _ := strings.Cut(text, "=")
+		if _, gated := c.Rules[name]; !gated || tolerance == "" {
+			return fmt.Errorf("--tolerance %q: write a gated metric and a percentage, such as ops_per_sec=3%%; --metric gates more", text)
+		}
+		if err := gateMetric(c, name, tolerance); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dirs are the two run folders to judge, recorded first if need be.
+func (o *gateOptions) dirs(cmd *cobra.Command, args []string, in gateInput) ([]string, error) {
+	switch {
+	case len(args) > 0 && (o.base != "" || o.head != ""):
+		return nil, errors.New("name run folders or subjects (--base, --head), not both")
+	case len(args) == 2:
+		return args, nil
+	case len(args) == 1:
+		return []string{in.baseline, args[0]}, nil
+	case o.head == "":
+		return nil, errors.New("there is nothing to judge: name two run folders, one to hold against the baseline, or subjects with --base and --head")
+	case o.base == "":
+		if _, err := profiles.OpenManifest(in.baseline); err != nil { // before a minute is spent on recording
+			return nil, err
+		}
+		recorded, err := o.recordSubjects(cmd, in, o.head)
+		return append([]string{in.baseline}, recorded...), err
+	}
+	return o.recordSubjects(cmd, in, o.base, o.head)
+}
+
+func (o *gateOptions) recordSubjects(cmd *cobra.Command, in gateInput, specs ...string) ([]string, error) {
+	var subjects []profiles.Subject
+	for _, text := range specs {
+		spec, err := parseStoreSpec(text)
+		if err != nil {
+			return nil, err
+		}
+		s, err := spec.subject()
+		if err != nil {
+			return nil, fmt.Errorf("subject %q: %w", text, err)
+		}
+		subjects = append(subjects, s)
+	}
+	numberNames(subjects)
+	return o.record.run(cmd, subjects, in.options.Criteria, false)
+}
+
+// updateBaseline makes a copy of a run folder the baseline.
+func (o *gateOptions) updateBaseline(w io.Writer, args []string, baseline string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("--update-baseline takes the one run folder that shall be the baseline, not %d", len(args))
+	}
+	if err := profiles.Copy(args[0], baseline); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s is now a copy of %s; commit it\n", baseline, args[0])
+	return err
+}
+
+// stepSummary adds the result in Markdown to the summary of a GitHub Actions
+// step, if there is one.
+func (o *gateOptions) stepSummary(g compare.Gate) error {
+	path := os.Getenv("GITHUB_STEP_SUMMARY")
+	if o.format != "github" || path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("writing the step summary: %w", err)
+	}
+	return errors.Join(g.Render(f, "md"), f.Close())
+}
+
+// verdictError gives the gate's verdict as an error with its exit code.
+func verdictError(g compare.Gate, inconclusive string) error {
+	var metrics []string
+	for _, m := range g.Metrics {
+		if m.Verdict == g.Verdict && !m.Waived {
+			metrics = append(metrics, m.Name)
+		}
+	}
+	switch {
+	case g.Verdict == compare.Regressed:
+		return exitError{exitRegressed, fmt.Sprintf("%s regressed in %s", g.Head, strings.Join(metrics, ", "))}
+	case g.Verdict == compare.Inconclusive && inconclusive == "fail":
+		return exitError{exitInconclusive, fmt.Sprintf("%s: inconclusive in %s; more blocks may tell (--max-blocks), --inconclusive=pass lets it through", g.Head, strings.Join(metrics, ", "))}
+	}
+	return nil
+}
