@@ -20,11 +20,16 @@ import (
 
 var screenshots = flag.String("screenshots", "", "folder to write pictures of the report into")
 
-// recordThree records the story's three transports, in short.
+// recordThree records the story's three transports: in short, or long enough
+// for verdicts if pictures are taken.
 func recordThree(t *testing.T) []string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "eventobench", "run", "--quiet", "--blocks=6", "--rounds=10", "--slice=20ms", "--warmup=50",
-		"--transport=nethttp,fasthttp,fasthttp-adapter", "--codec=std", "--out="+t.TempDir()).Output()
+	plan := []string{"--blocks=6", "--rounds=10", "--slice=20ms", "--warmup=50"}
+	if *screenshots != "" {
+		plan = []string{"--blocks=12", "--rounds=20"}
+	}
+	out, err := exec.CommandContext(t.Context(), "eventobench", append(plan, "run", "--quiet",
+		"--transport=nethttp,fasthttp,fasthttp-adapter", "--codec=std", "--out="+t.TempDir())...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
