@@ -352,7 +352,7 @@ func (b *browser) testScreens(t *testing.T) {
 	for _, s := range []struct {
 		name          string
 		width, height int64
-	}{{"desktop", 1280, 800}, {"phone", 375, 812}} {
+	}{{"desktop", 1280, 620}, {"phone", 375, 812}} {
 		b.do(chromedp.EmulateViewport(s.width, s.height))
 		b.wait(`document.querySelector("#chart-ops .uplot").clientWidth <= innerWidth`)
 		if wide := evaluate[string](b, tooWide); wide != "" {

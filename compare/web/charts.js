@@ -84,7 +84,7 @@
   const byPercentile = () => draw('chart-percentiles', {
     scales: {x: {time: false}, y: {distr: 3}},
     axes: [
-      axis({splits: (u, i, min, max) => [0, ...u.width < 500 ? [] : [Math.log10(2)], 1, 2, 3, 4, 5, 6, 7].filter(x => x >= min && x <= max), values: (u, ticks) => ticks.map(percent)}),
+      axis({splits: (u, i, min, max) => (u.width < 500 ? [0, 1, 2, 3, 5, 7] : [0, Math.log10(2), 1, 2, 3, 4, 5, 6, 7]).filter(x => x >= min && x <= max), values: (u, ticks) => ticks.map(percent)}),
       logarithmic(),
     ],
     series: [{label: 'percentile', value: (u, v) => percent(v)}, ...lines({points: {show: false}})],
