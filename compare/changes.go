@@ -23,9 +23,9 @@ func (p pair) plus(q pair) pair {
 // Each row has its own, so that one in twenty misses by chance.
 const rowLevel = 0.95
 
-// normalQuantile is what a normal variable stays below, in standard deviations
-// and in either direction, with probability rowLevel.
-const normalQuantile = 1.96
+// normalQuantile is what a standard normal variable stays within, in either
+// direction, with the given probability.
+func normalQuantile(level float64) float64 { return math.Sqrt2 * math.Erfinv(level) }
 
 // difference compares two sides.
 type difference struct {
@@ -149,7 +149,8 @@ func (d difference) change(p pair) FunctionChange {
 		return f
 	}
 	// No interval is narrower than sampling allows, by however lucky blocks.
-	sampling := normalQuantile * math.Sqrt(p.base.variance+p.head.variance)
+	f.deviation = math.Sqrt(p.base.variance + p.head.variance)
+	sampling := normalQuantile(rowLevel) * f.deviation
 	f.Low, f.High = new(min(iv.Low, f.Diff-sampling)), new(max(iv.High, f.Diff+sampling))
 	f.Noise = *f.Low <= 0 && *f.High >= 0
 	return f

@@ -209,9 +209,9 @@ func TestExplain(t *testing.T) {
 	}
 	cpu.base.unit, cpu.head.unit = cpuUnit, cpuUnit
 	want := []string{
-		"storage: about 10 us/op of CPU time more (20.0 to 30.0 us/op). Mostly database/sql (+10.0 us/op).",
+		"storage: about 10 us/op of CPU time more (20.0 to 30.0 us/op). Changed: database/sql, 10 us/op of CPU time more.",
 		"HTTP: about 2,200 B/op and 22 allocs/op less (2,700 to 500 B/op). Gone: 2,700 B/op and 26 allocs/op in net/http, net/textproto. New: 500 B/op and 4.0 allocs/op in github.com/valyala/fasthttp.",
-		"JSON: about 300 B/op more in 2.0 allocs/op less (3,000 to 3,300 B/op). Mostly encoding/json (+300 B/op).",
+		"JSON: about 300 B/op more, but 2.0 allocs/op less (3,000 to 3,300 B/op). Changed: encoding/json, 300 B/op more, but 2.0 allocs/op less.",
 	}
 	if diff := cmp.Diff(want, explain(difference{base: base, head: head, paired: true}, cpu)); diff != "" {
 		t.Error(diff)

@@ -87,7 +87,7 @@ type sampled struct {
 // and Thompson's estimate (Journal of the American Statistical Association 47
 // (1952) 663-685).
 func (k sampled) variance(value, count, rate float64) float64 {
-	if value == 0 || count == 0 {
+	if value <= 0 || count <= 0 {
 		return 0
 	}
 	if !k.allocs {

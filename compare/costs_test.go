@@ -1,6 +1,9 @@
 package compare
 
 import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -143,4 +146,44 @@ func TestSamplingVariance(t *testing.T) {
 	if got := bytesAllocated.variance(0, 0, 524288); got != 0 {
 		t.Errorf("no sample: %v", got)
 	}
+}
+
+// Whatever pprof can parse can be summed up, and the groups then hold what the
+// functions hold.
+func FuzzSumCosts(f *testing.F) {
+	for _, name := range []string{"nethttp-allocs.prof", "fasthttp-allocs.prof"} {
+		p := readProfile(f, filepath.Join("testdata", "pprof", name))
+		p.Sample = p.Sample[:10]
+		var plain bytes.Buffer // which the fuzzer can change, unlike compressed text
+		if err := p.Compact().WriteUncompressed(&plain); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(plain.Bytes())
+	}
+	rules := DefaultGroups()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := profile.ParseData(data)
+		if err != nil {
+			return
+		}
+		c, err := sumCosts(p, bytesAllocated, []float64{1, 2, 3, 4, 5, 6}, rules)
+		if err != nil {
+			return
+		}
+		var functions, groups, scale float64
+		for _, v := range c.values {
+			functions += v.value
+			scale += abs(v.value)
+		}
+		for _, v := range c.groups {
+			groups += v.value
+		}
+		if !near(functions, groups, 1e-9*scale) {
+			t.Errorf("functions add up to %v, groups to %v", functions, groups)
+		}
+		table := difference{base: c, head: c, paired: true}.table()
+		if _, err := json.Marshal(table); err != nil {
+			t.Error(err)
+		}
+	})
 }

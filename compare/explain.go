@@ -15,8 +15,8 @@ const (
 )
 
 // explain says in plain sentences what kinds of work account for a change: of
-// each profile the largest groups whose change is beyond noise and a few
-// percent of the total, largest first.
+// each profile the largest groups whose change is certain and a few percent of
+// the total, largest first.
 func explain(profiles ...difference) []string {
 	type sentence struct {
 		share float64
@@ -24,15 +24,11 @@ func explain(profiles ...difference) []string {
 	}
 	var found []sentence
 	for _, d := range profiles {
-		var total float64
-		for _, g := range d.base.groups {
-			total += g.value
-		}
-		n := 0
-		for _, g := range d.groups() {
-			if share := abs(g.Diff) / total; g.Low != nil && !g.Noise && share >= explainedShare && n < explainedMost {
+		total := sumPairs("", pairUp(d.base.groups, nil)).base.value
+		certain := d.certain()
+		for _, g := range certain[:min(explainedMost, len(certain))] {
+			if share := abs(g.Diff) / total; share >= explainedShare {
 				found = append(found, sentence{share, d.sentence(g)})
-				n++
 			}
 		}
 	}
@@ -44,22 +40,34 @@ func explain(profiles ...difference) []string {
 	return out
 }
 
+// certain are the groups beyond noise that sampling would not put there either
+// if all groups are looked at together (Bonferroni): a sentence says more than
+// a row among others.
+func (d difference) certain() []FunctionChange {
+	groups := d.groups()
+	limit := normalQuantile(1 - (1-rowLevel)/float64(max(len(groups), 1)))
+	return slices.DeleteFunc(groups, func(g FunctionChange) bool {
+		return g.Low == nil || g.Noise || abs(g.Diff) < limit*g.deviation
+	})
+}
+
 // sentence is such as "HTTP: about 2,600 B/op and 28 allocs/op less (2,677 to
 // 43.6 B/op). Gone: 2,500 B/op and 26 allocs/op in net/http, net/textproto."
 func (d difference) sentence(g FunctionChange) string {
 	text := fmt.Sprintf("%s: about %s (%s to %s %s).", g.Name, d.moreOrLess(g), decimals(g.Base), decimals(g.Head), d.base.unit)
 	gone, fresh, changed := d.packagesOf(g)
-	if len(gone)+len(fresh) == 0 && len(changed) > 0 {
-		return text + fmt.Sprintf(" Mostly %s (%s %s).", changed[0].Name, signed(changed[0].Diff), d.base.unit)
+	text += d.list("Gone", gone) + d.list("New", fresh)
+	if len(changed) > 0 {
+		text += fmt.Sprintf(" Changed: %s, %s.", changed[0].Name, d.moreOrLess(changed[0]))
 	}
-	return text + d.list("Gone", gone) + d.list("New", fresh)
+	return text
 }
 
 // moreOrLess is such as "2,600 B/op and 28 allocs/op less".
 func (d difference) moreOrLess(f FunctionChange) string {
 	word := map[bool]string{true: "less", false: "more"}
 	if f.DiffAllocs != 0 && (f.Diff < 0) != (f.DiffAllocs < 0) {
-		return fmt.Sprintf("%s %s in %s allocs/op %s", d.amount(f.Diff, 0), word[f.Diff < 0], roughly(f.DiffAllocs), word[f.DiffAllocs < 0])
+		return fmt.Sprintf("%s %s, but %s allocs/op %s", d.amount(f.Diff, 0), word[f.Diff < 0], roughly(f.DiffAllocs), word[f.DiffAllocs < 0])
 	}
 	return d.amount(f.Diff, f.DiffAllocs) + " " + word[f.Diff < 0]
 }

@@ -72,6 +72,8 @@ type FunctionChange struct {
 	HeadAllocs float64  `json:"head_allocs,omitempty"`
 	DiffAllocs float64  `json:"diff_allocs,omitempty"`
 	Mark       string   `json:"mark,omitempty"` // new, gone, renamed or inlined
+
+	deviation float64 // standard, of Diff, that sampling alone causes
 }
 
 // ChangeTable lists the functions that changed most, in either direction, those
@@ -100,7 +102,7 @@ func (c costs) table() FunctionTable {
 	t.Total = function("total", all, all.value)
 	t.Total.Cum = all.value
 	if iv := SignedRank(all.blocks).Interval(rowLevel); c.blocks > 0 && iv.Level >= rowLevel {
-		sampling := normalQuantile * math.Sqrt(all.variance)
+		sampling := normalQuantile(rowLevel) * math.Sqrt(all.variance)
 		t.Low, t.High = new(min(iv.Low, all.value-sampling)), new(max(iv.High, all.value+sampling))
 	}
 	functions := ranked(c.values, all.value)

@@ -27,7 +27,10 @@ func (r *Report) markdown(w io.Writer) error {
 		fmt.Fprintf(&b, "- ⚠️ `%s`: %s\n", warning.Code, warning.Message)
 	}
 	for _, c := range r.Comparisons {
-		fmt.Fprintf(&b, "\n## %s against %s\n\n%s\n%s", c.Head, c.Base, c.metricTable(MetricChange.leads).Markdown(), c.groupTable().Markdown()+"\n~ within noise. Sampled; the counters above are exact.\n")
+		fmt.Fprintf(&b, "\n## %s against %s\n\n%s", c.Head, c.Base, c.metricTable(MetricChange.leads).Markdown())
+		if len(r.Comparisons) == 1 {
+			fmt.Fprintf(&b, "\n%s", c.groupText())
+		}
 	}
 	r.details(&b)
 	_, err := io.WriteString(w, b.String())
@@ -37,7 +40,13 @@ func (r *Report) markdown(w io.Writer) error {
 // details are the parts that stay folded up until they are asked for.
 func (r *Report) details(b *strings.Builder) {
 	for _, c := range r.Comparisons {
+		if len(r.Comparisons) > 1 {
+			fold(b, fmt.Sprintf("By kind of work: %s against %s", c.Head, c.Base), c.groupText())
+		}
 		fold(b, fmt.Sprintf("All metrics: %s against %s", c.Head, c.Base), c.metricTable(MetricChange.any).Markdown()+"\n"+c.note()+"\n")
+		if looks := c.lookTable(); looks != nil {
+			fold(b, fmt.Sprintf("Verdicts while it was recorded: %s against %s", c.Head, c.Base), looks.Markdown())
+		}
 		for _, t := range c.profiles() {
 			fold(b, fmt.Sprintf("%s by function, %s: %s against %s", t.what, t.Unit, c.Head, c.Base),
 				codeNames(t.table("function", c.Base, c.Head, t.printed()))+"\n"+t.reconciliation()+"\n")
@@ -55,6 +64,10 @@ func (r *Report) details(b *strings.Builder) {
 
 func fold(b *strings.Builder, title, text string) {
 	fmt.Fprintf(b, "\n<details><summary>%s</summary>\n\n%s\n</details>\n", html.EscapeString(title), text)
+}
+
+func (c Comparison) groupText() string {
+	return c.groupTable().Markdown() + "\n~ within noise. Sampled; the counters are exact.\n"
 }
 
 // groupTable holds both profiles side by side, a row a group.

@@ -48,16 +48,7 @@ func ourDiff(t *testing.T, base, head string, types sampled) map[string]flatCum 
 	const blocks = 6 // that the profiles hold, each of one operation here
 	types.scale = blocks
 	read := func(path string) costs {
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		p, err := profile.Parse(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := sumCosts(p, types, []float64{1, 1, 1, 1, 1, 1}, DefaultGroups())
+		c, err := sumCosts(readProfile(t, path), types, []float64{1, 1, 1, 1, 1, 1}, DefaultGroups())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,6 +62,20 @@ func ourDiff(t *testing.T, base, head string, types sampled) map[string]flatCum 
 		}
 	}
 	return got
+}
+
+func readProfile(t testing.TB, path string) *profile.Profile {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p, err := profile.Parse(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 var topLine = regexp.MustCompile(`^ *(-?\d+)(?:B|ns)? +\S+% +\S+% +(-?\d+)(?:B|ns)? +\S+% +(.+?)(?: \((?:partial-)?inline\))?$`)

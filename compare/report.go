@@ -32,16 +32,17 @@ type Variant struct {
 
 // Comparison is what changed from the base to one other run.
 type Comparison struct {
-	Base        string         `json:"base"`
-	Head        string         `json:"head"`
-	Verdict     Verdict        `json:"verdict"` // on all gated metrics together
-	Paired      bool           `json:"paired"`  // recorded together, so that drift cancels
-	Blocks      int            `json:"blocks"`  // of each side that were compared; the smaller number if unpaired
-	Metrics     []MetricChange `json:"metrics"`
-	Waivers     []WaiverUse    `json:"waivers,omitempty"`
-	Allocations ChangeTable    `json:"allocations"`
-	CPU         ChangeTable    `json:"cpu"`
-	Explanation []string       `json:"explanation"` // what kinds of work account for the change, largest first
+	Base        string          `json:"base"`
+	Head        string          `json:"head"`
+	Verdict     Verdict         `json:"verdict"` // on all gated metrics together
+	Paired      bool            `json:"paired"`  // recorded together, so that drift cancels
+	Blocks      int             `json:"blocks"`  // of each side that were compared; the smaller number if unpaired
+	Metrics     []MetricChange  `json:"metrics"`
+	Waivers     []WaiverUse     `json:"waivers,omitempty"`
+	Looks       []profiles.Look `json:"looks,omitempty"` // what was decided when, while it was recorded
+	Allocations ChangeTable     `json:"allocations"`
+	CPU         ChangeTable     `json:"cpu"`
+	Explanation []string        `json:"explanation"` // what kinds of work account for the change, largest first
 }
 
 // MetricChange is one metric on both sides. The values are those of each
@@ -178,6 +179,7 @@ func compareTwo(base, head Variant, o Options) Comparison {
 	for _, m := range Metrics {
 		c.Metrics = append(c.Metrics, m.describe(base, head, found[m.Name], o.Criteria))
 	}
+	c.Looks = looksAt(base.Manifest, head.Manifest)
 	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)
 	return c

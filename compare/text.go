@@ -21,6 +21,9 @@ func (r *Report) text(w io.Writer) error {
 	section(&b, "Results", r.resultTable().String())
 	for _, c := range r.Comparisons {
 		section(&b, fmt.Sprintf("%s against %s", c.Head, c.Base), c.metricTable(MetricChange.any).String()+c.note()+"\n")
+		if looks := c.lookTable(); looks != nil {
+			section(&b, "Verdicts while it was recorded", looks.String())
+		}
 	}
 	section(&b, "Charts", r.charts())
 	for _, c := range r.Comparisons {

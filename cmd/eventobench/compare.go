@@ -26,6 +26,10 @@ Folders that one "eventobench run" recorded together are compared slice by slice
 so that the machine's drift cancels; others are compared as they are, with a
 warning. Every change has its 95% interval over blocks.
 
+The profiles explain the change: per kind of work (HTTP, JSON, storage, the runtime,
+your own code) and per function, each row with its sampling error. --groups adds kinds
+of work of your own.
+
 Exit codes: 0 compared; 2 a folder is missing, damaged, empty, from a newer
 version, or was recorded under another load.`,
 		Example: `  eventobench compare profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
