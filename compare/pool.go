@@ -49,10 +49,15 @@ func (p *Pool) Resample(rng *rand.Rand, looks []int) map[string]Verdict {
 	drawn := rng.Perm(p.blocks)
 	verdicts := map[string]Verdict{}
 	for _, blocks := range looks {
+		var family []*finding
+		for _, m := range p.metrics() {
+			family = append(family, p.find(m, drawn[:blocks], 0))
+		}
+		judge(family, alpha(len(looks)))
 		done := true
-		for name, f := range p.judge(drawn[:blocks], alpha(len(looks)), nil) {
-			verdicts[name] = f.verdict
-			done = done && f.verdict != Inconclusive
+		for i, m := range p.metrics() {
+			verdicts[m.Name] = family[i].verdict
+			done = done && family[i].verdict != Inconclusive
 		}
 		if done {
 			break
@@ -61,36 +66,33 @@ func (p *Pool) Resample(rng *rand.Rand, looks []int) map[string]Verdict {
 	return verdicts
 }
 
-// judge decides on the named blocks, with the changes of some metrics moved by
-// shift.
-func (p *Pool) judge(blocks []int, level float64, shift map[string]float64) map[string]*finding {
-	found := map[string]*finding{}
-	var family []*finding
-	for _, m := range p.metrics() {
-		values := make([]float64, len(blocks))
-		for i, b := range blocks {
-			values[i] = p.changes[m.Name][b] + shift[m.Name]
-		}
-		f := m.finding(p.criteria)
-		f.estimator = SignedRank(values)
-		found[m.Name], family = f, append(family, f)
+// find is what the named blocks say of one metric if all its changes are moved
+// by shift.
+func (p *Pool) find(m Metric, blocks []int, shift float64) *finding {
+	values := make([]float64, len(blocks))
+	for i, b := range blocks {
+		values[i] = p.changes[m.Name][b] + shift
 	}
-	judge(family, level)
-	return found
+	f := m.finding(p.criteria)
+	f.estimator = SignedRank(values)
+	return f
 }
 
 // Resolution is the smallest regression of a metric, in percent, that an
 // experiment of the given number of blocks, judged once, tells from none in four
 // of five cases on the machine that the pool was recorded on, tolerance set
-// aside. It is 0 if so few blocks find nothing however large.
+// aside and no other metric having changed. It is 0 if so few blocks find
+// nothing however large.
 func (p *Pool) Resolution(rng *rand.Rand, metric string, blocks int) float64 {
 	const most = 100.0 // percent
-	if p.power(rng, metric, blocks, most) < 0.8 {
+	m := metricNamed(metric)
+	centre := SignedRank(p.changes[metric]).Estimate()
+	if p.power(rng, m, blocks, centre, most) < 0.8 {
 		return 0
 	}
 	low, high := 0.0, most
 	for high-low > 0.02*high {
-		if middle := (low + high) / 2; p.power(rng, metric, blocks, middle) < 0.8 {
+		if middle := (low + high) / 2; p.power(rng, m, blocks, centre, middle) < 0.8 {
 			low = middle
 		} else {
 			high = middle
@@ -100,24 +102,24 @@ func (p *Pool) Resolution(rng *rand.Rand, metric string, blocks int) float64 {
 }
 
 // power is the share of experiments, drawn with replacement from blocks whose
-// median change is taken out, whose interval of the metric lies beyond its floor
-// if the metric regressed by the given percent.
-func (p *Pool) power(rng *rand.Rand, metric string, blocks int, regression float64) float64 {
+// centre is taken out, whose interval of the metric lies beyond its floor if the
+// metric regressed by the given percent.
+func (p *Pool) power(rng *rand.Rand, m Metric, blocks int, centre, regression float64) float64 {
 	const experiments = 200
 	change := logRatio(regression)
-	if metricNamed(metric).Better == Up {
+	if m.Better == Up {
 		change = -change
 	}
-	shift := map[string]float64{metric: change - SignedRank(p.changes[metric]).Estimate()}
 	found := 0
+	drawn := make([]int, blocks)
 	for range experiments {
-		drawn := make([]int, blocks)
 		for i := range drawn {
 			drawn[i] = rng.IntN(p.blocks)
 		}
-		f := p.judge(drawn, falseAlarms, shift)[metric]
+		f := p.find(m, drawn, change-centre)
 		f.rule.Tolerance = 0
-		if f.decide() == Regressed {
+		f.judge(1 - falseAlarms/float64(len(p.metrics()))) // the first step of Holm's procedure
+		if f.verdict == Regressed {
 			found++
 		}
 	}

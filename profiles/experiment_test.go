@@ -304,3 +304,73 @@ func TestBlocksStayApart(t *testing.T) {
 		t.Errorf("%s: %v, want %v", FileAllocsAfter, got, want)
 	}
 }
+
+// TestSequential holds that an experiment ends at the look that decides it, and
+// that every run keeps what was decided.
+func TestSequential(t *testing.T) {
+	t.Parallel()
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
+	e.Plan = Plan{Blocks: 20, Sequential: true, Rounds: 1, Slice: time.Millisecond, Warmup: 1, Seed: 1}
+	var looked []int
+	e.Decide = func(runs []*Run) Look {
+		looked = append(looked, len(runs[0].Manifest.Blocks))
+		return Look{Blocks: len(runs[1].Manifest.Blocks), Done: true, Decisions: []Decision{{Head: "two", Metric: "speed", Verdict: "same"}}}
+	}
+	dirs, err := e.Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := e.Plan.Looks()[:1]; !slices.Equal(looked, want) {
+		t.Errorf("looks at %v, want %v", looked, want)
+	}
+	for _, dir := range dirs {
+		run, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := run.Manifest
+		if m.State != StateComplete || len(m.Blocks) != 12 || m.Reason != "every gated metric was decided after 12 of at most 20 blocks" {
+			t.Errorf("%s after %d blocks: %s", m.State, len(m.Blocks), m.Reason)
+		}
+		if len(m.Looks) != 1 || !m.Looks[0].Done || m.Looks[0].Blocks != 12 || m.Looks[0].Decisions[0].Verdict != "same" {
+			t.Errorf("looks %+v", m.Looks)
+		}
+	}
+}
+
+// TestTimeLimit holds that no block begins when time is up, and that the blocks
+// there are get judged.
+func TestTimeLimit(t *testing.T) {
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
+	e.MaxTime = time.Nanosecond
+	e.Decide = func(runs []*Run) Look { return Look{Blocks: len(runs[0].Manifest.Blocks)} }
+	dirs, err := e.Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := Open(dirs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := run.Manifest; m.State != StateComplete || len(m.Blocks) != 1 || len(m.Looks) != 1 || m.Reason != "the time limit of 1ns ended it after 1 of 2 blocks" {
+		t.Errorf("%s after %d blocks, looks %+v: %s", m.State, len(m.Blocks), m.Looks, m.Reason)
+	}
+}
+
+func TestLooks(t *testing.T) {
+	for _, tt := range []struct {
+		plan Plan
+		want []int
+	}{
+		{DefaultPlan(), []int{12, 16, 20}},
+		{Plan{Blocks: 40, Sequential: true}, []int{24, 32, 40}},
+		{Plan{Blocks: 19, Sequential: true}, []int{19}}, // 60% of 19 are too few for a verdict
+		{Plan{Blocks: 12, Sequential: true}, []int{12}},
+		{Plan{Blocks: 20}, []int{20}},
+		{QuickPlan(), []int{3}},
+	} {
+		if got := tt.plan.Looks(); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: looks at %v, want %v", tt.plan, got, tt.want)
+		}
+	}
+}

@@ -87,5 +87,8 @@ func blocks(p profiles.Plan) string {
 	if looks := p.Looks(); len(looks) > 1 {
 		return fmt.Sprintf("%d to %d blocks", looks[0], p.Blocks)
 	}
+	if p.Blocks == 1 {
+		return "1 block"
+	}
 	return fmt.Sprintf("%d blocks", p.Blocks)
 }

@@ -82,16 +82,20 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		return err
 	}
 	table := compare.NewTable("subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors")
+	ended := ""
 	for _, dir := range dirs {
 		run, err := profiles.Open(dir)
 		if err != nil {
 			return err
 		}
+		if run.Manifest.Reason != "" {
+			ended = run.Manifest.Reason + "\n"
+		}
 		t := run.Totals()
 		table.Add(run.Manifest.Subject.Name, compare.Number(t.OpsPerSec, 0), compare.Number(t.AvgLatencyMs, 3), compare.Number(t.P99Ms, 3),
 			compare.Optional(t.CPUPerOp, 1), compare.Optional(t.AllocBytesPerOp, 0), compare.Optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10))
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n%s\n\nnext: %s\n", table, strings.Join(dirs, "\n"), nextCommand(dirs))
+	_, err := fmt.Fprintf(w, "\n%s\n%s%s\n\nnext: %s\n", table, ended, strings.Join(dirs, "\n"), nextCommand(dirs))
 	return err
 }
 

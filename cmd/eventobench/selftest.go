@@ -346,14 +346,14 @@ func percentage(part, whole int) float64 { return float64(part) / float64(whole)
 
 // resolution says what can be found in a given time.
 func (t *selftest) resolution() string {
-	const fewest = 10
+	const fewest, most = 10, 100 // blocks; experiments of more would take long to draw
 	if t.pool.Blocks() < fewest {
 		return ""
 	}
 	rng := rand.New(rand.NewPCG(2, uint64(t.pool.Blocks())))
 	table := compare.NewTable("smallest regression found in 4 of 5 experiments", "blocks", "ops/s", "CPU", "B/op", "allocs/op")
 	for _, minutes := range []int{1, 2, 5} {
-		blocks := int(float64(minutes) * 60 / t.seconds * float64(t.blocks))
+		blocks := min(most, int(float64(minutes)*60/t.seconds*float64(t.blocks)))
 		cells := []string{fmt.Sprintf("in %d min", minutes), strconv.Itoa(blocks)}
 		for _, m := range []string{"ops_per_sec", "cpu_per_op", "alloc_bytes_per_op", "allocs_per_op"} {
 			if r := t.pool.Resolution(rng, m, blocks); r > 0 {
