@@ -15,12 +15,15 @@ import (
 // The page's template, style and scripts, and the charting library that
 // "make vendor-web" fetches.
 //
-//go:embed web/*.html web/*.css web/*.js web/vendor/*.js web/vendor/*.css
+//go:embed web/*.html web/*.css web/*.js web/vendor/uPlot.*
 var web embed.FS
 
 var (
 	pageStyle   = template.CSS(asset("vendor/uPlot.min.css") + asset("page.css"))
-	pageScripts = []template.JS{template.JS(asset("vendor/uPlot.iife.min.js")), template.JS(asset("page.js")), template.JS(asset("charts.js")), template.JS(asset("flame.js"))}
+	pageScripts = []template.JS{
+		template.JS("/*\n" + asset("vendor/uPlot.LICENSE") + "*/\n" + asset("vendor/uPlot.iife.min.js")), // every copy must have it
+		template.JS(asset("page.js")), template.JS(asset("charts.js")), template.JS(asset("flame.js")),
+	}
 
 	pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{
 		"bars":           (*Report).bars,
@@ -30,6 +33,7 @@ var (
 		"forest":         Comparison.forest,
 		"grid":           FunctionTable.grid,
 		"headline":       (*Report).headline,
+		"looks":          Comparison.lookRows,
 		"note":           Comparison.note,
 		"parts":          parts,
 		"reconciliation": FunctionTable.reconciliation,

@@ -182,6 +182,14 @@ func (a axis) ticks() []tick {
 	return []tick{{"0%", text(-1), "start"}, {"25%", text(-0.5), "middle"}, {"50%", "0", "middle"}, {"75%", text(0.5), "middle"}, {"100%", text(1), "end"}}
 }
 
+// lookRows are the rows of the table of looks, its header first, or none.
+func (c Comparison) lookRows() [][]string {
+	if t := c.lookTable(); t != nil {
+		return t.rows
+	}
+	return nil
+}
+
 // grid is a table of functions or groups; its first column is the name.
 type grid struct {
 	First   string

@@ -67,11 +67,12 @@
   const relative = () => document.querySelector('input[name=flame-view]:checked').value === 'relative';
   const name = i => names[tree.name[i]];
 
+  const share = (variant, i) => tree.total[variant][i] / (tree.total[variant][0] || 1);
+
   // value is what a frame costs a variant with its callees: per operation, or
   // in percent of the variant's total.
   const value = (variant, i) => {
-    const v = tree.total[variant][i];
-    return relative() ? 100 * v / (tree.total[variant][0] || 1) : v;
+    return relative() ? 100 * share(variant, i) : tree.total[variant][i];
   };
   const change = i => value(head(), i) - value(base, i);
   const isGone = i => tree.total[head()][i] <= 0 && tree.total[base][i] > 0;
@@ -133,8 +134,8 @@
 
   const describe = i => {
     const b = value(base, i), h = value(head(), i);
-    const share = variant => relative() ? '' : ` (${page.number(100 * tree.total[variant][i] / (tree.total[variant][0] || 1))}%)`;
-    const side = (variant, v) => `${data.variants[variant]} ${amount(v)}${share(variant)}`;
+    const part = variant => relative() ? '' : ` (${page.number(100 * share(variant, i))}%)`;
+    const side = (variant, v) => `${data.variants[variant]} ${amount(v)}${part(variant)}`;
     const mark = isGone(i) ? ', gone' : isNew(i) ? ', new' : '';
     return `${name(i)}: ${side(base, b)}, ${side(head(), h)}; change ${signed(h - b)}${mark}`;
   };
