@@ -216,12 +216,17 @@ func (s *summation) place(l *profile.Location, known map[string]frame) place {
 		}
 		f.inlined = i < len(l.Line)-1
 		at.frames = append(at.frames, f)
-		at.ofProfiling = at.ofProfiling || strings.HasPrefix(name, "net/http/pprof.") || strings.HasPrefix(name, "runtime/pprof.")
+		at.ofProfiling = at.ofProfiling || ofProfiling(name)
 	}
 	if len(at.frames) == 0 {
 		at.frames = []frame{s.frame(unknownFunction)}
 	}
 	return at
+}
+
+// ofProfiling tells whether a function is part of the measurement.
+func ofProfiling(function string) bool {
+	return strings.HasPrefix(function, "net/http/pprof.") || strings.HasPrefix(function, "runtime/pprof.")
 }
 
 // unknownFunction is where the profile has no name.

@@ -3,6 +3,7 @@ package compare
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -94,8 +95,8 @@ type ChangeTable struct {
 // table lists the largest functions, and the groups.
 func (c costs) table() FunctionTable {
 	var all cost
-	for _, f := range c.values {
-		all = all.plus(f)
+	for _, name := range slices.Sorted(maps.Keys(c.values)) { // always the same sum, to the last digit
+		all = all.plus(c.values[name])
 	}
 	t := FunctionTable{Unit: c.unit, Exact: c.exact}
 	t.Total = function("total", all, all.value)

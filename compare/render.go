@@ -9,7 +9,7 @@ import (
 )
 
 // Formats are the names that Render knows.
-var Formats = []string{"text", "md", "json", "csv", "benchfmt"}
+var Formats = []string{"text", "md", "html", "json", "csv", "benchfmt"}
 
 // Render writes the report in one of the Formats.
 func (r *Report) Render(w io.Writer, format string) error {
@@ -18,6 +18,8 @@ func (r *Report) Render(w io.Writer, format string) error {
 		return r.text(w)
 	case "md":
 		return r.markdown(w)
+	case "html":
+		return r.html(w)
 	case "json":
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")

@@ -8,15 +8,20 @@ import (
 // printed are the rows of a table on paper: the largest functions, the others
 // in one, and the total.
 func (t FunctionTable) printed() []Function {
-	n := min(topRows, len(t.Functions))
-	rows := slices.Clone(t.Functions[:n])
-	rest := restOf(t.Functions[n:])
-	rest.Name = others(len(t.Functions) - n + t.more)
-	rest.Value, rest.Allocs, rest.Share = rest.Value+t.Rest.Value, rest.Allocs+t.Rest.Allocs, rest.Share+t.Rest.Share
+	rows, rest := t.first(topRows)
 	if rest.Name != "" {
 		rows = append(rows, rest)
 	}
 	return append(rows, t.Total)
+}
+
+// first are the n largest functions, and a row for the others.
+func (t FunctionTable) first(n int) ([]Function, Function) {
+	n = min(n, len(t.Functions))
+	rest := restOf(t.Functions[n:])
+	rest.Name = others(len(t.Functions) - n + t.more)
+	rest.Value, rest.Allocs, rest.Share = rest.Value+t.Rest.Value, rest.Allocs+t.Rest.Allocs, rest.Share+t.Rest.Share
+	return slices.Clone(t.Functions[:n]), rest
 }
 
 // table prints functions or groups; of an allocation table with their number.

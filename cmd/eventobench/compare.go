@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
 )
@@ -33,6 +34,7 @@ Exit codes: 0 compared; 2 a folder is missing, damaged, empty, from a newer
 version, or was recorded under another load.`,
 		Example: `  eventobench compare profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
   eventobench compare --format=md --out=migration.md profiles/20261124_120000-*
+  eventobench compare --format=html --out=migration.html profiles/20261124_120000-*
   eventobench compare --groups=groups.txt profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
 
   # what benchstat makes of it
@@ -55,9 +57,13 @@ version, or was recorded under another load.`,
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", strings.Join(compare.Formats, ", "))
-	cmd.Flags().StringVar(&groupsFile, "groups", "", "file of package groups, lines of \"label = prefix prefix …\", in addition to the default ones")
+	addGroupsFlag(cmd.Flags(), &groupsFile)
 	cmd.Flags().StringVar(&out, "out", "", "file to write to, instead of stdout")
 	return cmd
+}
+
+func addGroupsFlag(f *pflag.FlagSet, path *string) {
+	f.StringVar(path, "groups", "", "file of package groups, lines of \"label = prefix prefix …\", in addition to the default ones")
 }
 
 // readGroups reads a file of package groups; without one the default ones count.

@@ -60,7 +60,7 @@ func newRootCmd() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newRunCmd(), newCompareCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
+		newRunCmd(), newCompareCmd(), newReportCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
 		newServeCmd(), newExportCmd(), newImportCmd(),
 	)
 	return root
