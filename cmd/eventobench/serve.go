@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -79,10 +80,37 @@ func (o *serveOptions) addLimits(f *pflag.FlagSet) {
 	f.IntVar(&o.limits.Connections, "max-connections", d.Connections, "connections open at the same time; further ones wait")
 	f.DurationVar(&o.limits.Read, "read-timeout", d.Read, "time for a client to send a request, or a part of an import")
 	f.DurationVar(&o.limits.Idle, "idle-timeout", d.Idle, "time between two requests on a connection")
-	f.DurationVar(&o.limits.Send, "send-timeout", d.Send, "time for a subscriber to take what it is sent, before it is cut off")
+	f.DurationVar(&o.limits.Send, "send-timeout", d.Send, "time for a client to take an answer, or a part of a stream, before it is cut off")
+	f.BoolVar(&o.limits.PprofAnywhere, "pprof-anywhere", false, "serve /debug/pprof/, which asks for no token, on an address that others can reach")
+}
+
+// checkLimits objects to limits that nothing could meet.
+func (o *serveOptions) checkLimits() error {
+	for _, limit := range []struct {
+		flag         string
+		value, least int64
+	}{
+		{"max-body", int64(o.maxBody), 1},
+		{"max-batch", o.maxBatch, 1},
+		{"max-header", int64(o.limits.Header), 1024},
+		{"max-connections", int64(o.limits.Connections), 1},
+	} {
+		if limit.value < limit.least {
+			return fmt.Errorf("--%s=%d is too small; give at least %d", limit.flag, limit.value, limit.least)
+		}
+	}
+	for flag, timeout := range map[string]time.Duration{"read-timeout": o.limits.Read, "idle-timeout": o.limits.Idle, "send-timeout": o.limits.Send} {
+		if timeout <= 0 {
+			return fmt.Errorf("--%s=%v leaves no time; give a duration like 30s", flag, timeout)
+		}
+	}
+	return nil
 }
 
 func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
+	if err := o.checkLimits(); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	kind, err := transport.Parse(o.transport)
 	if err != nil {
@@ -105,6 +133,7 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	ignoreFileSizeLimit()
 	store, err := sqlite.Open(path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: o.batch == "off"})
 	if err != nil {
 		return err

@@ -116,6 +116,26 @@ func TestServeKeepsTheToken(t *testing.T) {
 	}
 }
 
+// TestRestartWithToken restarts a store with the token it has, which works, and
+// with another one, which is refused with what to do.
+func TestRestartWithToken(t *testing.T) {
+	store := "--store=sqlite:" + filepath.Join(t.TempDir(), "events.db")
+	token, other := "ns_ZGVmYXVsdA_"+strings.Repeat("1", 64), "ns_ZGVmYXVsdA_"+strings.Repeat("2", 64)
+	for range 2 {
+		s := startServe(t, store, "--token="+token)
+		if got := s.call(t, token, `["stream.version","a-1"]`); got != "null" {
+			t.Errorf("with its token: %s", got)
+		}
+		if more := s.stop(t); more != "" {
+			t.Errorf("with a token given, it printed %q", more)
+		}
+	}
+	text, err := exec.CommandContext(t.Context(), "eventobench", "serve", "--addr=127.0.0.1:0", store, "--token="+other).CombinedOutput()
+	if err == nil || !strings.Contains(string(text), "start without --token to keep that one") {
+		t.Errorf("with another token: %s (%v)", text, err)
+	}
+}
+
 func TestPortInUse(t *testing.T) {
 	s := startServe(t)
 	addr := strings.TrimPrefix(s.url, "http://")
