@@ -93,7 +93,7 @@ func (v PprofView) keep(p *profile.Profile, count float64) error {
 		types = append(types, &profile.ValueType{Type: t.as, Unit: p.SampleType[i].Unit})
 	}
 	p.SampleType = types
-	p.Sample = slices.DeleteFunc(p.Sample, ofProfiling)
+	p.Sample = slices.DeleteFunc(p.Sample, showsProfiling)
 	for _, s := range p.Sample {
 		values := make([]int64, len(index))
 		for k, i := range index {
@@ -102,4 +102,9 @@ func (v PprofView) keep(p *profile.Profile, count float64) error {
 		s.Value = values
 	}
 	return p.ScaleN(ratios)
+}
+
+// showsProfiling tells whether a sample shows the measurement at work.
+func showsProfiling(s *profile.Sample) bool {
+	return slices.ContainsFunc(callers(s), ofProfiling)
 }

@@ -43,9 +43,9 @@ func viewNamed(t *testing.T, name string) PprofView {
 // per operation as the function tables show.
 func TestPprofViewsAgreeWithTables(t *testing.T) {
 	p := testProfile(
-		[]string{"leaf", "main.main"},
-		[]string{"leaf", "other"},
-		[]string{"compress/flate.NewWriter", "net/http/pprof.handler.ServeHTTP"},
+		stack{frames: "leaf main.main"},
+		stack{frames: "leaf other"},
+		stack{frames: "compress/flate.NewWriter net/http/pprof.handler.ServeHTTP"},
 	)
 	p.DurationNanos = int64(time.Second)
 	run := folderWith(t, profiles.FileAllocs, p)
@@ -53,7 +53,7 @@ func TestPprofViewsAgreeWithTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	costs, err := allocationCosts(run, run.Totals())
+	costs, err := allocationCosts(run, run.Totals(), DefaultGroups())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestPprofViewsAgreeWithTables(t *testing.T) {
 }
 
 func TestPprofViewPerProcess(t *testing.T) {
-	p := testProfile([]string{"main.main"})
+	p := testProfile(stack{frames: "main.main"})
 	p.SampleType[0].Type, p.SampleType[1].Type = "inuse_objects", "inuse_space"
 	got, err := viewNamed(t, "heap").Profile(folderWith(t, profiles.FileHeapAfter, p))
 	if err != nil {
@@ -86,11 +86,11 @@ func TestPprofViewPerProcess(t *testing.T) {
 }
 
 func TestPprofViewRejects(t *testing.T) {
-	run := folderWith(t, profiles.FileAllocs, testProfile([]string{"main.main"}))
+	run := folderWith(t, profiles.FileAllocs, testProfile(stack{frames: "main.main"}))
 	if _, err := viewNamed(t, "cpu").Profile(run); err == nil || !strings.Contains(err.Error(), "has no cpu.prof") {
 		t.Errorf("a missing profile: %v", err)
 	}
-	run = folderWith(t, profiles.FileCPU, testProfile([]string{"main.main"}))
+	run = folderWith(t, profiles.FileCPU, testProfile(stack{frames: "main.main"}))
 	if _, err := viewNamed(t, "cpu").Profile(run); err == nil || !strings.Contains(err.Error(), "cpu.prof of "+run.Dir+": the profile lacks the sample type cpu") {
 		t.Errorf("a profile of another kind: %v", err)
 	}

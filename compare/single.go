@@ -1,19 +1,12 @@
 package compare
 
-import "github.com/eventobench/eventobench/profiles"
-
-// Functions lists the functions that used the CPU and those that allocated in
-// the measured window of one run, per operation. The run must have a complete
-// block; a missing or damaged profile is an error that names the file.
-func Functions(run *profiles.Run) (cpu, allocations FunctionTable, err error) {
-	totals := run.Totals()
-	c, err := cpuCosts(run, totals)
+// Single reads one run folder on its own, with the warnings that concern it
+// alone. The run must have a complete block; whatever is missing or damaged is
+// an error that names the file.
+func Single(dir string) (Variant, []Warning, error) {
+	v, err := openVariant(dir, DefaultGroups())
 	if err != nil {
-		return cpu, allocations, err
+		return Variant{}, nil, err
 	}
-	a, err := allocationCosts(run, totals)
-	if err != nil {
-		return cpu, allocations, err
-	}
-	return c.table(), a.table(), nil
+	return v, warnings(&Report{Variants: []Variant{v}}), nil
 }

@@ -26,7 +26,7 @@ func newShowCmd() *cobra.Command {
 		Short: "Show one run folder in the terminal",
 		Long: `Show tells what one run was and what it found: its figures, throughput over time,
 latency by kind of request, the functions that used the CPU and those that
-allocated, and the commands to look deeper.
+allocated, warnings, and the commands to look deeper.
 
 Runs that were interrupted, failed or are still being recorded are shown as far
 as they go, with the reason. What a run could not measure is "unavailable".
@@ -62,6 +62,7 @@ Exit codes: 0 shown; 2 the folder is missing, damaged, or from a newer version.`
 type shown struct {
 	Folder      string                 `json:"folder"`
 	Manifest    profiles.Manifest      `json:"manifest"`
+	Warnings    []compare.Warning      `json:"warnings"`
 	Totals      *profiles.Totals       `json:"totals"`
 	Latency     []kindLatency          `json:"latency"`
 	Slices      []sliceRate            `json:"slices"`
@@ -97,11 +98,11 @@ func newShown(run *profiles.Run) (*shown, error) {
 	if len(run.Manifest.Blocks) == 0 {
 		return s, nil
 	}
-	cpu, allocations, err := compare.Functions(run)
+	v, warnings, err := compare.Single(run.Dir)
 	if err != nil {
 		return nil, err
 	}
-	s.CPU, s.Allocations, s.Totals = &cpu, &allocations, new(run.Totals())
+	s.CPU, s.Allocations, s.Totals, s.Warnings = &v.CPU, &v.Allocations, &v.Totals, warnings
 	s.Latency = latencies(run)
 	for _, sample := range run.Samples {
 		s.Slices = append(s.Slices, sliceRate{sample.Block, sample.Round, opsPerSec([]profiles.Sample{sample})})
@@ -174,6 +175,9 @@ func (s *shown) text(w io.Writer) error {
 		}
 	}
 	b.WriteString(wrap(s.headline(), showWidth, ""))
+	for _, w := range s.Warnings {
+		b.WriteString(wrap(fmt.Sprintf("warning (%s): %s", w.Code, w.Message), showWidth, "  "))
+	}
 	section("Run", s.description())
 	if s.Totals != nil {
 		section("Figures", s.figures())

@@ -69,6 +69,7 @@ func exampleShown(t *testing.T, blocks, rounds int) *shown {
 	t.Helper()
 	run := exampleRun(t, blocks, rounds)
 	s := &shown{Folder: run.Dir, Manifest: run.Manifest, Totals: new(run.Totals()), Latency: latencies(run), run: run}
+	s.Warnings = []compare.Warning{{Code: "other_load", Message: strings.Repeat("many words about what the machine did meanwhile ", 4)}}
 	s.CPU = &compare.FunctionTable{
 		Unit: "us/op", Functions: []compare.Function{{Name: strings.Repeat("example.com/very/long/path/", 4) + "pkg.(*Type).Method", Value: 15, Share: 75}},
 		Rest: compare.Function{Name: "(3 others)", Value: 5, Share: 25}, Total: compare.Function{Name: "total", Value: 20, Share: 100},
@@ -82,7 +83,7 @@ func exampleShown(t *testing.T, blocks, rounds int) *shown {
 
 func TestShowGolden(t *testing.T) {
 	unfinished := exampleShown(t, 0, 10)
-	unfinished.Totals = nil
+	unfinished.Totals, unfinished.Warnings = nil, nil
 	unfinished.Manifest.State, unfinished.Manifest.Reason = profiles.StateFailed, "subject one died before it listened: exit status 1"
 	for name, s := range map[string]*shown{"show.txt": exampleShown(t, 12, 16), "show-failed.txt": unfinished} {
 		t.Run(name, func(t *testing.T) {
