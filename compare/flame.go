@@ -117,12 +117,11 @@ func callTree(p *profile.Profile, sampleType string, divisor float64) *flameFram
 	root := newFrame(rootFrame, 1)
 	i := sampleIndex(p, sampleType)
 	for _, s := range p.Sample {
-		names := callers(s)
-		if s.Value[i] == 0 || slices.ContainsFunc(names, ofProfiling) {
+		if s.Value[i] == 0 || showsProfiling(s) {
 			continue
 		}
 		f := root
-		for _, name := range names {
+		for _, name := range callers(s) {
 			f = f.child(name)
 		}
 		f.self[0] += float64(s.Value[i]) / divisor

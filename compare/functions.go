@@ -77,9 +77,9 @@ type FunctionChange struct {
 }
 
 // ChangeTable lists the functions that changed most, in either direction, those
-// beyond noise first. Functions and Rest add up to Total, and so do Groups. All of it comes from
-// sampling; the exact values are those of the counters, and nil if there are
-// none.
+// beyond noise first. Functions and Rest add up to Total, and so do Groups. All
+// of it comes from sampling; the exact values are those of the counters, and
+// nil if there are none.
 type ChangeTable struct {
 	Unit      string           `json:"unit"`
 	Functions []FunctionChange `json:"functions"`

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles"
 )
 
@@ -25,10 +26,9 @@ func findings(base, head *profiles.Run, c Criteria, metrics []Metric) map[string
 	for _, m := range metrics {
 		r := m.find(base, head, c)
 		found[m.Name] = r
-		_, isGated := c.Rules[m.Name]
 		switch {
 		case r.missing != "":
-		case isGated:
+		case c.gates(m):
 			gated = append(gated, r.finding)
 		case m.Better != Neutral:
 			others = append(others, r.finding)
@@ -118,7 +118,7 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 // it going.
 func Decide(runs []*profiles.Run, c Criteria) profiles.Look {
 	look := profiles.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
-	gated := c.metrics()
+	gated := c.metrics(runs[0].Manifest.Load)
 	for _, head := range runs[1:] {
 		found := findings(runs[0], head, c, gated)
 		for _, m := range gated {
@@ -131,9 +131,15 @@ func Decide(runs []*profiles.Run, c Criteria) profiles.Look {
 	return look
 }
 
-// metrics are the gated ones, in the order of Metrics.
-func (c Criteria) metrics() []Metric {
-	return slices.DeleteFunc(slices.Clone(Metrics), func(m Metric) bool { _, gated := c.Rules[m.Name]; return !gated })
+// metrics are the gated ones of runs under a load, in the order of Metrics.
+func (c Criteria) metrics(l loadgen.Load) []Metric {
+	return slices.DeleteFunc(slices.Clone(metricsOf(l)), func(m Metric) bool { return !c.gates(m) })
+}
+
+// gates tells whether a metric, as it is under some load, is gated.
+func (c Criteria) gates(m Metric) bool {
+	_, gated := c.Rules[m.Name]
+	return gated && m.Better != Neutral
 }
 
 func (f *finding) decision(head, metric string) profiles.Decision {

@@ -2,7 +2,9 @@ package compare
 
 import (
 	"math"
+	"slices"
 
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles"
 )
 
@@ -39,7 +41,7 @@ var (
 	allocRule = Rule{Tolerance: 1, Floor: 0.1}
 )
 
-// Metrics are all figures a comparison shows, in its order.
+// Metrics are all figures that a comparison of closed loops shows, in its order.
 var Metrics = []Metric{
 	{
 		Name: "ops_per_sec", Label: "throughput", Unit: "ops/s", Better: Up, Rule: timeRule, Timing: true,
@@ -114,6 +116,35 @@ func latency(name, label string, quantile float64, total func(profiles.Totals) f
 	}
 }
 
+// metricsOf are the figures that runs under a load have. An open loop has the
+// latencies from sending too, to hold against those from when requests were
+// due. Its throughput is not judged: the load sets it, not the server.
+func metricsOf(l loadgen.Load) []Metric {
+	if !l.Open() {
+		return Metrics
+	}
+	open := slices.Clone(Metrics)
+	named := func(name string) int { return slices.IndexFunc(open, func(m Metric) bool { return m.Name == name }) }
+	open[named("ops_per_sec")].Better = Neutral
+	return slices.Insert(open, named("latency_max")+1,
+		sent("latency_p50_sent", "latency, p50, from sending", 50, func(o *profiles.OpenLoop) float64 { return o.P50Ms }),
+		sent("latency_p99_sent", "latency, p99, from sending", 99, func(o *profiles.OpenLoop) float64 { return o.P99Ms }),
+		sent("latency_p999_sent", "latency, p99.9, from sending", 99.9, func(o *profiles.OpenLoop) float64 { return o.P999Ms }),
+	)
+}
+
+// sent is a latency from sending, which is shown and not judged: it leaves out
+// what users waited before.
+func sent(name, label string, quantile float64, total func(*profiles.OpenLoop) float64) Metric {
+	return Metric{
+		Name: name, Label: label, Unit: "ms", Decimals: 3, Timing: true,
+		total: func(t profiles.Totals) float64 { return total(t.OpenLoop) },
+		block: func(r *profiles.Run, b int) float64 {
+			return float64(r.Sent.Block(b).ValueAtQuantile(quantile)) / 1e6
+		},
+	}
+}
+
 // slowest takes the judgement from the largest latency: it grows with the
 // number of requests, and so with speed.
 func slowest(m Metric) Metric {
@@ -146,7 +177,8 @@ func opsPerSec(s profiles.Sample) float64 { return float64(s.Ops()) / s.Duration
 func cpuPerOp(s profiles.Sample) float64  { return s.ServerCPU.Seconds() / float64(s.Ops()) * 1e6 }
 
 // pairedLogRatios returns, for each of the first n blocks, ln(head/base): from
-// the paired slices of the block where slices tell, else from its totals.
+// the paired slices of the block where slices tell, else from its totals. Slices
+// in which nothing was asked of either side say nothing.
 func (m Metric) pairedLogRatios(base, head *profiles.Run, n int) []float64 {
 	d := make([]float64, n)
 	for b := range d {
@@ -154,12 +186,14 @@ func (m Metric) pairedLogRatios(base, head *profiles.Run, n int) []float64 {
 			d[b] = math.Log(m.block(head, b) / m.block(base, b))
 			continue
 		}
-		var slices []float64
+		var ratios []float64
 		heads := head.BlockSamples(b)
 		for round, s := range base.BlockSamples(b) {
-			slices = append(slices, math.Log(m.slice(heads[round])/m.slice(s)))
+			if s.Ops() > 0 || heads[round].Ops() > 0 {
+				ratios = append(ratios, math.Log(m.slice(heads[round])/m.slice(s)))
+			}
 		}
-		d[b] = SignedRank(slices).Estimate()
+		d[b] = SignedRank(ratios).Estimate()
 	}
 	return d
 }

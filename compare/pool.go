@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles"
 )
 
@@ -24,7 +25,7 @@ func NewPool(c Criteria) *Pool {
 // are left out of the pool altogether.
 func (p *Pool) Add(base, head *profiles.Run) {
 	blocks := min(len(base.Manifest.Blocks), len(head.Manifest.Blocks))
-	for _, m := range p.criteria.metrics() {
+	for _, m := range p.criteria.metrics(base.Manifest.Load) {
 		if !base.Has(m.Source) || !head.Has(m.Source) {
 			continue
 		}
@@ -36,10 +37,13 @@ func (p *Pool) Add(base, head *profiles.Run) {
 // Blocks is the number of blocks in the pool.
 func (p *Pool) Blocks() int { return p.blocks }
 
-// metrics are those that every experiment of the pool has.
+// metrics are the gated ones that every experiment of the pool has.
 func (p *Pool) metrics() []Metric {
-	return slices.DeleteFunc(p.criteria.metrics(), func(m Metric) bool { return len(p.changes[m.Name]) < p.blocks })
+	return slices.DeleteFunc(p.criteria.metrics(loadgen.Load{}), func(m Metric) bool { return !p.has(m.Name) })
 }
+
+// has tells whether every experiment of the pool has the metric.
+func (p *Pool) has(metric string) bool { return len(p.changes[metric]) == p.blocks }
 
 // Resample draws blocks for one experiment with the given looks, without
 // replacement, decides it as a recorded one would have been, and returns the
@@ -82,12 +86,12 @@ func (p *Pool) find(m Metric, blocks []int, shift float64) *finding {
 // experiment of the given number of blocks, judged once, tells from none in four
 // of five cases on the machine that the pool was recorded on, tolerance set
 // aside and no other metric having changed. It is 0 if so few blocks find
-// nothing however large.
+// nothing however large, or the pool lacks the metric.
 func (p *Pool) Resolution(rng *rand.Rand, metric string, blocks int) float64 {
 	const most = 100.0 // percent
 	m := metricNamed(metric)
 	centre := SignedRank(p.changes[metric]).Estimate()
-	if p.power(rng, m, blocks, centre, most) < 0.8 {
+	if !p.has(metric) || p.power(rng, m, blocks, centre, most) < 0.8 {
 		return 0
 	}
 	low, high := 0.0, most

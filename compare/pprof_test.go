@@ -1,111 +1,97 @@
 package compare
 
 import (
-	"errors"
-	"math"
+	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/pprof/profile"
+
+	"github.com/eventobench/eventobench/profiles"
 )
 
-// flatCum is what a line of "go tool pprof -top" says of a function.
-type flatCum struct{ Flat, Cum int64 }
-
-// Our differences are those of "go tool pprof -diff_base", function by
-// function.
-func TestAgreesWithPprof(t *testing.T) {
-	tests := []struct {
-		file, unit string
-		types      sampled
-	}{
-		{"allocs.prof", "B", sampled{value: "alloc_space", count: "alloc_objects", allocs: true}},
-		{"allocs.prof", "", sampled{value: "alloc_objects", count: "alloc_objects", allocs: true}},
-		{"cpu.prof", "ns", sampled{value: "cpu", count: "samples"}},
+// folderWith puts one profile into a folder of a synthetic run.
+func folderWith(t *testing.T, file string, p *profile.Profile) *profiles.Run {
+	t.Helper()
+	run := synthesize(t, "one", "e1", 4, slow, 7)
+	run.Dir = t.TempDir()
+	var data bytes.Buffer
+	if err := p.Write(&data); err != nil {
+		t.Fatal(err)
 	}
-	for _, tt := range tests {
-		t.Run(tt.types.value, func(t *testing.T) {
-			base, head := filepath.Join("testdata", "pprof", "nethttp-"+tt.file), filepath.Join("testdata", "pprof", "fasthttp-"+tt.file)
-			want := pprofDiff(t, base, head, tt.types.value, tt.unit)
-			if len(want) < 50 {
-				t.Fatalf("pprof lists only %d functions", len(want))
-			}
-			if diff := cmp.Diff(want, ourDiff(t, base, head, tt.types)); diff != "" {
-				t.Errorf("pprof's (-) and our (+) differences:\n%s", diff)
-			}
-		})
+	if err := os.WriteFile(filepath.Join(run.Dir, file), data.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	return run
 }
 
-func ourDiff(t *testing.T, base, head string, types sampled) map[string]flatCum {
+func viewNamed(t *testing.T, name string) PprofView {
 	t.Helper()
-	const blocks = 6 // that the profiles hold, each of one operation here
-	types.scale = blocks
-	read := func(path string) costs {
-		c, err := sumCosts(readProfile(t, path), types, []float64{1, 1, 1, 1, 1, 1}, DefaultGroups())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	b, h := read(base), read(head)
-	got := map[string]flatCum{}
-	for _, f := range (difference{base: b, head: h}).changes(pairUp(b.values, h.values)) {
-		if d := (flatCum{int64(math.Round(f.Diff)), int64(math.Round(f.HeadCum - f.BaseCum))}); d != (flatCum{}) {
-			got[f.Name] = d
+	for _, v := range PprofViews {
+		if v.Name == name {
+			return v
 		}
 	}
-	return got
+	t.Fatalf("no view is named %s", name)
+	return PprofView{}
 }
 
-func readProfile(t testing.TB, path string) *profile.Profile {
-	t.Helper()
-	f, err := os.Open(path)
+// TestPprofViewsAgreeWithTables holds that pprof gets to see the same values
+// per operation as the function tables show.
+func TestPprofViewsAgreeWithTables(t *testing.T) {
+	p := testProfile(
+		stack{frames: "leaf main.main"},
+		stack{frames: "leaf other"},
+		stack{frames: "compress/flate.NewWriter net/http/pprof.handler.ServeHTTP"},
+	)
+	p.DurationNanos = int64(time.Second)
+	run := folderWith(t, profiles.FileAllocs, p)
+	got, err := viewNamed(t, "allocs").Profile(run)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	p, err := profile.Parse(f)
+	costs, err := allocationCosts(run, run.Totals(), DefaultGroups())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	space, objects := sampleIndex(got, "alloc_space_per_op"), sampleIndex(got, "alloc_objects_per_1000_ops")
+	var bytes, count float64
+	for _, s := range got.Sample {
+		bytes += float64(s.Value[space]) / PprofScale
+		count += float64(s.Value[objects]) / PprofScale / 1000
+	}
+	total := costs.table().Total
+	if !near(bytes, total.Value, total.Value/1e3) || !near(count, total.Allocs, total.Allocs/1e3) {
+		t.Errorf("%v B/op in %v allocs/op, the table says %v and %v", bytes, count, total.Value, total.Allocs)
+	}
+	if got.DefaultSampleType != "alloc_space_per_op" || got.DurationNanos != 0 || len(got.Sample) != 2 {
+		t.Errorf("begins with %s, %d ns, %d samples", got.DefaultSampleType, got.DurationNanos, len(got.Sample))
+	}
 }
 
-var topLine = regexp.MustCompile(`^ *(-?\d+)(?:B|ns)? +\S+% +\S+% +(-?\d+)(?:B|ns)? +\S+% +(.+?)(?: \((?:partial-)?inline\))?$`)
-
-func pprofDiff(t *testing.T, base, head, index, unit string) map[string]flatCum {
-	t.Helper()
-	args := []string{
-		"tool", "pprof", "-top", "-symbolize=none", "-nodecount=100000", "-nodefraction=0", "-edgefraction=0",
-		"-ignore=^(net/http|runtime)/pprof\\.", "-sample_index=" + index, "-diff_base", base,
-	}
-	if unit != "" {
-		args = append(args, "-unit="+unit)
-	}
-	out, err := exec.Command("go", append(args, head)...).Output()
+func TestPprofViewPerProcess(t *testing.T) {
+	p := testProfile(stack{frames: "main.main"})
+	p.SampleType[0].Type, p.SampleType[1].Type = "inuse_objects", "inuse_space"
+	got, err := viewNamed(t, "heap").Profile(folderWith(t, profiles.FileHeapAfter, p))
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = errors.New(string(exit.Stderr))
-		}
-		t.Fatalf("go tool pprof: %v", err)
+		t.Fatal(err)
 	}
-	found := map[string]flatCum{}
-	for line := range strings.Lines(string(out)) {
-		if m := topLine.FindStringSubmatch(strings.TrimRight(line, "\n")); m != nil {
-			flat, _ := strconv.ParseInt(m[1], 10, 64)
-			cum, _ := strconv.ParseInt(m[2], 10, 64)
-			if flat != 0 || cum != 0 {
-				found[m[3]] = flatCum{flat, cum}
-			}
-		}
+	// 100 bytes and 2 objects in four processes; the order is the view's.
+	if v := got.Sample[0].Value; v[0] != 25*PprofScale || v[1] != PprofScale/2 {
+		t.Errorf("values %v", v)
 	}
-	return found
+}
+
+func TestPprofViewRejects(t *testing.T) {
+	run := folderWith(t, profiles.FileAllocs, testProfile(stack{frames: "main.main"}))
+	if _, err := viewNamed(t, "cpu").Profile(run); err == nil || !strings.Contains(err.Error(), "has no cpu.prof") {
+		t.Errorf("a missing profile: %v", err)
+	}
+	run = folderWith(t, profiles.FileCPU, testProfile(stack{frames: "main.main"}))
+	if _, err := viewNamed(t, "cpu").Profile(run); err == nil || !strings.Contains(err.Error(), "cpu.prof of "+run.Dir+": the profile lacks the sample type cpu") {
+		t.Errorf("a profile of another kind: %v", err)
+	}
 }

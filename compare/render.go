@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
 // Formats are the names that Render knows.
-var Formats = []string{"text", "md", "html", "json"}
+var Formats = []string{"text", "md", "html", "json", "csv", "benchfmt"}
 
 // Render writes the report in one of the Formats.
 func (r *Report) Render(w io.Writer, format string) error {
@@ -24,6 +25,10 @@ func (r *Report) Render(w io.Writer, format string) error {
 		enc.SetIndent("", "  ")
 		enc.SetEscapeHTML(false)
 		return enc.Encode(r)
+	case "csv":
+		return r.csv(w)
+	case "benchfmt":
+		return r.benchfmt(w)
 	}
 	return fmt.Errorf("unknown format %q; use %s", format, strings.Join(Formats, ", "))
 }
@@ -32,12 +37,23 @@ func (r *Report) Render(w io.Writer, format string) error {
 // the overall verdict.
 func (c Comparison) summary() string {
 	var parts []string
-	for _, m := range c.Metrics {
+	for _, m := range c.headline() {
 		if m.Gated && m.Change != nil {
 			parts = append(parts, fmt.Sprintf("%s %s %s", m.Label, m.Change, m.Verdict))
 		}
 	}
 	return fmt.Sprintf("%s against %s: %s. %s", c.Head, c.Base, c.Verdict, strings.Join(parts, "; "))
+}
+
+// headline are the metrics in the order that a reader should weigh them: where
+// the load generator held the server up, CPU comes before throughput.
+func (c Comparison) headline() []MetricChange {
+	if !c.GeneratorBound {
+		return c.Metrics
+	}
+	isCPU := func(m MetricChange) bool { return m.Name == "cpu_per_op" }
+	rest := slices.DeleteFunc(slices.Clone(c.Metrics), isCPU)
+	return slices.Insert(rest, 0, *c.Metric("cpu_per_op"))
 }
 
 // String is the change with its interval, such as "+6.7% [+5.3, +8.1]"; a
@@ -92,20 +108,31 @@ func (c Comparison) note() string {
 	if !c.Paired {
 		how = "estimated from the values of %d blocks a side, not paired; the values are those of the whole runs"
 	}
+	if c.OpenLoop {
+		how += ".\nThe load sets the throughput, which is therefore not judged. Latency counts from when a request was due; from sending is what a closed loop would have shown"
+	}
 	return fmt.Sprintf("The change is "+how+".\nThe gated metrics are judged together: a false improved or regressed among them comes up in at most %.0f%% of comparisons, all looks included. Verdicts in parentheses are of metrics that are not gated, judged together in the same way.",
 		c.Blocks, falseAlarms*100)
 }
 
 func (v Variant) resultCells() []string {
 	t := v.Totals
-	return []string{
+	cells := []string{
 		v.Name, Number(t.OpsPerSec, 0), Number(t.AvgLatencyMs, 3), Number(t.P99Ms, 3), Optional(t.CPUPerOp, 2),
 		Optional(t.AllocBytesPerOp, 0), Optional(t.AllocsPerOp, 2), Number(float64(t.TotalOps), 0), Number(float64(t.Errors), 0),
 	}
+	if t.OpenLoop != nil {
+		cells = append(cells, Number(float64(t.OpenLoop.Late), 0), Number(float64(t.OpenLoop.Missed), 0))
+	}
+	return cells
 }
 
 func (r *Report) resultTable() *Table {
-	t := NewTable("variant", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "requests", "errors")
+	columns := []string{"variant", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "requests", "errors"}
+	if r.openLoop() {
+		columns = append(columns, "sent late", "never sent")
+	}
+	t := NewTable(columns...)
 	for _, v := range r.Variants {
 		t.Add(v.resultCells()...)
 	}
@@ -162,9 +189,15 @@ func (r *Report) chart(name string) string {
 	return b.String()
 }
 
+// openLoop tells whether the load had a rate; all variants have the same load.
+func (r *Report) openLoop() bool { return r.Variants[0].Manifest.Load.Open() }
+
 func (r *Report) charts() string {
 	var drawn []string
 	for _, name := range charts {
+		if name == "ops_per_sec" && r.openLoop() {
+			continue // what was asked for, on all sides
+		}
 		if c := r.chart(name); c != "" {
 			drawn = append(drawn, c)
 		}
@@ -204,7 +237,7 @@ func (r *Report) environment() []string {
 		lines = append(lines, fmt.Sprintf("%s: recorded %s, %d blocks of %d slices of %v, seed %d, %s%s",
 			v.Name, m.Start.Format("2006-01-02 15:04:05 MST"), len(m.Blocks), m.Plan.Rounds, m.Plan.Slice, m.Plan.Seed, m.Subject.Binary.GoVersion, commit(m.Subject.Binary.Commit, m.Subject.Binary.Dirty)))
 	}
-	return lines
+	return append(lines, r.conditions()...)
 }
 
 func commit(hash string, dirty bool) string {

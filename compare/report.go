@@ -32,17 +32,19 @@ type Variant struct {
 
 // Comparison is what changed from the base to one other run.
 type Comparison struct {
-	Base        string          `json:"base"`
-	Head        string          `json:"head"`
-	Verdict     Verdict         `json:"verdict"` // on all gated metrics together
-	Paired      bool            `json:"paired"`  // recorded together, so that drift cancels
-	Blocks      int             `json:"blocks"`  // of each side that were compared; the smaller number if unpaired
-	Metrics     []MetricChange  `json:"metrics"`
-	Waivers     []WaiverUse     `json:"waivers,omitempty"`
-	Looks       []profiles.Look `json:"looks,omitempty"` // what was decided when, while it was recorded
-	Allocations ChangeTable     `json:"allocations"`
-	CPU         ChangeTable     `json:"cpu"`
-	Explanation []string        `json:"explanation"` // what kinds of work account for the change, largest first
+	Base           string          `json:"base"`
+	Head           string          `json:"head"`
+	Verdict        Verdict         `json:"verdict"`         // on all gated metrics together
+	Paired         bool            `json:"paired"`          // recorded together, so that drift cancels
+	OpenLoop       bool            `json:"open_loop"`       // the load sets the throughput, so it is not judged
+	GeneratorBound bool            `json:"generator_bound"` // throughput shows only part of what the CPU per operation shows
+	Blocks         int             `json:"blocks"`          // of each side that were compared; the smaller number if unpaired
+	Metrics        []MetricChange  `json:"metrics"`
+	Waivers        []WaiverUse     `json:"waivers,omitempty"`
+	Looks          []profiles.Look `json:"looks,omitempty"` // what was decided when, while it was recorded
+	Allocations    ChangeTable     `json:"allocations"`
+	CPU            ChangeTable     `json:"cpu"`
+	Explanation    []string        `json:"explanation"` // what kinds of work account for the change, largest first
 }
 
 // MetricChange is one metric on both sides. The values are those of each
@@ -169,19 +171,25 @@ func nameVariants(variants []Variant) {
 func compareTwo(base, head Variant, o Options) Comparison {
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
-		Paired: paired(base.run, head.run),
-		Blocks: min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
+		Paired:   paired(base.run, head.run),
+		OpenLoop: base.Manifest.Load.Open(),
+		Blocks:   min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
 	}
 	allocs := difference{base: base.allocCosts, head: head.allocCosts, paired: c.Paired}
 	cpu := difference{base: base.cpuCosts, head: head.cpuCosts, paired: c.Paired}
-	c.Allocations, c.CPU, c.Explanation = allocs.table(), cpu.table(), explain(allocs, cpu)
-	found := findings(base.run, head.run, o.Criteria, Metrics)
-	for _, m := range Metrics {
+	c.Allocations, c.CPU = allocs.table(), cpu.table()
+	if c.Explanation = explain(allocs, cpu); !c.Paired {
+		c.Explanation = explain(allocs) // CPU time drifts with the machine
+	}
+	metrics := metricsOf(base.Manifest.Load)
+	found := findings(base.run, head.run, o.Criteria, metrics)
+	for _, m := range metrics {
 		c.Metrics = append(c.Metrics, m.describe(base, head, found[m.Name], o.Criteria))
 	}
 	c.Looks = looksAt(base.Manifest, head.Manifest)
 	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)
+	c.GeneratorBound = base.usage().generatorBound() || head.usage().generatorBound()
 	return c
 }
 
@@ -194,8 +202,8 @@ func paired(base, head *profiles.Run) bool {
 // change.
 func (m Metric) describe(base, head Variant, found result, c Criteria) MetricChange {
 	mc := MetricChange{Name: m.Name, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals, Rule: m.Rule}
-	if rule, gated := c.Rules[m.Name]; gated {
-		mc.Gated, mc.Rule = true, rule
+	if c.gates(m) {
+		mc.Gated, mc.Rule = true, c.Rules[m.Name]
 	}
 	mc.Base, _ = m.value(base)
 	mc.Head, _ = m.value(head)

@@ -3,26 +3,29 @@ package loadgen
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // Driver puts a load on one server through a fixed set of workers, each with
-// one connection and at most one request in flight (a closed loop). Its
-// methods must not be called at the same time.
+// one connection and at most one request in flight. Its methods must not be
+// called at the same time.
 type Driver struct {
-	workers []*worker
-	kinds   int
+	workers  []*worker
+	kinds    int
+	timeline *timeline // of an open loop
 }
 
 // NewDriver prepares workers for the server at addr (host:port). Nothing is
-// sent before Warmup or Slice.
+// sent before Warmup or Slice. The load must be valid.
 func NewDriver(addr string, w Workload, l Load, seed uint64) *Driver {
 	d := &Driver{kinds: len(w.Kinds())}
+	if l.Open() {
+		d.timeline = newTimeline(l, seed)
+	}
 	for i := range l.Workers {
-		d.workers = append(d.workers, newWorker(addr, w.Source(seed, i), d.kinds, l.Timeout))
+		d.workers = append(d.workers, newWorker(addr, w.Source(seed, i), d.kinds, l))
 	}
 	return d
 }
@@ -33,12 +36,21 @@ type Result struct {
 	Duration time.Duration // until the last outstanding request was answered
 	Kinds    []KindResult  // one for each kind of request of the workload
 	Errors   Errors
+
+	// Of an open loop:
+	Late    int64         // requests sent more than LateAfter after they were due
+	MaxLate time.Duration // how long after it was due a request was sent, at most
+	Missed  int64         // requests that were due and never sent
 }
+
+// LateAfter is from when on a request counts as sent late: well beyond what
+// waking a worker takes on a system that is not overloaded.
+const LateAfter = time.Millisecond
 
 // KindResult counts the finished requests of one kind.
 type KindResult struct {
 	Ops     int64
-	Latency time.Duration // sum over Ops
+	Latency time.Duration // sum over Ops, each from when it was due
 }
 
 // Ops is the number of finished requests of all kinds.
@@ -50,44 +62,79 @@ func (r Result) Ops() int64 {
 	return n
 }
 
+// backlogTime is how long after its end a slice of an open loop goes on
+// sending what was due in it: a server that stands still for less than this
+// shows all of it in the latencies, and one that cannot keep up does not hold
+// the experiment up for ever.
+const backlogTime = time.Second
+
 // Slice loads the server for the given time: then no new request starts and
-// the outstanding ones are waited for and counted. A worker stops at its first
+// the outstanding ones are waited for and counted. In an open loop, requests
+// that were due and found no free worker are sent up to a second after the end,
+// and what is left then is counted as missed. A worker stops at its first
 // failed request. Cancelling ctx aborts outstanding requests, uncounted.
 func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
-	end := time.Now().Add(length)
-	return d.run(ctx, func(now time.Time) bool { return now.Before(end) })
-}
-
-// Warmup sends the given number of requests, as Slice does for a time.
-func (d *Driver) Warmup(ctx context.Context, requests int) Result {
-	var sent atomic.Int64
-	return d.run(ctx, func(time.Time) bool { return sent.Add(1) <= int64(requests) })
-}
-
-// run keeps every worker sending while more says so, and adds up their work.
-func (d *Driver) run(ctx context.Context, more func(now time.Time) bool) Result {
-	var wg sync.WaitGroup
 	start := time.Now()
-	for _, w := range d.workers {
-		wg.Go(func() { w.run(ctx, more) })
+	end := start.Add(length)
+	if d.timeline == nil {
+		return d.run(ctx, start, closedLoop{end: end}, end)
 	}
-	wg.Wait()
-	r := Result{Start: start, Duration: time.Since(start), Kinds: make([]KindResult, d.kinds)}
-	for _, w := range d.workers {
-		w.addTo(&r)
-	}
+	s := &schedule{start: start, due: d.timeline.slice(length), end: end.Add(backlogTime)}
+	r := d.run(ctx, start, s, end)
+	r.Missed = s.missed()
 	return r
 }
 
-// TakeLatency returns a latency histogram for each kind of request over all
-// calls since the last TakeLatency, and starts new ones.
-func (d *Driver) TakeLatency() []*hdrhistogram.Histogram {
-	all := make([]*hdrhistogram.Histogram, d.kinds)
-	for kind := range all {
-		all[kind] = NewHistogram()
-		for _, w := range d.workers {
-			all[kind].Merge(w.latency[kind])
-			w.latency[kind].Reset()
+// Warmup sends the given number of requests as a closed loop.
+func (d *Driver) Warmup(ctx context.Context, requests int) Result {
+	n := &fixedNumber{}
+	n.left.Store(int64(requests))
+	now := time.Now()
+	return d.run(ctx, now, n, now)
+}
+
+// run has every worker send as the pacer says, waits for them and for the end,
+// and adds up their work.
+func (d *Driver) run(ctx context.Context, start time.Time, p Pacer, end time.Time) Result {
+	var wg sync.WaitGroup
+	for _, w := range d.workers {
+		wg.Go(func() { w.run(ctx, p) })
+	}
+	wg.Wait()
+	r := Result{Start: start, Kinds: make([]KindResult, d.kinds)}
+	for _, w := range d.workers {
+		w.addTo(&r)
+	}
+	if r.Errors.Total() == 0 {
+		d.workers[0].wait(ctx, end) // the last requests may have been answered before
+	}
+	r.Duration = time.Since(start)
+	return r
+}
+
+// Latency holds a histogram for each kind of request.
+type Latency struct {
+	Due  []*hdrhistogram.Histogram // from when a request was due to its complete answer
+	Sent []*hdrhistogram.Histogram // from when it was sent; nil for a closed loop, where that is the same
+}
+
+// TakeLatency returns the latencies of all calls since the last TakeLatency,
+// and starts new histograms.
+func (d *Driver) TakeLatency() Latency {
+	l := Latency{Due: d.take(func(w *worker) []*hdrhistogram.Histogram { return w.due })}
+	if d.timeline != nil {
+		l.Sent = d.take(func(w *worker) []*hdrhistogram.Histogram { return w.sent })
+	}
+	return l
+}
+
+// take merges and empties the workers' histograms of each kind.
+func (d *Driver) take(of func(*worker) []*hdrhistogram.Histogram) []*hdrhistogram.Histogram {
+	all := newHistograms(d.kinds)
+	for _, w := range d.workers {
+		for kind, h := range of(w) {
+			all[kind].Merge(h)
+			h.Reset()
 		}
 	}
 	return all
@@ -96,6 +143,6 @@ func (d *Driver) TakeLatency() []*hdrhistogram.Histogram {
 // Close closes the connections.
 func (d *Driver) Close() {
 	for _, w := range d.workers {
-		w.disconnect()
+		w.close()
 	}
 }

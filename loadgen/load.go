@@ -5,6 +5,8 @@ package loadgen
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -12,21 +14,67 @@ import (
 
 // Load says what a driver does to a server, whatever the server. Two runs can
 // be compared only if their loads are equal.
+//
+// Without a rate it is a closed loop: each worker sends a request when the one
+// before is answered. With a rate it is an open loop: requests are due at times
+// that do not depend on the server, and workers are how many can be in flight.
 type Load struct {
 	Workload string        `json:"workload"`
 	Kinds    []string      `json:"kinds"` // the workload's kinds of request
 	Workers  int           `json:"workers"`
-	Timeout  time.Duration `json:"timeout_ns"` // of one request
+	Timeout  time.Duration `json:"timeout_ns"`           // of one request
+	Rate     float64       `json:"rate_per_s,omitempty"` // requests due in a second; 0 for a closed loop
+	Arrivals Arrivals      `json:"arrivals,omitempty"`   // of an open loop
+}
+
+// MaxRate is beyond what one generator can send, per second.
+const MaxRate = 1e6
+
+// Open tells whether requests are due at times of their own.
+func (l Load) Open() bool { return l.Rate > 0 }
+
+// Validate reports the first value that no server can be loaded with.
+func (l Load) Validate() error {
+	switch {
+	case l.Workers < 1:
+		return fmt.Errorf("the load needs at least 1 worker, not %d", l.Workers)
+	case !(l.Rate >= 0 && l.Rate <= MaxRate):
+		return fmt.Errorf("the load needs a rate of at most %.0f/s, not %v/s", MaxRate, l.Rate)
+	case l.Open() && l.Arrivals != Poisson && l.Arrivals != Constant:
+		return fmt.Errorf("unknown arrivals %q; use %s or %s", l.Arrivals, Poisson, Constant)
+	case !l.Open() && l.Arrivals != "":
+		return fmt.Errorf("arrivals (%s) need a rate", l.Arrivals)
+	}
+	return nil
 }
 
 // Equal tells whether two loads are the same.
 func (l Load) Equal(m Load) bool {
-	return l.Workload == m.Workload && slices.Equal(l.Kinds, m.Kinds) && l.Workers == m.Workers && l.Timeout == m.Timeout
+	return l.Workload == m.Workload && slices.Equal(l.Kinds, m.Kinds) && l.Workers == m.Workers && l.Timeout == m.Timeout &&
+		l.Rate == m.Rate && l.Arrivals == m.Arrivals
 }
 
 // String describes the load in a few words.
-func (l Load) String() string {
-	return fmt.Sprintf("%s, closed loop, %d workers", l.Workload, l.Workers)
+func (l Load) String() string { return l.Workload + ", " + l.Pacing() }
+
+// Pacing describes how the load is spread over time and connections.
+func (l Load) Pacing() string {
+	if l.Open() {
+		return fmt.Sprintf("open loop at %s/s (%s arrivals), %d workers", strconv.FormatFloat(l.Rate, 'f', -1, 64), l.Arrivals, l.Workers)
+	}
+	return fmt.Sprintf("closed loop, %d workers", l.Workers)
+}
+
+// ParseRate reads a number of requests a second, such as "5000/s", "300/m" (a
+// minute) or "5000".
+func ParseRate(text string) (float64, error) {
+	number, unit, _ := strings.Cut(text, "/")
+	per, known := map[string]float64{"": 1, "s": 1, "m": 60}[unit]
+	rate, err := strconv.ParseFloat(number, 64)
+	if err != nil || !known || strings.HasSuffix(text, "/") || !(rate > 0) || rate/per > MaxRate {
+		return 0, fmt.Errorf("rate %q: use a number up to %.0f a second, such as 5000/s or 300/m", text, MaxRate)
+	}
+	return rate / per, nil
 }
 
 // Workload is a kind of traffic: it makes the requests and judges the answers.

@@ -13,7 +13,7 @@ import (
 
 // worker sends one request after the other over one kept-alive connection.
 type worker struct {
-	addr    string
+	dial    func(ctx context.Context, deadline time.Time) (net.Conn, error)
 	source  Source
 	timeout time.Duration
 
@@ -24,29 +24,42 @@ type worker struct {
 	req  fasthttp.Request
 	resp fasthttp.Response
 
-	latency []*hdrhistogram.Histogram // by kind, until taken
-	done    []KindResult              // by kind, of the current run
-	errors  Errors                    // of the current run
+	timer timer // of an open loop
+
+	due, sent []*hdrhistogram.Histogram // latencies by kind, until taken; sent only of an open loop
+
+	// Of the current run:
+	done    []KindResult // by kind
+	errors  Errors
+	late    int64
+	maxLate time.Duration
 }
 
-func newWorker(addr string, s Source, kinds int, timeout time.Duration) *worker {
-	w := &worker{addr: addr, source: s, timeout: timeout, done: make([]KindResult, kinds)}
-	for range kinds {
-		w.latency = append(w.latency, NewHistogram())
+func newWorker(addr string, s Source, kinds int, l Load) *worker {
+	w := &worker{dial: dialTCP(addr), source: s, timeout: l.Timeout, timer: runtimeTimer{}, done: make([]KindResult, kinds), due: newHistograms(kinds)}
+	if l.Open() {
+		w.sent, w.timer = newHistograms(kinds), newTimer()
 	}
 	w.req.Header.SetHost(addr)
 	return w
 }
 
-// run sends requests while more says so, until the first failure or until ctx
+// run sends requests as the pacer says, until the first failure or until ctx
 // is cancelled. What was outstanding then is not counted.
-func (w *worker) run(ctx context.Context, more func(now time.Time) bool) {
+func (w *worker) run(ctx context.Context, p Pacer) {
 	clear(w.done)
-	w.errors = Errors{}
+	w.errors, w.late, w.maxLate = Errors{}, 0, 0
 	stop := context.AfterFunc(ctx, w.interrupt)
 	defer stop()
-	for now := time.Now(); ctx.Err() == nil && more(now); {
+	for now := time.Now(); ctx.Err() == nil; {
+		due, ok := p.Next(now)
+		if !ok {
+			return
+		}
 		kind := w.source.Next(&w.req)
+		if !due.IsZero() {
+			w.wait(ctx, due)
+		}
 		sent := time.Now()
 		err := w.exchange(ctx, sent.Add(w.timeout))
 		now = time.Now()
@@ -60,7 +73,15 @@ func (w *worker) run(ctx context.Context, more func(now time.Time) bool) {
 			}
 			return
 		}
-		w.record(kind, now.Sub(sent))
+		w.record(kind, due, sent, now)
+	}
+}
+
+// wait returns when it is time, or soon after ctx is cancelled.
+func (w *worker) wait(ctx context.Context, until time.Time) {
+	const look = 100 * time.Millisecond // after ctx
+	for left := time.Until(until); left > 0 && ctx.Err() == nil; left = time.Until(until) {
+		w.timer.sleep(min(left, look))
 	}
 }
 
@@ -89,9 +110,15 @@ func (w *worker) exchange(ctx context.Context, deadline time.Time) error {
 	return nil
 }
 
+func dialTCP(addr string) func(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	return func(ctx context.Context, deadline time.Time) (net.Conn, error) {
+		dialer := net.Dialer{Deadline: deadline}
+		return dialer.DialContext(ctx, "tcp", addr)
+	}
+}
+
 func (w *worker) connect(ctx context.Context, deadline time.Time) error {
-	dialer := net.Dialer{Deadline: deadline}
-	conn, err := dialer.DialContext(ctx, "tcp", w.addr)
+	conn, err := w.dial(ctx, deadline)
 	if err != nil {
 		return err
 	}
@@ -131,10 +158,24 @@ func (w *worker) checkResponse(kind int) error {
 	return nil
 }
 
-func (w *worker) record(kind int, latency time.Duration) {
+// record counts an answered request; due is zero if it was when it was sent.
+func (w *worker) record(kind int, due, sent, answered time.Time) {
+	if due.IsZero() {
+		due = sent
+	}
+	latency := answered.Sub(due)
 	w.done[kind].Ops++
 	w.done[kind].Latency += latency
-	_ = w.latency[kind].RecordValue(int64(min(latency, maxLatency))) // in range by construction
+	recordLatency(w.due[kind], latency)
+	if w.sent == nil {
+		return
+	}
+	recordLatency(w.sent[kind], answered.Sub(sent))
+	late := sent.Sub(due)
+	w.maxLate = max(w.maxLate, late)
+	if late > LateAfter {
+		w.late++
+	}
 }
 
 func (w *worker) addTo(r *Result) {
@@ -143,4 +184,12 @@ func (w *worker) addTo(r *Result) {
 		r.Kinds[kind].Latency += k.Latency
 	}
 	r.Errors.merge(w.errors)
+	r.Late += w.late
+	r.MaxLate = max(r.MaxLate, w.maxLate)
+}
+
+// close ends the worker for good.
+func (w *worker) close() {
+	w.disconnect()
+	w.timer.close()
 }

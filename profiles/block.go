@@ -75,7 +75,7 @@ func (r *recorder) startAll(ctx context.Context, block int) ([]*instance, error)
 		in = append(in, &instance{
 			run:     r.runs[s],
 			process: p,
-			driver:  loadgen.NewDriver(p.url.Host, r.Workload, r.load(), seed),
+			driver:  loadgen.NewDriver(p.url.Host, r.Workload, r.Load(), seed),
 			pprof:   &pprofClient{base: p.url},
 			block:   Block{Block: block, StartOrder: order},
 			// The rounds take longer than their slices: outstanding requests are waited for.
@@ -166,9 +166,11 @@ func (i *instance) countBefore(ctx context.Context) error {
 	return nil
 }
 
-// rounds gives every subject its slices.
+// rounds gives every subject its slices, and follows the machine meanwhile.
 func (r *recorder) rounds(ctx context.Context, in []*instance, block int) error {
+	window := openMachineWindow(machineRoot)
 	for round := range r.Plan.Rounds {
+		window.look()
 		for order, i := range r.perm(in) {
 			if err := i.slice(ctx, r, Sample{Block: block, Round: round, Order: order}); err != nil {
 				return i.explain(ctx, err)
@@ -182,7 +184,26 @@ func (r *recorder) rounds(ctx context.Context, in []*instance, block int) error 
 			return i.explain(ctx, err)
 		}
 	}
+	machine := window.close(serverCPU(in))
+	for _, i := range in {
+		i.block.Machine = machine
+	}
 	return nil
+}
+
+// serverCPU is what all subjects of a block used in its slices, or nil if that
+// is not known.
+func serverCPU(in []*instance) *time.Duration {
+	var sum time.Duration
+	for _, i := range in {
+		if _, missing := i.run.manifest.Unavailable[SourceCPUClock]; missing {
+			return nil
+		}
+		for _, s := range i.samples {
+			sum += s.ServerCPU
+		}
+	}
+	return &sum
 }
 
 // slice loads one instance for one slice and completes the sample.
@@ -194,6 +215,7 @@ func (i *instance) slice(ctx context.Context, r *recorder, s Sample) error {
 	result := i.driver.Slice(ctx, r.Plan.Slice)
 	s.GeneratorCPU = ownCPU() - generator
 	s.Start, s.Duration, s.Errors = result.Start.Sub(r.start), result.Duration, result.Errors.Total()
+	s.Late, s.Missed, s.MaxLate = result.Late, result.Missed, result.MaxLate
 	for _, k := range result.Kinds {
 		s.Kinds = append(s.Kinds, KindSample(k))
 	}

@@ -22,7 +22,9 @@ type Experiment struct {
 	Subjects []Subject
 	Workload loadgen.Workload
 	Workers  int
-	Timeout  time.Duration // of one request
+	Timeout  time.Duration    // of one request
+	Rate     float64          // requests due in a second; 0 for a closed loop
+	Arrivals loadgen.Arrivals // of an open loop
 	Plan     Plan
 	Out      string // folder that receives the run folders
 	Label    string
@@ -73,8 +75,11 @@ func (e Experiment) validate() error {
 	if err := e.Plan.Validate(); err != nil {
 		return err
 	}
-	if e.Workers < 1 {
-		return fmt.Errorf("the load needs at least 1 worker, not %d", e.Workers)
+	if err := e.Load().Validate(); err != nil {
+		return err
+	}
+	if e.Rate > 0 && e.Rate*e.Plan.Slice.Seconds() < 1 {
+		return fmt.Errorf("a rate of %v/s leaves most slices of %v without a request; raise it, or make slices longer", e.Rate, e.Plan.Slice)
 	}
 	if len(e.Subjects) == 0 {
 		return errors.New("there is no subject to measure")
@@ -92,8 +97,9 @@ func (e Experiment) validate() error {
 	return nil
 }
 
-func (e Experiment) load() loadgen.Load {
-	return loadgen.Load{Workload: e.Workload.Name(), Kinds: e.Workload.Kinds(), Workers: e.Workers, Timeout: e.Timeout}
+// Load is what the subjects are loaded with.
+func (e Experiment) Load() loadgen.Load {
+	return loadgen.Load{Workload: e.Workload.Name(), Kinds: e.Workload.Kinds(), Workers: e.Workers, Timeout: e.Timeout, Rate: e.Rate, Arrivals: e.Arrivals}
 }
 
 // recorder is an experiment in progress.
@@ -116,7 +122,7 @@ func newRecorder(e Experiment) (*recorder, error) {
 			return nil, err
 		}
 		templates = append(templates, Manifest{
-			Schema: Schema, Tool: e.Tool, Label: e.Label, Load: e.load(), Plan: e.Plan, Host: host,
+			Schema: Schema, Tool: e.Tool, Label: e.Label, Load: e.Load(), Plan: e.Plan, Host: host,
 			Start: r.start.UTC(), State: StateRecording, Unavailable: missing,
 			Subject: SubjectInfo{Name: s.Name, Kind: s.Kind, Command: s.Command, Options: s.Options, Binary: binary},
 			Blocks:  []Block{},

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/eventobench/eventobench/loadgen"
 )
 
 func TestRecord(t *testing.T) {
@@ -55,6 +57,9 @@ func checkRun(t *testing.T, e Experiment, dir string) {
 		if block.WarmupOps != 10 || w.TotalAlloc <= 0 || w.Mallocs <= 0 || block.Goroutines == 0 {
 			t.Errorf("block %d: %+v", b, block)
 		}
+		if m := block.Machine; m == nil || m.Window < 3*e.Plan.Slice {
+			t.Errorf("block %d: the machine %+v", b, m)
+		}
 	}
 	totals := run.Totals()
 	if totals.TotalOps == 0 || totals.OpsByKind["work"] != totals.TotalOps || totals.Errors != 0 {
@@ -80,6 +85,39 @@ func checkProfiles(t *testing.T, run *Run) {
 		if text, err := os.ReadFile(filepath.Join(run.Dir, file)); err != nil || len(text) == 0 {
 			t.Errorf("%s: %d bytes, %v", file, len(text), err)
 		}
+	}
+}
+
+func TestRecordOpenLoop(t *testing.T) {
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
+	e.Rate, e.Arrivals, e.Plan.Slice = 2000, loadgen.Poisson, 20*time.Millisecond
+	dirs, err := e.Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var due []int64
+	for _, dir := range dirs {
+		checkRun(t, e, dir)
+		run, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		totals := run.Totals()
+		if totals.OpenLoop == nil || totals.OpenLoop.RatePerSec != 2000 || totals.OpenLoop.AvgLatencyMs > totals.AvgLatencyMs {
+			t.Fatalf("totals %+v, open loop %+v", totals, totals.OpenLoop)
+		}
+		due = append(due, totals.TotalOps+totals.OpenLoop.Missed)
+	}
+	if due[0] != due[1] || due[0] < 120 || due[0] > 360 {
+		t.Errorf("requests due at 2000/s in 120ms, of each subject: %v", due)
+	}
+}
+
+func TestRateNeedsLongEnoughSlices(t *testing.T) {
+	e := testExperiment(t, testSubject(t, "one", "fine"))
+	e.Rate, e.Arrivals = 100, loadgen.Poisson
+	if _, err := e.Record(t.Context()); err == nil || !strings.Contains(err.Error(), "100/s leaves most slices of 5ms without a request") {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -275,7 +313,7 @@ func TestBlocksStayApart(t *testing.T) {
 	for b := range 2 {
 		p := exampleProfiles()
 		p[FileAllocsBefore], p[FileAllocsAfter] = allocation(4, 300), allocation(10, int64(1000+b))
-		if err := run.add(exampleBlock(b), exampleSamples(b), exampleLatency(t), p); err != nil {
+		if err := run.add(exampleBlock(b), exampleSamples(b), exampleLatency(t, false), p); err != nil {
 			t.Fatal(err)
 		}
 	}

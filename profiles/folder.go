@@ -39,7 +39,8 @@ type Run struct {
 	Dir      string
 	Manifest Manifest
 	Samples  []Sample // ordered by block and round
-	Latency  Latency
+	Latency  Latency  // from when requests were due
+	Sent     Latency  // from when they were sent; nil for a closed loop, where that is the same
 }
 
 // Open reads a run folder. Whatever is missing, damaged, contradictory or from
@@ -51,13 +52,13 @@ func Open(dir string) (*Run, error) {
 	}
 	r := &Run{Dir: dir, Manifest: m}
 	if err := readFile(dir, FileSamples, func(f io.Reader) (err error) {
-		r.Samples, err = readSamples(f, m.Load.Kinds)
+		r.Samples, err = readSamples(f, m.Schema, m.Load.Kinds)
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	if err := readFile(dir, FileLatency, func(f io.Reader) (err error) {
-		r.Latency, err = readLatency(f, len(m.Blocks), m.Load.Kinds)
+		r.Latency, r.Sent, err = readLatency(f, len(m.Blocks), m.Load)
 		return err
 	}); err != nil {
 		return nil, err
@@ -117,8 +118,13 @@ func (r *Run) check() error {
 		for _, s := range r.BlockSamples(b) {
 			ops += s.Ops()
 		}
-		if n := r.Latency.Block(b).TotalCount(); n != ops {
-			return fmt.Errorf("%s and %s disagree: %d latencies and %d requests in block %d", FileLatency, FileSamples, n, ops, b)
+		for _, l := range []Latency{r.Latency, r.Sent} {
+			if l == nil {
+				continue
+			}
+			if n := l.Block(b).TotalCount(); n != ops {
+				return fmt.Errorf("%s and %s disagree: %d latencies and %d requests in block %d", FileLatency, FileSamples, n, ops, b)
+			}
 		}
 	}
 	return nil

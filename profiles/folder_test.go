@@ -3,7 +3,6 @@ package profiles
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,12 +36,24 @@ func exampleManifest() Manifest {
 // recordExample writes a run folder without running anything.
 func recordExample(t *testing.T) string {
 	t.Helper()
-	run, err := newRecording(t.TempDir(), "20260102_030405-one", exampleManifest())
+	return recordExampleOf(t, exampleManifest())
+}
+
+// openManifest is of the same run with requests due at a rate.
+func openManifest() Manifest {
+	m := exampleManifest()
+	m.Load.Rate, m.Load.Arrivals = 100, loadgen.Poisson
+	return m
+}
+
+func recordExampleOf(t *testing.T, m Manifest) string {
+	t.Helper()
+	run, err := newRecording(t.TempDir(), "20260102_030405-one", m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for b := range 2 {
-		if err := run.add(exampleBlock(b), exampleSamples(b), exampleLatency(t), exampleProfiles()); err != nil {
+		if err := run.add(exampleBlock(b), exampleSamples(b), exampleLatency(t, m.Load.Open()), exampleProfiles()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,6 +75,7 @@ func exampleBlock(b int) Block {
 		ReadCost:   Counters{TotalAlloc: 500, Mallocs: 5},
 		RSSPeak:    int64(9000 + b),
 		Goroutines: 4,
+		Machine:    &Machine{Window: time.Second, CPUs: 2, Busy: new(1500 * time.Millisecond), Idle: new(500 * time.Millisecond), Clocksource: new("tsc")},
 	}
 }
 
@@ -73,21 +85,29 @@ func exampleSamples(b int) []Sample {
 		return Sample{
 			Block: b, Round: round, Order: 0, Start: time.Duration(2*b+round) * time.Second, Duration: 50 * time.Millisecond,
 			ServerCPU: time.Millisecond, GeneratorCPU: 500 * time.Microsecond, Kinds: kinds,
+			Late: 2, Missed: int64(round), MaxLate: time.Duration(1+b) * time.Millisecond,
 		}
 	}
 	return []Sample{sample(0), sample(1)}
 }
 
-func exampleLatency(t *testing.T) []*hdrhistogram.Histogram {
+func exampleLatency(t *testing.T, open bool) loadgen.Latency {
 	t.Helper()
-	writes, reads := loadgen.NewHistogram(), loadgen.NewHistogram()
-	for range 8 {
-		mustRecord(t, writes, 2*time.Millisecond)
+	histograms := func(write, read time.Duration) []*hdrhistogram.Histogram {
+		writes, reads := loadgen.NewHistogram(), loadgen.NewHistogram()
+		for range 8 {
+			mustRecord(t, writes, write)
+		}
+		for range 2 {
+			mustRecord(t, reads, read)
+		}
+		return []*hdrhistogram.Histogram{writes, reads}
 	}
-	for range 2 {
-		mustRecord(t, reads, 3*time.Millisecond)
+	l := loadgen.Latency{Due: histograms(2*time.Millisecond, 3*time.Millisecond)}
+	if open {
+		l.Sent = histograms(time.Millisecond, 2*time.Millisecond)
 	}
-	return []*hdrhistogram.Histogram{writes, reads}
+	return l
 }
 
 func mustRecord(t *testing.T, h *hdrhistogram.Histogram, d time.Duration) {
@@ -120,11 +140,68 @@ func TestFolderRoundTrip(t *testing.T) {
 	if want := slices.Concat(exampleSamples(0), exampleSamples(1)); !cmp.Equal(run.Samples, want) {
 		t.Errorf("samples: %s", cmp.Diff(want, run.Samples))
 	}
-	if got := run.Manifest.Blocks[1]; got != exampleBlock(1) {
-		t.Errorf("block %+v", got)
+	if diff := cmp.Diff(exampleBlock(1), run.Manifest.Blocks[1]); diff != "" {
+		t.Errorf("block: %s", diff)
+	}
+	if run.Sent != nil {
+		t.Error("a closed loop has latencies from sending")
 	}
 	if got := run.Latency.Kind(1); got.TotalCount() != 4 || got.Max() < int64(3*time.Millisecond) {
 		t.Errorf("reads: %d, at most %v", got.TotalCount(), time.Duration(got.Max()))
+	}
+}
+
+func TestOpenLoopRoundTrip(t *testing.T) {
+	dir := recordExampleOf(t, openManifest())
+	run, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run.Sent.Kind(1); got.TotalCount() != 4 || got.Max() >= int64(3*time.Millisecond) {
+		t.Errorf("reads from sending: %d, at most %v", got.TotalCount(), time.Duration(got.Max()))
+	}
+	if got := run.Latency.Kind(1); got.Max() < int64(3*time.Millisecond) {
+		t.Errorf("reads from when they were due: at most %v", time.Duration(got.Max()))
+	}
+	got := run.Totals()
+	open := got.OpenLoop
+	if open == nil || open.RatePerSec != 100 || open.Late != 8 || open.Missed != 2 || open.MaxLateMs != 2 {
+		t.Fatalf("open loop %+v", open)
+	}
+	if ms := open.AvgLatencyMs - 1.2; ms < -0.01 || ms > 0.01 || open.P50Ms >= got.P50Ms || open.P99Ms >= got.P99Ms || open.MaxMs >= got.MaxMs {
+		t.Errorf("latencies from sending %+v", open)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, FileReadme))
+	if err != nil || !strings.Contains(string(page), "open loop at 100/s (poisson arrivals), 2 workers") || !strings.Contains(string(page), "| sent late | 8, by up to 2.0 ms |\n| due and never sent | 2 |\n| CPU |") {
+		t.Errorf("README (%v):\n%s", err, page)
+	}
+}
+
+// TestOldFormat reads a folder that was recorded before there was a rate.
+func TestOldFormat(t *testing.T) {
+	run, err := Open("testdata/schema1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := run.Manifest; m.Schema != 1 || len(m.Blocks) != 2 || m.Load.Open() || m.Blocks[1].Machine != nil {
+		t.Errorf("manifest %+v", m)
+	}
+	totals := run.Totals()
+	if totals.TotalOps != 3870 || totals.OpenLoop != nil || totals.CPUPerOp == nil {
+		t.Errorf("totals %+v", totals)
+	}
+	for name, damage := range map[string][2]string{
+		"a rate in the old format":    {`"workers": 10,`, `"workers": 10, "rate_per_s": 5, "arrivals": "poisson",`},
+		"a machine in the old format": {`"rss_peak_bytes": 26550272,`, `"rss_peak_bytes": 26550272, "machine": {"window_ns": 1},`},
+		"the new format's version":    {`"schema": 1`, `"schema": 2`},
+	} {
+		text, err := os.ReadFile("testdata/schema1/manifest.json")
+		if err != nil || !strings.Contains(string(text), damage[0]) {
+			t.Fatal(name, err)
+		}
+		if _, err := decodeManifest([]byte(strings.Replace(string(text), damage[0], damage[1], 1))); err == nil || !strings.Contains(err.Error(), "damaged: ") {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 }
 
@@ -205,21 +282,23 @@ func TestOpenRejects(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "has no manifest.json"},
-		{"newer version", edit(FileManifest, `"schema": 1`, `"schema": 2`), "manifest.json: written in format 2 by a newer eventobench"},
-		{"no version", edit(FileManifest, `"schema": 1,`, ``), "manifest.json: not a manifest"},
+		{"newer version", edit(FileManifest, `"schema": 2`, `"schema": 3`), "manifest.json: written in format 3 by a newer eventobench"},
+		{"no version", edit(FileManifest, `"schema": 2,`, ``), "manifest.json: not a manifest"},
 		{"cut manifest", edit(FileManifest, `"blocks"`, ``), "manifest.json: "},
 		{"unknown field", edit(FileManifest, `"tool_version"`, `"toolversion"`), "manifest.json: damaged"},
 		{"unknown state", edit(FileManifest, `"state": "complete"`, `"state": "splendid"`), `unknown state "splendid"`},
+		{"unknown arrivals", edit(FileManifest, `"timeout_ns": 1000000000`, `"timeout_ns": 1000000000, "rate_per_s": 9, "arrivals": "late"`), `manifest.json: damaged: unknown arrivals "late"`},
+		{"no machine", edit(FileManifest, `"machine": {`, `"machine": null, "nothing": {`), "manifest.json: damaged"},
 		{"blocks out of order", edit(FileManifest, `"block": 1`, `"block": 5`), "block 5 stands at place 1"},
 		{"no samples", remove(FileSamples), "has no samples.csv"},
 		{"wrong columns", edit(FileSamples, "round", "ring"), "samples.csv: damaged: columns"},
 		{"bad number", edit(FileSamples, "50000000", "fifty"), "samples.csv: damaged: row 1: column 5"},
 		{"negative number", edit(FileSamples, "50000000", "-5"), "samples.csv: damaged: row 1: column 5"},
-		{"a row lacks", edit(FileSamples, "1,1,0,3000000000,50000000,0,1000000,500000,4,8000000,1,3000000\n", ""), "samples.csv is damaged: 3 rows"},
+		{"a row lacks", edit(FileSamples, "1,1,0,3000000000,50000000,0,1000000,500000,2,1,2000000,4,8000000,1,3000000\n", ""), "samples.csv is damaged: 3 rows"},
 		{"rows out of order", edit(FileSamples, "\n1,1,", "\n1,0,"), "samples.csv is damaged: row 4"},
 		{"no latency", remove(FileLatency), "has no latency.hdr"},
 		{"a histogram lacks", edit(FileLatency, "Tag=read,", "#"), "latency.hdr: damaged"},
-		{"latency of other requests", edit(FileSamples, "500000,4,", "500000,3,"), "latency.hdr and samples.csv disagree"},
+		{"latency of other requests", edit(FileSamples, ",1000000,4,", ",1000000,3,"), "latency.hdr and samples.csv disagree"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -304,14 +383,35 @@ func TestStampsDoNotCollide(t *testing.T) {
 }
 
 func FuzzDecodeManifest(f *testing.F) {
-	text, err := json.Marshal(exampleManifest())
+	m := openManifest()
+	m.Blocks = []Block{exampleBlock(0)}
+	text, err := json.Marshal(m)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(text)
+	old, err := os.ReadFile("testdata/schema1/manifest.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(old)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if m, err := decodeManifest(data); err == nil && m.check() != nil {
+		m, err := decodeManifest(data)
+		if err != nil {
+			return
+		}
+		if m.check() != nil {
 			t.Errorf("accepted %q", data)
+		}
+		if m.Schema != Schema {
+			return
+		}
+		again, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := decodeManifest(again); err != nil {
+			t.Errorf("%q was accepted, and %q, which is the same, is not: %v", data, again, err)
 		}
 	})
 }
@@ -322,23 +422,43 @@ func FuzzReadSamples(f *testing.F) {
 	if err := writeSamples(&text, kinds, exampleSamples(0)); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(text.String())
-	f.Fuzz(func(t *testing.T, text string) {
-		samples, err := readSamples(strings.NewReader(text), kinds)
+	f.Add(text.String(), Schema)
+	old, err := os.ReadFile("testdata/schema1/samples.csv")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(old), 1)
+	f.Fuzz(func(t *testing.T, text string, schema int) {
+		samples, err := readSamples(strings.NewReader(text), schema, kinds)
 		if err != nil {
 			return
 		}
-		if err := writeSamples(io.Discard, kinds, samples); err != nil {
-			t.Error(err)
+		var again bytes.Buffer
+		if err := writeSamples(&again, kinds, samples); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readSamples(&again, Schema, kinds); err != nil || !cmp.Equal(got, samples) {
+			t.Errorf("what was read changes when it is written: %v %s", err, cmp.Diff(samples, got))
 		}
 	})
 }
 
 func FuzzReadLatency(f *testing.F) {
-	f.Add("Tag=write,0.000,1.000,1.0,HISTFAAAABx4nJNpmSzMwMDAxAABzFCaEUoz2X+AMIAAGQcE5g==\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		if l, err := readLatency(strings.NewReader(text), 1, []string{"write"}); err == nil {
-			l.All()
+	f.Add("Tag=write,0.000,1.000,1.0,HISTFAAAABx4nJNpmSzMwMDAxAABzFCaEUoz2X+AMIAAGQcE5g==\n", false)
+	f.Add("Tag=write,0.000,1.000,1.0,HISTFAAAABx4nJNpmSzMwMDAxAABzFCaEUoz2X+AMIAAGQcE5g==\nTag=write/sent,0.000,1.000,1.0,HISTFAAAABx4nJNpmSzMwMDAxAABzFCaEUoz2X+AMIAAGQcE5g==\n", true)
+	f.Fuzz(func(t *testing.T, text string, open bool) {
+		load := loadgen.Load{Kinds: []string{"write"}}
+		if open {
+			load.Rate = 1
 		}
+		due, sent, err := readLatency(strings.NewReader(text), 1, load)
+		if err != nil {
+			return
+		}
+		if (sent != nil) != open {
+			t.Errorf("latencies from sending: %v, open loop: %v", sent, open)
+		}
+		due.All()
+		sent.All()
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -46,10 +47,22 @@ func mergeHistograms(hs []*hdrhistogram.Histogram) *hdrhistogram.Histogram {
 	return all
 }
 
+// latencyTags tags the histograms of a block: with the kind of request, and for
+// those of an open loop that count from sending with the kind and "/sent".
+func latencyTags(l loadgen.Load) []string {
+	tags := slices.Clone(l.Kinds)
+	if l.Open() {
+		for _, kind := range l.Kinds {
+			tags = append(tags, kind+"/sent")
+		}
+	}
+	return tags
+}
+
 // writeLatency writes an HdrHistogram interval log: a line for each block and
-// kind, tagged with the kind, its interval the time from the block's first
-// slice to its last. Any HdrHistogram tool reads it.
-func writeLatency(w io.Writer, m Manifest, l Latency, ends []time.Duration) error {
+// tag, its interval the time from the block's first slice to its last. Any
+// HdrHistogram tool reads it. sent is empty for a closed loop.
+func writeLatency(w io.Writer, m Manifest, due, sent Latency, ends []time.Duration) error {
 	log := hdrhistogram.NewHistogramLogWriter(w)
 	log.SetBaseTime(m.Start.UnixMilli())
 	err := errors.Join(
@@ -59,9 +72,13 @@ func writeLatency(w io.Writer, m Manifest, l Latency, ends []time.Duration) erro
 		log.OutputBaseTime(m.Start.UnixMilli()),
 		log.OutputLegend(),
 	)
-	for b, kinds := range l {
-		for k, h := range kinds {
-			h.SetTag(m.Load.Kinds[k])
+	tags := latencyTags(m.Load)
+	for b, all := range due {
+		if m.Load.Open() {
+			all = slices.Concat(all, sent[b])
+		}
+		for i, h := range all {
+			h.SetTag(tags[i])
 			h.SetStartTimeMs(m.Start.Add(m.Blocks[b].Start).UnixMilli())
 			h.SetEndTimeMs(m.Start.Add(ends[b]).UnixMilli())
 			err = errors.Join(err, log.OutputIntervalHistogram(h))
@@ -70,24 +87,39 @@ func writeLatency(w io.Writer, m Manifest, l Latency, ends []time.Duration) erro
 	return err
 }
 
-// readLatency reads what writeLatency wrote for the same blocks and kinds.
-func readLatency(r io.Reader, blocks int, kinds []string) (Latency, error) {
+// readLatency reads what writeLatency wrote for as many blocks of the same
+// load.
+func readLatency(r io.Reader, blocks int, load loadgen.Load) (due, sent Latency, err error) {
 	in := hdrhistogram.NewHistogramLogReader(r)
-	l := make(Latency, blocks)
-	for b := range l {
-		for _, kind := range kinds {
-			h, err := in.NextIntervalHistogram()
-			if err != nil {
-				return nil, fmt.Errorf("damaged: block %d, %s: %w", b, kind, err)
-			}
-			if h == nil || h.Tag() != kind {
-				return nil, fmt.Errorf("damaged: block %d has no histogram of kind %q", b, kind)
-			}
-			l[b] = append(l[b], h)
+	tags := latencyTags(load)
+	for b := range blocks {
+		all, err := readTagged(in, tags)
+		if err != nil {
+			return nil, nil, fmt.Errorf("damaged: block %d: %w", b, err)
+		}
+		due = append(due, all[:len(load.Kinds)])
+		if load.Open() {
+			sent = append(sent, all[len(load.Kinds):])
 		}
 	}
 	if h, err := in.NextIntervalHistogram(); h != nil || err != nil {
-		return nil, fmt.Errorf("damaged: more histograms than %d blocks of %d kinds", blocks, len(kinds))
+		return nil, nil, fmt.Errorf("damaged: more histograms than %d blocks of %d", blocks, len(tags))
 	}
-	return l, nil
+	return due, sent, nil
+}
+
+// readTagged reads one histogram for each tag.
+func readTagged(in *hdrhistogram.HistogramLogReader, tags []string) ([]*hdrhistogram.Histogram, error) {
+	var all []*hdrhistogram.Histogram
+	for _, tag := range tags {
+		h, err := in.NextIntervalHistogram()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", tag, err)
+		}
+		if h == nil || h.Tag() != tag {
+			return nil, fmt.Errorf("no histogram of %s", tag)
+		}
+		all = append(all, h)
+	}
+	return all, nil
 }

@@ -10,7 +10,7 @@ import (
 
 // Schema is the version of the run-folder format this package writes. Folders
 // of the same or an older version can be read.
-const Schema = 1
+const Schema = 2
 
 // State says how the recording of a run folder ended.
 type State string
@@ -33,6 +33,17 @@ const (
 	SourceCPUClock Source = "cpu_clock" // the process's CPU clock
 	SourceMemStats Source = "memstats"  // runtime.MemStats at /debug/pprof/heap?debug=1
 	SourceRSS      Source = "rss"       // the peak resident set size in /proc
+)
+
+// The sources of what the machine did meanwhile, in /proc and /sys.
+const (
+	SourceMachineCPU  Source = "machine_cpu"        // times of all CPUs
+	SourcePressure    Source = "cpu_pressure"       // pressure stall information
+	SourceRunQueue    Source = "run_queue"          // tasks that run or want to
+	SourceThrottling  Source = "cgroup_throttling"  // by CPU quotas
+	SourceThermal     Source = "thermal_throttling" // by heat
+	SourceFrequency   Source = "cpu_frequency"
+	SourceClocksource Source = "clocksource"
 )
 
 // Manifest describes one run: one subject's part of an experiment. It is
@@ -164,7 +175,8 @@ type Block struct {
 	After      Counters      `json:"after"`
 	ReadCost   Counters      `json:"read_cost"` // what reading the counters itself adds to them
 	RSSPeak    int64         `json:"rss_peak_bytes"`
-	Goroutines int64         `json:"goroutines"` // at the end of the block
+	Goroutines int64         `json:"goroutines"`        // at the end of the block
+	Machine    *Machine      `json:"machine,omitempty"` // nil in folders of format 1
 }
 
 // Window is what the subject itself did between the counter readings before
@@ -228,6 +240,15 @@ func (m Manifest) check() error {
 		if b.Block != i {
 			return fmt.Errorf("damaged: block %d stands at place %d", b.Block, i)
 		}
+		if (b.Machine == nil) != (m.Schema == 1) {
+			return fmt.Errorf("damaged: block %d of format %d and what the machine did meanwhile do not go together", i, m.Schema)
+		}
+	}
+	if m.Schema == 1 && m.Load.Open() {
+		return fmt.Errorf("damaged: a load with a rate in format 1, which has none")
+	}
+	if err := m.Load.Validate(); err != nil {
+		return fmt.Errorf("damaged: %w", err)
 	}
 	return nil
 }

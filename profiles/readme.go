@@ -31,6 +31,11 @@ Recorded together as experiment {{.M.Experiment}}:
 | throughput | {{printf "%.0f" .T.OpsPerSec}} ops/s |
 | latency, mean | {{printf "%.3f" .T.AvgLatencyMs}} ms |
 | latency, p99 | {{printf "%.3f" .T.P99Ms}} ms |
+{{- with .T.OpenLoop}}
+| latency, p99, from sending | {{printf "%.3f" .P99Ms}} ms |
+| sent late | {{.Late}}, by up to {{printf "%.1f" .MaxLateMs}} ms |
+| due and never sent | {{.Missed}} |
+{{- end}}
 | CPU | {{figure .T.CPUPerOp "us/op"}} |
 | allocated | {{figure .T.AllocBytesPerOp "B/op"}} |
 | allocations | {{figure .T.AllocsPerOp "allocs/op"}} |

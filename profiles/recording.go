@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/google/pprof/profile"
 
 	"github.com/eventobench/eventobench/loadgen"
@@ -35,7 +35,8 @@ type recording struct {
 
 	manifest Manifest
 	samples  []Sample
-	latency  Latency
+	latency  Latency                     // from when requests were due
+	sent     Latency                     // from when they were sent; of an open loop
 	profiles map[string]*profile.Profile // merged over blocks
 	progress SubjectProgress             // as of the last save
 }
@@ -95,7 +96,7 @@ func newRecording(out, name string, m Manifest) (*recording, error) {
 }
 
 // unavailable probes, on the recorder's own process, which figures of a
-// process this system can give.
+// process and of the machine this system can give.
 func unavailable() map[Source]string {
 	missing := map[Source]string{}
 	if _, err := processCPU(os.Getpid()); err != nil {
@@ -104,6 +105,7 @@ func unavailable() map[Source]string {
 	if _, err := processRSSPeak(os.Getpid()); err != nil {
 		missing[SourceRSS] = err.Error()
 	}
+	maps.Copy(missing, readMachine(machineRoot).missing)
 	return missing
 }
 
@@ -113,7 +115,7 @@ func (run *recording) dir() string {
 }
 
 // add takes in a complete block.
-func (run *recording) add(b Block, samples []Sample, latency []*hdrhistogram.Histogram, profiles map[string]*profile.Profile) error {
+func (run *recording) add(b Block, samples []Sample, latency loadgen.Latency, profiles map[string]*profile.Profile) error {
 	diff, err := subtract(profiles[FileAllocsAfter], profiles[FileAllocsBefore])
 	if err != nil {
 		return err
@@ -130,7 +132,10 @@ func (run *recording) add(b Block, samples []Sample, latency []*hdrhistogram.His
 	}
 	run.manifest.Blocks = append(run.manifest.Blocks, b)
 	run.samples = append(run.samples, samples...)
-	run.latency = append(run.latency, latency)
+	run.latency = append(run.latency, latency.Due)
+	if latency.Sent != nil {
+		run.sent = append(run.sent, latency.Sent)
+	}
 	run.manifest.Capture = CaptureInfo{
 		CPUHz:          int(time.Second / time.Duration(max(run.profiles[FileCPU].Period, 1))),
 		MemProfileRate: int(run.profiles[FileAllocsAfter].Period),
@@ -161,7 +166,7 @@ func (run *recording) countErrors(e loadgen.Errors) {
 
 // run is the recording so far, as Open will give it back.
 func (run *recording) view() *Run {
-	return &Run{Dir: run.dir(), Manifest: run.manifest, Samples: run.samples, Latency: run.latency}
+	return &Run{Dir: run.dir(), Manifest: run.manifest, Samples: run.samples, Latency: run.latency, Sent: run.sent}
 }
 
 // save writes all files as they stand, so that what is complete survives the
@@ -175,7 +180,7 @@ func (run *recording) save() error {
 		FileTotals:   func(w io.Writer) error { return writeJSON(w, totals) },
 		FileSamples:  func(w io.Writer) error { return writeSamples(w, run.manifest.Load.Kinds, run.samples) },
 		FileLatency: func(w io.Writer) error {
-			return writeLatency(w, run.manifest, run.latency, blockEnds(run.samples, len(run.manifest.Blocks)))
+			return writeLatency(w, run.manifest, run.latency, run.sent, blockEnds(run.samples, len(run.manifest.Blocks)))
 		},
 		FileReadme: func(w io.Writer) error { return writeReadme(w, run.name, run.manifest, totals) },
 	}

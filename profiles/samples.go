@@ -18,13 +18,18 @@ type Sample struct {
 	Errors       int64
 	ServerCPU    time.Duration // zero where the run has no SourceCPUClock
 	GeneratorCPU time.Duration
-	Kinds        []KindSample // one for each of the load's kinds of request, in its order
+
+	// Of an open loop, as in loadgen.Result; zero in a closed one:
+	Late, Missed int64
+	MaxLate      time.Duration
+
+	Kinds []KindSample // one for each of the load's kinds of request, in its order
 }
 
 // KindSample sums the finished requests of one kind.
 type KindSample struct {
 	Ops     int64
-	Latency time.Duration // sum over Ops
+	Latency time.Duration // sum over Ops, each from when it was due
 }
 
 // Ops is the number of requests that finished in the slice.
@@ -45,10 +50,16 @@ func (s Sample) Latency() time.Duration {
 	return d
 }
 
-var sampleColumns = []string{"block", "round", "order", "start_ns", "duration_ns", "errors", "server_cpu_ns", "generator_cpu_ns"}
+var (
+	sampleColumns     = []string{"block", "round", "order", "start_ns", "duration_ns", "errors", "server_cpu_ns", "generator_cpu_ns"}
+	sampleColumnsOpen = []string{"late", "missed", "max_late_ns"} // since format 2
+)
 
-func sampleHeader(kinds []string) []string {
+func sampleHeader(schema int, kinds []string) []string {
 	header := slices.Clone(sampleColumns)
+	if schema > 1 {
+		header = append(header, sampleColumnsOpen...)
+	}
 	for _, k := range kinds {
 		header = append(header, k+"_ops", k+"_latency_ns")
 	}
@@ -59,7 +70,7 @@ func sampleHeader(kinds []string) []string {
 // kind of request.
 func writeSamples(w io.Writer, kinds []string, samples []Sample) error {
 	out := csv.NewWriter(w)
-	_ = out.Write(sampleHeader(kinds)) // a csv.Writer keeps its first error until Error is called
+	_ = out.Write(sampleHeader(Schema, kinds)) // a csv.Writer keeps its first error until Error is called
 	for _, s := range samples {
 		_ = out.Write(s.row())
 	}
@@ -71,6 +82,7 @@ func (s Sample) row() []string {
 	fields := []int64{
 		int64(s.Block), int64(s.Round), int64(s.Order), int64(s.Start), int64(s.Duration),
 		s.Errors, int64(s.ServerCPU), int64(s.GeneratorCPU),
+		s.Late, s.Missed, int64(s.MaxLate),
 	}
 	for _, k := range s.Kinds {
 		fields = append(fields, k.Ops, int64(k.Latency))
@@ -82,14 +94,15 @@ func (s Sample) row() []string {
 	return row
 }
 
-// readSamples reads what writeSamples wrote for the same kinds of request.
-func readSamples(r io.Reader, kinds []string) ([]Sample, error) {
+// readSamples reads what writeSamples wrote, or wrote when it wrote the given
+// format, for the same kinds of request.
+func readSamples(r io.Reader, schema int, kinds []string) ([]Sample, error) {
 	in := csv.NewReader(r)
 	header, err := in.Read()
 	if err != nil {
 		return nil, fmt.Errorf("damaged: no header: %w", err)
 	}
-	if want := sampleHeader(kinds); !slices.Equal(header, want) {
+	if want := sampleHeader(schema, kinds); !slices.Equal(header, want) {
 		return nil, fmt.Errorf("damaged: columns %q, want %q", header, want)
 	}
 	var samples []Sample
@@ -101,7 +114,7 @@ func readSamples(r io.Reader, kinds []string) ([]Sample, error) {
 		if err != nil {
 			return nil, fmt.Errorf("damaged: %w", err)
 		}
-		s, err := parseSample(row)
+		s, err := parseSample(schema, row)
 		if err != nil {
 			return nil, fmt.Errorf("damaged: row %d: %w", len(samples)+1, err)
 		}
@@ -109,7 +122,7 @@ func readSamples(r io.Reader, kinds []string) ([]Sample, error) {
 	}
 }
 
-func parseSample(row []string) (Sample, error) {
+func parseSample(schema int, row []string) (Sample, error) {
 	f := make([]int64, len(row))
 	for i, cell := range row {
 		n, err := strconv.ParseInt(cell, 10, 64)
@@ -123,7 +136,12 @@ func parseSample(row []string) (Sample, error) {
 		Start: time.Duration(f[3]), Duration: time.Duration(f[4]),
 		Errors: f[5], ServerCPU: time.Duration(f[6]), GeneratorCPU: time.Duration(f[7]),
 	}
-	for i := len(sampleColumns); i < len(f); i += 2 {
+	f = f[len(sampleColumns):]
+	if schema > 1 {
+		s.Late, s.Missed, s.MaxLate = f[0], f[1], time.Duration(f[2])
+		f = f[len(sampleColumnsOpen):]
+	}
+	for i := 0; i < len(f); i += 2 {
 		s.Kinds = append(s.Kinds, KindSample{Ops: f[i], Latency: time.Duration(f[i+1])})
 	}
 	return s, nil

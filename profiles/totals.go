@@ -20,6 +20,7 @@ type Totals struct {
 	P999Ms       float64          `json:"p999_latency_ms"`
 	MaxMs        float64          `json:"max_latency_ms"`
 	OpsByKind    map[string]int64 `json:"ops_by_kind"`
+	OpenLoop     *OpenLoop        `json:"open_loop"` // nil for a closed loop
 
 	CPUPerOp          *float64 `json:"cpu_us_per_op"`
 	GeneratorCPUPerOp float64  `json:"generator_cpu_us_per_op"`
@@ -32,11 +33,30 @@ type Totals struct {
 	Goroutines        int64    `json:"goroutines"` // the most at the end of a block
 }
 
+// OpenLoop is what only a run with a fixed rate has: how well the rate was kept,
+// and latencies from when requests were sent. Those of Totals count from when
+// they were due; the difference is what a closed loop would not have shown.
+type OpenLoop struct {
+	RatePerSec   float64 `json:"rate_per_s"` // that was asked for
+	Late         int64   `json:"late"`       // requests sent more than a millisecond after they were due
+	Missed       int64   `json:"missed"`     // requests due and never sent
+	MaxLateMs    float64 `json:"max_late_ms"`
+	AvgLatencyMs float64 `json:"avg_latency_sent_ms"`
+	P50Ms        float64 `json:"p50_latency_sent_ms"`
+	P90Ms        float64 `json:"p90_latency_sent_ms"`
+	P99Ms        float64 `json:"p99_latency_sent_ms"`
+	P999Ms       float64 `json:"p999_latency_sent_ms"`
+	MaxMs        float64 `json:"max_latency_sent_ms"`
+}
+
 // Totals sums the run up. A run without blocks has zero totals.
 func (r *Run) Totals() Totals {
 	t := Totals{Timestamp: r.Manifest.Start, OpsByKind: map[string]int64{}}
 	t.addLoad(r)
 	t.addLatency(r)
+	if r.Manifest.Load.Open() {
+		t.OpenLoop = openLoop(r)
+	}
 	if t.TotalOps > 0 {
 		t.addProcess(r)
 	}
@@ -77,6 +97,22 @@ func (t *Totals) addLatency(r *Run) {
 	ms := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1e6 }
 	t.P50Ms, t.P90Ms, t.P99Ms, t.P999Ms = ms(50), ms(90), ms(99), ms(99.9)
 	t.MaxMs = float64(h.Max()) / 1e6
+}
+
+func openLoop(r *Run) *OpenLoop {
+	o := &OpenLoop{RatePerSec: r.Manifest.Load.Rate}
+	var maxLate time.Duration
+	for _, s := range r.Samples {
+		o.Late += s.Late
+		o.Missed += s.Missed
+		maxLate = max(maxLate, s.MaxLate)
+	}
+	o.MaxLateMs = maxLate.Seconds() * 1e3
+	h := r.Sent.All()
+	ms := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1e6 }
+	o.P50Ms, o.P90Ms, o.P99Ms, o.P999Ms = ms(50), ms(90), ms(99), ms(99.9)
+	o.AvgLatencyMs, o.MaxMs = h.Mean()/1e6, float64(h.Max())/1e6
+	return o
 }
 
 func (t *Totals) addProcess(r *Run) {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 )
@@ -67,19 +66,21 @@ func (cred Credentials) token() (string, error) {
 	return token, nil
 }
 
-// admit lets everyone in, as test mode does: into the default namespace, or
-// into that of a well-formed token, which is created at its first use.
+// admit lets everyone in, as test mode does: into the namespace of a well-formed
+// token, or else into the default one. It is created if it does not exist.
 func (c *Core) admit(ctx context.Context, token string) (string, error) {
 	namespace, err := ParseToken(token)
 	if err != nil {
-		return DefaultNamespace, nil
+		namespace, token = DefaultNamespace, ""
 	}
 	if _, ok := c.tokens.get(namespace); ok {
 		return namespace, nil
 	}
+	if token == "" {
+		token = NewToken(namespace)
+	}
 	_, err = c.createNamespace(ctx, namespace, "", token)
-	var e *Error
-	if errors.As(err, &e) && e.Code == CodeNamespaceExists { // by a request at the same time
+	if hasCode(err, CodeNamespaceExists) { // by a request at the same time
 		return namespace, nil
 	}
 	return namespace, err

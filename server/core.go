@@ -43,6 +43,7 @@ type Core struct {
 
 	tokens tokenTable
 	hub    hub
+	admin  sync.Mutex // held while a namespace is created or deleted, in the store and here
 }
 
 // NewCore opens the core of a store and makes sure of the default namespace.
@@ -91,6 +92,8 @@ func (c *Core) ensureDefault(ctx context.Context, token string) (drawn string, e
 
 // createNamespace stores a new namespace and lets its token in.
 func (c *Core) createNamespace(ctx context.Context, name, description, token string) (Namespace, error) {
+	c.admin.Lock()
+	defer c.admin.Unlock()
 	n := Namespace{Name: name, Description: description, TokenHash: HashToken(token), Created: time.Now().UTC()}
 	if err := c.store.CreateNamespace(ctx, n); err != nil {
 		return Namespace{}, err
@@ -99,16 +102,28 @@ func (c *Core) createNamespace(ctx context.Context, name, description, token str
 	return n, nil
 }
 
+// deleteNamespace removes a namespace, its token and its subscriptions.
+func (c *Core) deleteNamespace(ctx context.Context, name string) (messages int64, err error) {
+	c.admin.Lock()
+	defer c.admin.Unlock()
+	if messages, err = c.store.DeleteNamespace(ctx, name); err != nil {
+		return 0, err
+	}
+	c.tokens.remove(name)
+	c.hub.end(name)
+	return messages, nil
+}
+
 // Credentials are what a request shows to be let in.
 type Credentials struct {
 	Authorization string // the header
 	Token         string // the token parameter of the query, which wins if not empty
 }
 
-// Call answers one call and appends the answer, a JSON value, to dst. The
-// answer is complete whatever happens; status is its HTTP status. Neither the
-// credentials nor the body are kept.
-func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) (status int, answer []byte) {
+// Call answers one call and appends the answer, a JSON value, to dst; status is
+// its HTTP status. A long answer of rows is only begun: what follows it is rest,
+// which is nil for all others. Neither the credentials nor the body are kept.
+func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) (status int, answer []byte, rest *Rest) {
 	call := calls.Get().(*call)
 	defer call.release()
 	call.core = c
@@ -117,9 +132,10 @@ func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) (st
 	}
 	answer, err := call.answer(ctx, cred, body, dst)
 	if err != nil {
-		return AppendError(dst, err)
+		status, answer = AppendError(dst, err)
+		return status, answer, nil
 	}
-	return 200, answer
+	return 200, answer, call.rest
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -129,15 +145,19 @@ type call struct {
 	request
 	core      *Core
 	namespace string
+	reading   reading // of an answer of rows
+	rest      *Rest   // of an answer that is long
 }
 
 func (call *call) release() {
 	clear(call.elements)
-	call.elements, call.core, call.namespace = call.elements[:0], nil, ""
+	call.elements = call.elements[:0]
+	call.core, call.namespace, call.reading, call.rest = nil, "", reading{}, nil
 	calls.Put(call)
 }
 
 func (call *call) answer(ctx context.Context, cred Credentials, body, dst []byte) (answer []byte, err error) {
+	defer recovered(&err)
 	if call.namespace, err = call.core.authenticate(ctx, cred); err != nil {
 		return nil, err
 	}

@@ -8,12 +8,12 @@ func Correlates(metadata []byte, category string) bool {
 		return true
 	}
 	found := false
-	_ = value{text: metadata}.fields(func(name []byte, field value) error {
-		if string(name) == "correlationStreamName" {
-			stream, err := field.string()
-			found = err == nil && Category(stream) == category
-		}
+	_ = value{text: metadata}.fields(correlationFields, func(_ string, field value) error {
+		stream, err := field.string()
+		found = err == nil && Category(stream) == category
 		return nil
 	})
 	return found
 }
+
+var correlationFields = []string{"correlationStreamName"}

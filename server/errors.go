@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime/debug"
 )
 
 // Code names a kind of error on the wire.
@@ -21,6 +23,7 @@ const (
 	CodeNamespaceExists   Code = "NAMESPACE_EXISTS"
 	CodeMessageExists     Code = "MESSAGE_EXISTS"
 	CodeBackendError      Code = "BACKEND_ERROR"
+	CodeInternalError     Code = "INTERNAL_ERROR"
 )
 
 // statuses is the one place where codes become HTTP statuses.
@@ -36,6 +39,7 @@ var statuses = map[Code]int{
 	CodeNamespaceExists:   409,
 	CodeMessageExists:     409,
 	CodeBackendError:      500,
+	CodeInternalError:     500,
 }
 
 // Error is a failure as the client is told of it.
@@ -55,6 +59,20 @@ func asError(err error) *Error {
 		return e
 	}
 	return &Error{Code: CodeBackendError, Message: err.Error()}
+}
+
+func hasCode(err error, code Code) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
+}
+
+// recovered ends a function that panicked with an error: whatever is wrong with
+// one request, the others go on. It is to be deferred.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		slog.Error("a request panicked", "panic", p, "stack", string(debug.Stack()))
+		*err = &Error{Code: CodeInternalError, Message: "The server failed to answer; its log says why"}
+	}
 }
 
 func invalid(format string, args ...any) *Error {
@@ -94,4 +112,10 @@ func NamespaceNotFound(name string) *Error {
 // NamespaceExists is the error of a namespace that exists already.
 func NamespaceExists(name string) *Error {
 	return &Error{Code: CodeNamespaceExists, Message: fmt.Sprintf("Namespace %q exists already", name)}
+}
+
+// Replaced is the error of going on to read messages that have been replaced
+// meanwhile.
+func Replaced(name string) *Error {
+	return &Error{Code: CodeNamespaceNotFound, Message: fmt.Sprintf("The messages of namespace %q were replaced while they were read", name)}
 }

@@ -61,6 +61,17 @@ func (h *hub) publishAll(namespace string) {
 	}
 }
 
+// replaced wakes every subscription of a namespace whose messages have been
+// replaced by those before a global position.
+func (h *hub) replaced(namespace string, end int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.subs[namespace] {
+		s.replaced.Store(end)
+		s.wake()
+	}
+}
+
 // end ends every subscription of a namespace that is no more.
 func (h *hub) end(namespace string) {
 	h.mu.Lock()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,8 +26,10 @@ const (
 )
 
 const (
-	importBatch = 1000    // records in a transaction, and between two frames
-	maxLine     = 2 << 20 // bytes of a line
+	importFrames = 1000    // records between two frames, and at most in a transaction
+	importBytes  = 8 << 20 // of the lines of a transaction, about
+	maxLine      = 2 << 20 // bytes of a line
+	drain        = 8 << 20 // bytes of a body that are read after an error
 )
 
 // Record is a message to be imported, with the place it had.
@@ -53,12 +54,15 @@ func (e *RecordError) Unwrap() error { return e.Err }
 type Import struct {
 	core      *Core
 	namespace string
+	token     TokenHash // of the namespace when the import began
 	replace   bool
+	body      io.Reader
 	lines     *bufio.Scanner
 	line      int      // number of the last line read, from 1
 	batch     []Record // the latest one
 	batchLine []int    // the line of each of its records
 	imported  int
+	last      int64 // the highest global position
 	w         EventWriter
 }
 
@@ -71,7 +75,8 @@ func (c *Core) Import(ctx context.Context, cred Credentials, force string, body 
 	}
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxLine)
-	return &Import{core: c, namespace: namespace, replace: force == "true", lines: lines}, nil
+	hash, _ := c.tokens.get(namespace)
+	return &Import{core: c, namespace: namespace, token: hash, body: body, replace: force == "true", lines: lines}, nil
 }
 
 // importFrame is the last frame of an import, or that of an error.
@@ -89,19 +94,20 @@ type importFrame struct {
 func (im *Import) Run(ctx context.Context, w EventWriter) error {
 	begin := time.Now()
 	im.w = w
-	err := im.all(ctx)
-	if im.imported > 0 {
-		im.core.hub.publishAll(im.namespace)
-	}
-	if err != nil {
-		return im.send(im.failure(err))
+	if err := im.all(ctx); err != nil {
+		return im.fail(err)
 	}
 	return im.send(importFrame{Done: true, Imported: &im.imported, Elapsed: fmt.Sprintf("%.1fs", time.Since(begin).Seconds())})
 }
 
-func (im *Import) all(ctx context.Context) error {
+func (im *Import) all(ctx context.Context) (err error) {
+	defer recovered(&err)
 	if im.replace {
-		return im.core.store.Replace(ctx, im.namespace, im.next)
+		if err := im.core.store.Replace(ctx, im.namespace, im.next); err != nil {
+			return err
+		}
+		im.core.hub.replaced(im.namespace, im.last+1)
+		return nil
 	}
 	for {
 		batch, err := im.next()
@@ -125,20 +131,19 @@ func (im *Import) next() ([]Record, error) {
 		return nil, err
 	}
 	im.batch, im.batchLine = im.batch[:0], im.batchLine[:0]
-	for len(im.batch) < importBatch && im.lines.Scan() {
+	room, size := importFrames-im.imported%importFrames, 0
+	for len(im.batch) < room && size < importBytes && im.lines.Scan() && im.lines.Err() == nil { // not a line that was cut off
 		im.line++
-		line := bytes.TrimSpace(im.lines.Bytes())
-		if len(line) == 0 {
-			continue
-		}
-		r, err := parseRecord(line)
-		if err != nil {
+		size += len(im.lines.Bytes())
+		if err := im.add(im.lines.Bytes()); err != nil {
 			return nil, &lineError{im.line, err}
 		}
-		im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
 	}
 	if err := im.lines.Err(); err != nil {
 		return nil, &lineError{im.line + 1, &Error{Code: codeReadError, Message: err.Error()}}
+	}
+	if hash, ok := im.core.tokens.get(im.namespace); !ok || hash != im.token {
+		return nil, NamespaceNotFound(im.namespace) // deleted; another one may have its name
 	}
 	if len(im.batch) == 0 {
 		return nil, io.EOF
@@ -146,16 +151,41 @@ func (im *Import) next() ([]Record, error) {
 	return im.batch, nil
 }
 
-// report counts the latest batch, and sends a frame if it was a full one.
+// add puts the record of a line into the batch; an empty line has none.
+func (im *Import) add(line []byte) *Error {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 {
+		return nil
+	}
+	r, err := parseRecord(line)
+	if err == nil {
+		im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
+		im.last = max(im.last, r.GlobalPosition)
+	}
+	return err
+}
+
+// report counts the latest batch, and sends a frame after each thousand.
 func (im *Import) report() error {
 	im.imported += len(im.batch)
-	if len(im.batch) < importBatch {
+	if len(im.batch) == 0 || im.imported%importFrames > 0 {
 		return nil
 	}
 	return im.send(struct {
 		Imported int   `json:"imported"`
 		Gpos     int64 `json:"gpos"`
 	}{im.imported, im.batch[len(im.batch)-1].GlobalPosition})
+}
+
+// fail sends the frame of the error that ended the import. What the client sends
+// until it has read that is let in: a connection that is closed before is reset,
+// and the frame may be lost.
+func (im *Import) fail(err error) error {
+	sendErr := im.send(im.failure(err))
+	if readErr := im.lines.Err(); sendErr == nil && (readErr == nil || readErr == bufio.ErrTooLong) {
+		_, _ = io.CopyN(io.Discard, im.body, drain) // the client may have left, too
+	}
+	return sendErr
 }
 
 // failure is the frame of the error that ended the import.
@@ -185,14 +215,16 @@ type lineError struct {
 
 func (e *lineError) Error() string { return e.err.Error() }
 
+var recordFields = []string{"id", "stream", "type", "pos", "gpos", "data", "meta", "time"}
+
 // parseRecord reads one line.
 func parseRecord(line []byte) (r Record, failure *Error) {
 	if err := checkJSON(line); err != nil {
 		return r, &Error{Code: codeInvalidJSON, Message: err.Error()}
 	}
 	r.Position.Position, r.GlobalPosition = -1, 0
-	err := value{text: line}.fields(func(name []byte, field value) (err error) {
-		switch strings.ToLower(string(name)) {
+	err := value{text: line}.pick(recordFields, true, func(name string, field value) (err error) {
+		switch name {
 		case "id":
 			r.ID, err = field.uuid()
 		case "stream":
@@ -206,9 +238,7 @@ func parseRecord(line []byte) (r Record, failure *Error) {
 		case "data":
 			r.Data, err = field.compact()
 		case "meta":
-			if r.Metadata = nil; !field.null() {
-				r.Metadata, err = field.compact()
-			}
+			r.Metadata, err = field.optionalObject()
 		case "time":
 			r.Time, err = field.time()
 		}

@@ -28,6 +28,18 @@ var methods = map[string]method{
 	"sys.health":     sysHealth,
 }
 
+// The fields of objects that calls know.
+var (
+	messageFields   = []string{"type", "data", "metadata"}
+	writeOptions    = []string{"id", "expectedVersion"}
+	streamOptions   = []string{"position", "globalPosition", "batchSize"}
+	lastOptions     = []string{"type"}
+	categoryOptions = []string{"position", "globalPosition", "batchSize", "correlation", "consumerGroup"}
+	groupFields     = []string{"member", "size"}
+	createOptions   = []string{"description", "token", "metadata"}
+	listOptions     = []string{"prefix", "limit", "cursor"}
+)
+
 // name reads an argument that must be a non-empty string.
 func (call *call) name(arg int, what string) (string, error) {
 	s, err := call.arg(arg).string()
@@ -40,14 +52,14 @@ func (call *call) name(arg int, what string) (string, error) {
 	return s, nil
 }
 
-// options reads an optional argument that must be an object. null is as good
-// as absent, for the object and for each of its fields.
-func (call *call) options(arg int, f func(name []byte, field value) error) error {
+// options reads the named fields of an optional argument that must be an object.
+// null is as good as absent, for the object and for each of its fields.
+func (call *call) options(arg int, names []string, f func(name string, field value) error) error {
 	v := call.arg(arg)
 	if v.null() {
 		return nil
 	}
-	err := v.fields(func(name []byte, field value) error {
+	err := v.fields(names, func(name string, field value) error {
 		if field.null() {
 			return nil
 		}
@@ -69,8 +81,8 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	var expected *int64
-	if err := call.options(2, func(name []byte, field value) (err error) {
-		switch string(name) {
+	if err := call.options(2, writeOptions, func(name string, field value) (err error) {
+		switch name {
 		case "id":
 			m.ID, err = field.uuid()
 		case "expectedVersion":
@@ -84,7 +96,7 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	}
 	if m.ID == uuid.Nil {
 		if m.ID, err = uuid.NewV7(); err != nil {
-			return nil, fmt.Errorf("drawing a message id: %w", err)
+			return nil, &Error{Code: CodeInternalError, Message: "Drawing a message id: " + err.Error()}
 		}
 	}
 	m.Time = time.Now()
@@ -98,16 +110,14 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 
 // readMessage reads the message argument of a write.
 func readMessage(v value, m *NewMessage) error {
-	err := v.fields(func(name []byte, field value) (err error) {
-		switch string(name) {
+	err := v.fields(messageFields, func(name string, field value) (err error) {
+		switch name {
 		case "type":
 			m.Type, err = field.string()
 		case "data":
 			m.Data, err = field.compact()
 		case "metadata":
-			if m.Metadata = nil; !field.null() {
-				m.Metadata, err = field.compact()
-			}
+			m.Metadata, err = field.optionalObject()
 		}
 		return err
 	})
@@ -158,8 +168,8 @@ func streamGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	q := Query{Stream: stream, Limit: min(defaultBatch, call.core.maxBatch)}
-	if err := call.options(1, func(name []byte, field value) (err error) {
-		switch string(name) {
+	if err := call.options(1, streamOptions, func(name string, field value) (err error) {
+		switch name {
 		case "position":
 			q.Position, err = field.integer()
 		case "globalPosition":
@@ -184,8 +194,8 @@ func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	}
 	q := Query{Category: &category, Limit: min(defaultBatch, call.core.maxBatch)}
 	var global *int64
-	if err := call.options(1, func(name []byte, field value) (err error) {
-		switch string(name) {
+	if err := call.options(1, categoryOptions, func(name string, field value) (err error) {
+		switch name {
 		case "position":
 			q.GlobalPosition, err = field.integer()
 		case "globalPosition":
@@ -212,12 +222,9 @@ func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 // group reads a consumer group; an empty object is none.
 func (v value) group() (*Group, error) {
 	var member, size *int64
-	err := v.fields(func(name []byte, field value) error {
-		if string(name) != "member" && string(name) != "size" {
-			return nil
-		}
+	err := v.fields(groupFields, func(name string, field value) error {
 		n, err := field.integer()
-		if string(name) == "member" {
+		if name == "member" {
 			member = &n
 		} else {
 			size = &n
@@ -237,33 +244,14 @@ func (v value) group() (*Group, error) {
 	return &Group{Member: *member, Size: *size}, nil
 }
 
-// appendRows appends the answer to a query, row by row.
-func (call *call) appendRows(ctx context.Context, dst []byte, q Query) ([]byte, error) {
-	dst = append(dst, '[')
-	first := len(dst)
-	err := call.core.store.Read(ctx, call.namespace, q, func(m *Message) (err error) {
-		if len(dst) > first {
-			dst = append(dst, ',')
-		}
-		dst, err = call.core.appendRow(dst, m, q.Stream == "")
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return append(dst, ']'), nil
-}
-
 func streamLast(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	stream, err := call.name(0, "stream")
 	if err != nil {
 		return nil, err
 	}
 	q := Query{Stream: stream, Last: true, Limit: 1}
-	if err := call.options(1, func(name []byte, field value) (err error) {
-		if string(name) == "type" {
-			q.Type, err = field.string()
-		}
+	if err := call.options(1, lastOptions, func(name string, field value) (err error) {
+		q.Type, err = field.string()
 		return err
 	}); err != nil {
 		return nil, err

@@ -16,8 +16,8 @@ func nsCreate(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	}
 	var description string
 	var token *string
-	if err := call.options(1, func(field []byte, v value) (err error) {
-		switch string(field) {
+	if err := call.options(1, createOptions, func(field string, v value) (err error) {
+		switch field {
 		case "description":
 			description, err = v.string()
 		case "token":
@@ -62,12 +62,10 @@ func nsDelete(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err := call.mayAdminister(name); err != nil {
 		return nil, err
 	}
-	messages, err := call.core.store.DeleteNamespace(ctx, name)
+	messages, err := call.core.deleteNamespace(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	call.core.tokens.remove(name)
-	call.core.hub.end(name)
 	return appendJSON(dst, struct {
 		Namespace       string `json:"namespace"`
 		DeletedAt       string `json:"deletedAt"`
@@ -101,6 +99,9 @@ func nsList(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	rows := []namespaceRow{}
 	for _, n := range namespaces {
 		info, err := call.namespaceInfo(ctx, n.Name)
+		if hasCode(err, CodeNamespaceNotFound) {
+			continue // deleted a moment ago
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -146,8 +147,8 @@ const (
 
 func nsStreams(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	q := StreamQuery{Limit: defaultStreams}
-	if err := call.options(0, func(name []byte, field value) (err error) {
-		switch string(name) {
+	if err := call.options(0, listOptions, func(name string, field value) (err error) {
+		switch name {
 		case "prefix":
 			q.Prefix, err = field.string()
 		case "cursor":

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"net"
 )
 
 // Request is what a transport knows of an HTTP request. The core keeps none
@@ -14,18 +16,23 @@ type Request struct {
 }
 
 // Serve answers every request that is answered with one JSON value, and
-// appends the value to dst.
-func (c *Core) Serve(ctx context.Context, r Request, dst []byte) (status int, answer []byte) {
+// appends the value to dst. What follows a long one is rest, as with Call.
+func (c *Core) Serve(ctx context.Context, r Request, dst []byte) (status int, answer []byte, rest *Rest) {
+	if r.Path == "/rpc" && r.Method == "POST" && len(r.Body) <= c.maxBody {
+		return c.Call(ctx, r.Credentials, r.Body, dst)
+	}
+	status, answer = c.serveShort(r, dst)
+	return status, answer, nil
+}
+
+// serveShort answers what is not a call.
+func (c *Core) serveShort(r Request, dst []byte) (status int, answer []byte) {
 	if len(r.Body) > c.maxBody {
 		return c.AppendBodyTooLarge(dst)
 	}
 	switch r.Path {
 	case "/rpc":
-		if r.Method != "POST" {
-			_, answer = AppendError(dst, invalid("Only POST is allowed on /rpc"))
-			return 405, answer
-		}
-		return c.Call(ctx, r.Credentials, r.Body, dst)
+		return AppendNotAllowed(dst, "POST", r.Path)
 	case "/health":
 		return 200, append(dst, `{"status":"ok"}`...)
 	case "/version":
@@ -37,6 +44,13 @@ func (c *Core) Serve(ctx context.Context, r Request, dst []byte) (status int, an
 	default:
 		return AppendError(dst, &Error{Code: CodeNotFound, Message: "Endpoint not found"})
 	}
+}
+
+// AppendNotAllowed appends the answer to a request with a method that a path
+// does not know, and returns its status.
+func AppendNotAllowed(dst []byte, method, path string) (status int, answer []byte) {
+	_, answer = AppendError(dst, invalid("Only %s is allowed on %s", method, path))
+	return 405, answer
 }
 
 // MaxBody is the limit of a request's body in bytes.
@@ -54,8 +68,14 @@ func (c *Core) AppendBodyTooLarge(dst []byte) (status int, answer []byte) {
 	return 413, answer
 }
 
-// AppendMalformed appends the answer to what is not an HTTP request.
+// AppendMalformed appends the answer to what could not be read as an HTTP
+// request, and returns its status.
 func AppendMalformed(dst []byte, err error) (status int, answer []byte) {
+	var network net.Error
+	if errors.As(err, &network) && network.Timeout() {
+		_, answer = AppendError(dst, invalid("The request did not arrive in time"))
+		return 408, answer
+	}
 	return AppendError(dst, invalidText("This is not an HTTP request", err))
 }
 

@@ -29,7 +29,9 @@ type MessageStore interface {
 	Write(ctx context.Context, namespace string, m NewMessage, expected *int64) (Position, error)
 	// Read yields the messages of a query in its order and stops at the first
 	// error of yield, which it returns. A Message and what it points to are valid
-	// until yield returns.
+	// until yield returns. What it yields is all of one epoch: tables that are
+	// replaced or dropped meanwhile serve until it returns. Yield must not use the
+	// store.
 	Read(ctx context.Context, namespace string, q Query, yield func(*Message) error) error
 	// Import adds records at the places they had, all or none. A place or an id
 	// that is taken is a POSITION_EXISTS RecordError.
@@ -91,6 +93,7 @@ type Message struct {
 	Metadata []byte // nil if there is none
 	Time     time.Time
 	Position
+	Epoch int64 // of the namespace's messages: another one after each Replace; never 0
 }
 
 // Position is the place of a message: in its stream, from 0, without gaps, and
@@ -113,6 +116,16 @@ type Query struct {
 	Type           string // with Last: of this type only
 	Correlation    string // of a category: metadata.correlationStreamName is in this category
 	Group          *Group // of a category: those of one member
+	Epoch          int64  // if not 0: an error unless the messages are still those of this epoch
+}
+
+// moveBehind makes the query go on behind a message it has found.
+func (q *Query) moveBehind(m *Message) {
+	if q.Stream != "" {
+		q.Position = m.Position.Position + 1
+	} else {
+		q.GlobalPosition = m.GlobalPosition + 1
+	}
 }
 
 // StreamQuery selects streams by name.

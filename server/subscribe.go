@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type Subscription struct {
 	namespace string
 	query     Query // what comes next
 	woken     chan struct{}
+	replaced  atomic.Int64  // if not 0: the messages before this global position have replaced those that were read
 	ended     chan struct{} // closed when the namespace is deleted
 }
 
@@ -108,11 +110,31 @@ func groupParams(param func(string) string) (*Group, error) {
 
 // skipToEnd moves the subscription behind the messages there are.
 func (s *Subscription) skipToEnd(ctx context.Context) error {
-	q := Query{Last: true, Limit: 1}
-	return s.core.store.Read(ctx, s.namespace, q, func(m *Message) error {
-		s.query.GlobalPosition = m.GlobalPosition + 1
+	return s.core.store.Read(ctx, s.namespace, Query{Last: true, Limit: 1}, func(m *Message) error {
+		s.query.moveBehind(m)
 		return nil
 	})
+}
+
+// stepBack brings a subscription that is further than the messages that have
+// replaced those it read back to their end, which is before the global position
+// given: what is written from there on must not be behind it.
+func (s *Subscription) stepBack(ctx context.Context, end int64) error {
+	if s.query.Stream == "" {
+		s.query.GlobalPosition = min(s.query.GlobalPosition, end)
+		return nil
+	}
+	further := true
+	if err := s.core.store.Read(ctx, s.namespace, s.query, func(m *Message) error {
+		further = m.GlobalPosition >= end
+		return errAllRead
+	}); err != nil && err != errAllRead {
+		return err
+	}
+	if further {
+		s.query.Position, s.query.GlobalPosition = 0, end
+	}
+	return nil
 }
 
 func (s *Subscription) wants(stream string) bool {
@@ -130,10 +152,12 @@ func (s *Subscription) wake() {
 }
 
 // Run sends pokes, and a comment after each silence: it shows the client that
-// the server is there, and the server whether the client is. It does so until ctx is cancelled, the namespace is deleted, the client
-// is gone or the store fails, which is the error it returns.
-func (s *Subscription) Run(ctx context.Context, w EventWriter) error {
+// the server is there, and the server whether the client is. It does so until
+// ctx is cancelled, the namespace is deleted, the client is gone or the store
+// fails, which is the error it returns.
+func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	defer s.core.hub.remove(s)
+	defer recovered(&err)
 	if err := w.Send([]byte(": ready\n\n")); err != nil {
 		return nil // the client has left, which it may
 	}
@@ -164,7 +188,7 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) error {
 func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (ok bool, err error) {
 	for {
 		frames, n, err := s.page(ctx)
-		if err != nil && asError(err).Code == CodeNamespaceNotFound {
+		if hasCode(err, CodeNamespaceNotFound) {
 			return false, nil // deleted a moment ago
 		}
 		if err != nil {
@@ -182,9 +206,14 @@ func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (ok bool, err
 // page reads the next pokes and moves on behind them. Nothing is sent while the
 // store is being read: a slow client must not hold it.
 func (s *Subscription) page(ctx context.Context) (frames []byte, n int, err error) {
+	if end := s.replaced.Swap(0); end != 0 {
+		if err := s.stepBack(ctx, end); err != nil {
+			return nil, 0, err
+		}
+	}
 	err = s.core.store.Read(ctx, s.namespace, s.query, func(m *Message) error {
 		n++
-		s.query.Position, s.query.GlobalPosition = m.Position.Position+1, m.GlobalPosition+1
+		s.query.moveBehind(m)
 		frames = appendPoke(frames, m)
 		return nil
 	})

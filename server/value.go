@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -67,15 +68,39 @@ func (v value) integer() (int64, error) {
 	return int64(f), nil
 }
 
-// fields calls f for every field of an object; of a repeated name, the last
-// call counts. The name is valid during the call. An error is put behind the
-// name of the field.
-func (v value) fields(f func(name []byte, field value) error) error {
+// maxFields is how many fields of an object are asked for at most.
+const maxFields = 8
+
+// fields calls f for those of the named fields that an object has, in the order
+// of the names. Of a repeated field the last one counts, and others are as good
+// as absent. An error is put behind the name of the field.
+func (v value) fields(names []string, f func(name string, field value) error) error {
+	return v.pick(names, false, f)
+}
+
+// pick is fields, which may or may not look at the case of names.
+func (v value) pick(names []string, anyCase bool, f func(name string, field value) error) error {
 	if v.kind() != '{' {
 		return errNotObject
 	}
+	var found [maxFields]value
+	if err := v.find(names, anyCase, found[:len(names)]); err != nil {
+		return err
+	}
+	for i, name := range names {
+		if found[i].text == nil {
+			continue
+		}
+		if err := f(name, found[i]); err != nil {
+			return fmt.Errorf("%s %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (v value) find(names []string, anyCase bool, found []value) error {
 	if tree, ok := v.tree.(map[string]any); ok {
-		return treeFields(v.text, tree, f)
+		return findInTree(v.text, tree, names, found)
 	}
 	dec := getDecoder(v.text)
 	defer putDecoder(dec)
@@ -89,23 +114,25 @@ func (v value) fields(f func(name []byte, field value) error) error {
 		if err != nil {
 			return err
 		}
-		if err := f(name, value{text: field}); err != nil {
-			return fmt.Errorf("%s %w", name, err)
+		for i, wanted := range names {
+			if string(name) == wanted || anyCase && strings.EqualFold(string(name), wanted) {
+				found[i] = value{text: field}
+			}
 		}
 	}
 	return nil
 }
 
-// treeFields walks a decoded object. The text of the fields is found again
+// findInTree finds the fields of a decoded object. Their text is found again
 // with encoding/json, since a map keeps neither key order nor digits.
-func treeFields(text []byte, tree map[string]any, f func(name []byte, field value) error) error {
+func findInTree(text []byte, tree map[string]any, names []string, found []value) error {
 	var texts map[string]json.RawMessage
 	if err := json.Unmarshal(text, &texts); err != nil {
 		return err
 	}
-	for name, field := range tree {
-		if err := f([]byte(name), value{text: texts[name], tree: field}); err != nil {
-			return fmt.Errorf("%s %w", name, err)
+	for i, name := range names {
+		if field, ok := tree[name]; ok {
+			found[i] = value{text: texts[name], tree: field}
 		}
 	}
 	return nil
@@ -122,4 +149,12 @@ func (v value) compact() ([]byte, error) {
 		return nil, err
 	}
 	return text, nil
+}
+
+// optionalObject is compact, or nil for null.
+func (v value) optionalObject() ([]byte, error) {
+	if v.null() {
+		return nil, nil
+	}
+	return v.compact()
 }

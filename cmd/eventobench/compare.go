@@ -35,7 +35,11 @@ version, or was recorded under another load.`,
 		Example: `  eventobench compare profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
   eventobench compare --format=md --out=migration.md profiles/20261124_120000-*
   eventobench compare --format=html --out=migration.html profiles/20261124_120000-*
-  eventobench compare --groups=groups.txt profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp`,
+  eventobench compare --groups=groups.txt profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
+
+  # what benchstat makes of it
+  eventobench compare --format=benchfmt --out=bench.txt profiles/20261124_120000-*
+  benchstat -col /subject bench.txt`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			if !slices.Contains(compare.Formats, format) {

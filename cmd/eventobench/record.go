@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,15 +16,19 @@ import (
 
 // recordOptions are the flags of every command that records experiments.
 type recordOptions struct {
-	workers int
-	timeout time.Duration
-	plan    planOptions
-	out     string
-	label   string
+	workers  int
+	rate     string
+	arrivals string
+	timeout  time.Duration
+	plan     planOptions
+	out      string
+	label    string
 }
 
 func (o *recordOptions) addFlags(f *pflag.FlagSet) {
-	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each")
+	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each; with --rate at most so many")
+	f.StringVar(&o.rate, "rate", "", "requests due in a second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
+	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson), "with --rate: poisson, as of many independent users, or constant")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed")
 	o.plan.addFlags(f)
 	f.StringVar(&o.out, "out", "profiles", "folder that receives the run folders")
@@ -34,7 +39,10 @@ func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 // unless it is to be quiet, and returns its folders. Of an experiment that
 // failed it tells where the folders are.
 func (o *recordOptions) run(cmd *cobra.Command, subjects []profiles.Subject, c compare.Criteria, quiet bool) ([]string, error) {
-	e := o.experiment(subjects, c, cmd.Flags().Changed)
+	e, err := o.experiment(subjects, c, cmd.Flags().Changed)
+	if err != nil {
+		return nil, err
+	}
 	p := newProgress(cmd.ErrOrStderr())
 	if !quiet {
 		e.Progress = p.show
@@ -50,8 +58,8 @@ func (o *recordOptions) run(cmd *cobra.Command, subjects []profiles.Subject, c c
 	return dirs, err
 }
 
-func (o *recordOptions) experiment(subjects []profiles.Subject, c compare.Criteria, given func(flag string) bool) profiles.Experiment {
-	return profiles.Experiment{
+func (o *recordOptions) experiment(subjects []profiles.Subject, c compare.Criteria, given func(flag string) bool) (profiles.Experiment, error) {
+	e := profiles.Experiment{
 		Subjects: subjects,
 		Workload: loadgen.EventMix{Token: benchToken, Streams: loadgen.DefaultStreams},
 		Workers:  o.workers,
@@ -63,6 +71,20 @@ func (o *recordOptions) experiment(subjects []profiles.Subject, c compare.Criter
 		MaxTime:  o.plan.maxTime,
 		Decide:   decider(c, len(subjects)),
 	}
+	return e, o.addRate(&e, given("arrivals"))
+}
+
+// addRate makes the load an open loop if a rate is given.
+func (o *recordOptions) addRate(e *profiles.Experiment, arrivals bool) (err error) {
+	if o.rate == "" {
+		if arrivals {
+			return errors.New("--arrivals spreads the requests of a rate; give --rate too")
+		}
+		return nil
+	}
+	e.Rate, err = loadgen.ParseRate(o.rate)
+	e.Arrivals = loadgen.Arrivals(o.arrivals)
+	return err
 }
 
 // decider judges the experiment at its looks, if there is anything to compare.
@@ -78,8 +100,8 @@ func describe(e profiles.Experiment) string {
 	for _, s := range e.Subjects {
 		names = append(names, s.Name)
 	}
-	return fmt.Sprintf("measuring %s: %s of %d rounds of %v slices, %d workers, seed %d",
-		strings.Join(names, ", "), blocks(e.Plan), e.Plan.Rounds, e.Plan.Slice, e.Workers, e.Plan.Seed)
+	return fmt.Sprintf("measuring %s: %s of %d rounds of %v slices, %s, seed %d",
+		strings.Join(names, ", "), blocks(e.Plan), e.Plan.Rounds, e.Plan.Slice, e.Load().Pacing(), e.Plan.Seed)
 }
 
 // blocks says how many blocks a plan has.

@@ -37,6 +37,11 @@ With two or more subjects, each is judged against the first when 60%, 80% and al
 of --max-blocks are complete; the experiment ends as soon as throughput, CPU,
 allocated bytes and allocations have a verdict. --blocks asks for a fixed number.
 
+Without --rate the load is a closed loop: each worker sends a request when the one
+before is answered, so the server sets the pace. With --rate it is an open loop:
+requests are due at times of their own, latency counts from then, and requests
+sent late or never are counted. A server that stands still shows it only so.
+
 Exit codes: 0 recorded; 2 bad input, or an experiment with failed requests or a
 dead subject (its folders are kept, marked failed); 130 interrupted (its folders
 are kept, marked interrupted).`,
@@ -48,6 +53,9 @@ are kept, marked interrupted).`,
 
   # with encoding/json on both sides
   eventobench run --transport=nethttp,fasthttp --codec=std
+
+  # latency at a fixed rate, as users see it
+  eventobench run --transport=nethttp,fasthttp --rate=5000/s --workers=50
 
   # on disk: what shared commits are worth
   eventobench run --transport=fasthttp --batch=off,on --store=sqlite:/var/tmp/bench.db`,
@@ -81,8 +89,12 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		_, err := fmt.Fprintln(w, strings.Join(dirs, "\n"))
 		return err
 	}
-	table := compare.NewTable("subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors")
 	ended := ""
+	columns := []string{"subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors"}
+	if o.record.rate != "" {
+		columns = append(columns, "late", "missed")
+	}
+	table := compare.NewTable(columns...)
 	for _, dir := range dirs {
 		run, err := profiles.Open(dir)
 		if err != nil {
@@ -92,8 +104,12 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 			ended = run.Manifest.Reason + "\n"
 		}
 		t := run.Totals()
-		table.Add(run.Manifest.Subject.Name, compare.Number(t.OpsPerSec, 0), compare.Number(t.AvgLatencyMs, 3), compare.Number(t.P99Ms, 3),
-			compare.Optional(t.CPUPerOp, 1), compare.Optional(t.AllocBytesPerOp, 0), compare.Optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10))
+		cells := []string{run.Manifest.Subject.Name, compare.Number(t.OpsPerSec, 0), compare.Number(t.AvgLatencyMs, 3), compare.Number(t.P99Ms, 3),
+			compare.Optional(t.CPUPerOp, 1), compare.Optional(t.AllocBytesPerOp, 0), compare.Optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10)}
+		if t.OpenLoop != nil {
+			cells = append(cells, strconv.FormatInt(t.OpenLoop.Late, 10), strconv.FormatInt(t.OpenLoop.Missed, 10))
+		}
+		table.Add(cells...)
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n%s%s\n\nnext: %s\n", table, ended, strings.Join(dirs, "\n"), nextCommand(dirs))
 	return err

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -72,7 +75,7 @@ func (o *selftestOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return test.print(cmd.OutOrStdout())
+	return test.print(cmd.Context(), cmd.OutOrStdout())
 }
 
 // recordAll records and judges every experiment.
@@ -287,13 +290,15 @@ func worst(look profiles.Look) compare.Verdict {
 	return compare.Equivalent
 }
 
-func (t *selftest) print(w io.Writer) error {
+// print writes the tables. Drawing experiments takes a while, and ends early
+// if ctx is cancelled.
+func (t *selftest) print(ctx context.Context, w io.Writer) error {
 	if len(t.cases) == 0 {
 		_, err := fmt.Fprintln(w, "no experiment was recorded")
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nExperiments, by the handicap of one side\n\n%s\n%s\n%s", t.outcomes(), t.falseAlarms(), t.resolution())
-	return err
+	_, err := fmt.Fprintf(w, "\nExperiments, by the handicap of one side\n\n%s\n%s\n%s", t.outcomes(), t.falseAlarms(ctx), t.resolution(ctx))
+	return errors.Join(err, ctx.Err())
 }
 
 func (t *selftest) outcomes() *compare.Table {
@@ -315,10 +320,16 @@ func (t *selftest) outcomes() *compare.Table {
 	return table
 }
 
-func percentOf(v float64) string { return fmt.Sprintf("%.2f%%", v) }
+// percentOf prints a percentage, of which there is none where nothing was judged.
+func percentOf(v float64) string {
+	if math.IsNaN(v) {
+		return "none"
+	}
+	return fmt.Sprintf("%.2f%%", v)
+}
 
 // falseAlarms draws experiments from the blocks without a handicap.
-func (t *selftest) falseAlarms() string {
+func (t *selftest) falseAlarms(ctx context.Context) string {
 	looks := profiles.DefaultPlan().Looks()
 	if need := looks[len(looks)-1]; t.pool.Blocks() < need {
 		return fmt.Sprintf("%d blocks without a handicap are too few to draw experiments from: %d are needed.\n", t.pool.Blocks(), need)
@@ -326,6 +337,9 @@ func (t *selftest) falseAlarms() string {
 	rng := rand.New(rand.NewPCG(1, uint64(t.pool.Blocks())))
 	alarms, inconclusive := 0, 0
 	for range t.resamples {
+		if ctx.Err() != nil {
+			return ""
+		}
 		verdicts := t.pool.Resample(rng, looks)
 		alarm, doubt := false, false
 		for _, v := range verdicts {
@@ -345,7 +359,7 @@ func (t *selftest) falseAlarms() string {
 func percentage(part, whole int) float64 { return float64(part) / float64(whole) * 100 }
 
 // resolution says what can be found in a given time.
-func (t *selftest) resolution() string {
+func (t *selftest) resolution(ctx context.Context) string {
 	const fewest, most = 10, 100 // blocks; experiments of more would take long to draw
 	if t.pool.Blocks() < fewest {
 		return ""
@@ -356,6 +370,9 @@ func (t *selftest) resolution() string {
 		blocks := min(most, int(float64(minutes)*60/t.seconds*float64(t.blocks)))
 		cells := []string{fmt.Sprintf("in %d min", minutes), strconv.Itoa(blocks)}
 		for _, m := range []string{"ops_per_sec", "cpu_per_op", "alloc_bytes_per_op", "allocs_per_op"} {
+			if ctx.Err() != nil {
+				return ""
+			}
 			if r := t.pool.Resolution(rng, m, blocks); r > 0 {
 				cells = append(cells, percentOf(r))
 			} else {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -79,10 +80,37 @@ func (o *serveOptions) addLimits(f *pflag.FlagSet) {
 	f.IntVar(&o.limits.Connections, "max-connections", d.Connections, "connections open at the same time; further ones wait")
 	f.DurationVar(&o.limits.Read, "read-timeout", d.Read, "time for a client to send a request, or a part of an import")
 	f.DurationVar(&o.limits.Idle, "idle-timeout", d.Idle, "time between two requests on a connection")
-	f.DurationVar(&o.limits.Send, "send-timeout", d.Send, "time for a subscriber to take what it is sent, before it is cut off")
+	f.DurationVar(&o.limits.Send, "send-timeout", d.Send, "time for a client to take an answer, or a part of a stream, before it is cut off")
+	f.BoolVar(&o.limits.PprofAnywhere, "pprof-anywhere", false, "serve /debug/pprof/, which asks for no token, on an address that others can reach")
+}
+
+// checkLimits objects to limits that nothing could meet.
+func (o *serveOptions) checkLimits() error {
+	for _, limit := range []struct {
+		flag         string
+		value, least int64
+	}{
+		{"max-body", int64(o.maxBody), 1},
+		{"max-batch", o.maxBatch, 1},
+		{"max-header", int64(o.limits.Header), 1024},
+		{"max-connections", int64(o.limits.Connections), 1},
+	} {
+		if limit.value < limit.least {
+			return fmt.Errorf("--%s=%d is too small; give at least %d", limit.flag, limit.value, limit.least)
+		}
+	}
+	for flag, timeout := range map[string]time.Duration{"read-timeout": o.limits.Read, "idle-timeout": o.limits.Idle, "send-timeout": o.limits.Send} {
+		if timeout <= 0 {
+			return fmt.Errorf("--%s=%v leaves no time; give a duration like 30s", flag, timeout)
+		}
+	}
+	return nil
 }
 
 func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
+	if err := o.checkLimits(); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	kind, err := transport.Parse(o.transport)
 	if err != nil {
@@ -105,6 +133,7 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	ignoreFileSizeLimit()
 	store, err := sqlite.Open(path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: o.batch == "off"})
 	if err != nil {
 		return err
@@ -141,15 +170,29 @@ func storePath(name string) (string, error) {
 }
 
 func (o *serveOptions) listen() (net.Listener, error) {
-	listener, err := net.Listen("tcp", o.addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listening on %s: the port is in use; stop what uses it, or choose another with --addr (port 0 takes a free one)", o.addr)
-	}
+	listener, err := listenOn(o.addr)
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", o.addr, err)
+		return nil, err
 	}
-	if tcp, ok := listener.Addr().(*net.TCPAddr); o.testMode && !o.anywhere && (!ok || !tcp.IP.IsLoopback()) {
+	if o.testMode && !o.anywhere && !onLoopback(listener) {
 		return nil, errors.Join(fmt.Errorf("test mode lets everyone in: it listens on loopback only, not on %s (--test-mode-anywhere allows it)", o.addr), listener.Close())
 	}
 	return listener, nil
+}
+
+func listenOn(addr string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listening on %s: the port is in use; stop what uses it, or choose another with --addr (port 0 takes a free one)", addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", addr, err)
+	}
+	return listener, nil
+}
+
+// onLoopback tells whether only this machine can reach a listener.
+func onLoopback(listener net.Listener) bool {
+	tcp, ok := listener.Addr().(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }

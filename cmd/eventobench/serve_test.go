@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// serving is a store in a process of its own.
+// serving is a store, or pages, in a process of their own.
 type serving struct {
 	cmd   *exec.Cmd
 	url   string
@@ -20,7 +20,13 @@ type serving struct {
 
 func startServe(t *testing.T, args ...string) *serving {
 	t.Helper()
-	s := &serving{cmd: exec.CommandContext(t.Context(), "eventobench", append([]string{"serve", "--addr=127.0.0.1:0"}, args...)...)}
+	return startListening(t, exec.CommandContext(t.Context(), "eventobench", append([]string{"serve", "--addr=127.0.0.1:0"}, args...)...))
+}
+
+// startListening starts a program whose first line says where it listens.
+func startListening(t *testing.T, cmd *exec.Cmd) *serving {
+	t.Helper()
+	s := &serving{cmd: cmd}
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +113,26 @@ func TestServeKeepsTheToken(t *testing.T) {
 				t.Errorf("a restart printed %q", more)
 			}
 		})
+	}
+}
+
+// TestRestartWithToken restarts a store with the token it has, which works, and
+// with another one, which is refused with what to do.
+func TestRestartWithToken(t *testing.T) {
+	store := "--store=sqlite:" + filepath.Join(t.TempDir(), "events.db")
+	token, other := "ns_ZGVmYXVsdA_"+strings.Repeat("1", 64), "ns_ZGVmYXVsdA_"+strings.Repeat("2", 64)
+	for range 2 {
+		s := startServe(t, store, "--token="+token)
+		if got := s.call(t, token, `["stream.version","a-1"]`); got != "null" {
+			t.Errorf("with its token: %s", got)
+		}
+		if more := s.stop(t); more != "" {
+			t.Errorf("with a token given, it printed %q", more)
+		}
+	}
+	text, err := exec.CommandContext(t.Context(), "eventobench", "serve", "--addr=127.0.0.1:0", store, "--token="+other).CombinedOutput()
+	if err == nil || !strings.Contains(string(text), "start without --token to keep that one") {
+		t.Errorf("with another token: %s (%v)", text, err)
 	}
 }
 

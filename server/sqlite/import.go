@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -13,7 +12,8 @@ import (
 )
 
 // Import adds records at the places they had, all or none.
-func (s *Store) Import(_ context.Context, name string, records []server.Record) error {
+func (s *Store) Import(_ context.Context, name string, records []server.Record) (err error) {
+	defer explainDisk(&err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ns, err := s.namespace(name)
@@ -36,6 +36,7 @@ func (s *Store) importInto(ns *namespace, records []server.Record) error {
 		}
 		return nil
 	})
+	ns.reset()
 	if err != nil {
 		clear(ns.streams)
 		clear(ns.categories)
@@ -53,7 +54,10 @@ func (ns *namespace) importRecord(conn *sqlite.Conn, r server.Record) error {
 			return err
 		}
 	}
-	stmt := conn.Prep(ns.sql.importMessage)
+	stmt, err := conn.Prepare(ns.sql.importMessage)
+	if err != nil {
+		return err
+	}
 	bindMessage(stmt, st, r.Position.Position, r.NewMessage)
 	stmt.BindInt64(9, r.GlobalPosition)
 	_, err = stmt.Step()
@@ -77,16 +81,25 @@ func atIndex(i int, r server.Record, err error) error {
 }
 
 // Replace builds new tables beside those of the namespace and exchanges them
-// when all records are in, so that the old ones serve until then.
-func (s *Store) Replace(_ context.Context, name string, next func() ([]server.Record, error)) error {
+// when all records are in, so that the old ones serve until then, and those who
+// read them then until they are done.
+func (s *Store) Replace(_ context.Context, name string, next func() ([]server.Record, error)) (err error) {
+	defer explainDisk(&err)
 	fresh, err := s.newTables()
 	if err != nil {
 		return err
 	}
 	if err := s.fill(fresh, next); err != nil {
-		return errors.Join(err, s.discard(fresh))
+		s.retire(fresh)
+		return err
 	}
-	return s.exchange(name, fresh)
+	old, err := s.exchange(name, fresh)
+	if err != nil {
+		s.retire(fresh)
+		return err
+	}
+	s.retire(old)
+	return nil
 }
 
 func (s *Store) newTables() (*namespace, error) {
@@ -121,31 +134,24 @@ func (s *Store) fill(ns *namespace, next func() ([]server.Record, error)) error 
 	}
 }
 
-func (s *Store) discard(ns *namespace) error {
+// exchange puts the tables in place of the namespace's and returns the old
+// ones.
+func (s *Store) exchange(name string, fresh *namespace) (old *namespace, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.transact(func() error { return s.dropTables(ns.id) })
-}
-
-// exchange puts the tables in place of the namespace's.
-func (s *Store) exchange(name string, fresh *namespace) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old, err := s.namespace(name)
-	if err != nil {
-		return errors.Join(err, s.transact(func() error { return s.dropTables(fresh.id) }))
+	if s.writer == nil {
+		return nil, errClosed
+	}
+	if old, err = s.namespace(name); err != nil {
+		return nil, err
+	}
+	if err := s.transact(func() error {
+		return sqlitex.Execute(s.writer, "UPDATE namespace SET id = ? WHERE id = ?", &sqlitex.ExecOptions{Args: []any{fresh.id, old.id}})
+	}); err != nil {
+		return nil, fmt.Errorf("replacing the messages of namespace %q: %w", name, err)
 	}
 	s.spaces.Lock()
 	defer s.spaces.Unlock()
-	err = s.transact(func() error {
-		if err := sqlitex.Execute(s.writer, "UPDATE namespace SET id = ? WHERE id = ?", &sqlitex.ExecOptions{Args: []any{fresh.id, old.id}}); err != nil {
-			return err
-		}
-		return s.dropTables(old.id)
-	})
-	if err != nil {
-		return fmt.Errorf("replacing the messages of namespace %q: %w", name, err)
-	}
 	s.byName[name] = fresh
-	return nil
+	return old, nil
 }

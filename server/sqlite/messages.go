@@ -29,7 +29,10 @@ func (ns *namespace) stream(conn *sqlite.Conn, name string) (*stream, error) {
 // find asks the database for a stream.
 func (ns *namespace) find(conn *sqlite.Conn, name string) (stream, error) {
 	st := stream{version: server.NoStream}
-	stmt := conn.Prep(ns.sql.findStream)
+	stmt, err := conn.Prepare(ns.sql.findStream)
+	if err != nil {
+		return stream{}, err
+	}
 	stmt.BindText(1, name)
 	found, err := stmt.Step()
 	if found {
@@ -57,7 +60,10 @@ func (ns *namespace) forget(name string) {
 // create adds a stream, and its category if this is its first stream.
 func (ns *namespace) create(conn *sqlite.Conn, st *stream, name string) (err error) {
 	category := server.Category(name)
-	stmt := conn.Prep(ns.sql.insertStream)
+	stmt, err := conn.Prepare(ns.sql.insertStream)
+	if err != nil {
+		return err
+	}
 	stmt.BindText(1, name)
 	stmt.BindText(2, category)
 	_, err = stmt.Step()
@@ -89,7 +95,10 @@ func (ns *namespace) category(conn *sqlite.Conn, name string) (int64, error) {
 }
 
 func findCategory(conn *sqlite.Conn, query, name string) (id int64, err error) {
-	stmt := conn.Prep(query)
+	stmt, err := conn.Prepare(query)
+	if err != nil {
+		return 0, err
+	}
 	stmt.BindText(1, name)
 	if _, err = stmt.Step(); err == nil {
 		id = stmt.ColumnInt64(0)
@@ -102,9 +111,12 @@ func findCategory(conn *sqlite.Conn, query, name string) (id int64, err error) {
 
 // append adds a message at the end of its stream.
 func (ns *namespace) append(conn *sqlite.Conn, st *stream, m server.NewMessage) (server.Position, error) {
-	stmt := conn.Prep(ns.sql.insertMessage)
+	stmt, err := conn.Prepare(ns.sql.insertMessage)
+	if err != nil {
+		return server.Position{}, err
+	}
 	bindMessage(stmt, st, st.version+1, m)
-	_, err := stmt.Step()
+	_, err = stmt.Step()
 	if err := finish(stmt, err); err != nil {
 		if sqlite.ErrCode(err) == sqlite.ResultConstraintUnique {
 			return server.Position{}, server.MessageExists(m.ID)
@@ -147,6 +159,7 @@ func (ns *namespace) read(conn *sqlite.Conn, q server.Query, yield func(*server.
 	}
 	row := rows.Get().(*row)
 	defer rows.Put(row)
+	row.Epoch = ns.id
 	for left := q.Limit; left != 0; {
 		found, stepErr := stmt.Step()
 		if err = stepErr; err != nil || !found {
@@ -166,37 +179,44 @@ func (ns *namespace) read(conn *sqlite.Conn, q server.Query, yield func(*server.
 
 // bind prepares the statement of a query, or none if it can find nothing.
 func (ns *namespace) bind(conn *sqlite.Conn, q server.Query) (*sqlite.Stmt, error) {
-	switch {
-	case q.Stream != "" && q.Last:
-		stmt := conn.Prep(ns.sql.readLast)
-		stmt.BindText(1, q.Stream)
-		stmt.BindText(2, q.Type)
-		stmt.BindInt64(3, q.Limit)
-		return stmt, nil
-	case q.Stream != "":
-		stmt := conn.Prep(ns.sql.readStream)
-		stmt.BindText(1, q.Stream)
-		stmt.BindInt64(2, q.Position)
-		stmt.BindInt64(3, q.GlobalPosition)
-		stmt.BindInt64(4, q.Limit)
-		return stmt, nil
-	case q.Last:
-		stmt := conn.Prep(ns.sql.readAllLast)
-		stmt.BindText(1, q.Type)
-		return stmt, nil
-	case q.Category == nil || *q.Category == "":
-		stmt := conn.Prep(ns.sql.readAll)
-		stmt.BindInt64(1, q.GlobalPosition)
-		return stmt, nil
-	}
-	id, err := findCategory(conn, ns.sql.findCategory, *q.Category)
-	if err != nil || id == 0 {
+	text, category, err := ns.choose(conn, q)
+	if err != nil || text == "" {
 		return nil, err
 	}
-	stmt := conn.Prep(ns.sql.readCategory)
-	stmt.BindInt64(1, id)
-	stmt.BindInt64(2, q.GlobalPosition)
+	stmt, err := conn.Prepare(text)
+	if err != nil {
+		return nil, err
+	}
+	if q.Group != nil || q.Correlation != "" {
+		q.Limit = -1 // it counts what these leave over
+	}
+	stmt.BindText(1, q.Stream)
+	stmt.BindInt64(2, category)
+	stmt.BindText(3, q.Type)
+	stmt.BindInt64(4, q.Position)
+	stmt.BindInt64(5, q.GlobalPosition)
+	stmt.BindInt64(6, q.Limit)
 	return stmt, nil
+}
+
+// choose returns the text of a query, and the number of its category if it has
+// one. The text is empty if there is no such category.
+func (ns *namespace) choose(conn *sqlite.Conn, q server.Query) (text string, category int64, err error) {
+	switch {
+	case q.Stream != "" && q.Last:
+		return ns.sql.readLast, 0, nil
+	case q.Stream != "":
+		return ns.sql.readStream, 0, nil
+	case q.Last:
+		return ns.sql.readAllLast, 0, nil
+	case q.Category == nil || *q.Category == "":
+		return ns.sql.readAll, 0, nil
+	}
+	category, err = findCategory(conn, ns.sql.findCategory, *q.Category)
+	if err != nil || category == 0 {
+		return "", 0, err
+	}
+	return ns.sql.readCategory, category, nil
 }
 
 var rows = sync.Pool{New: func() any { return new(row) }}

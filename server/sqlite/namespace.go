@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -100,9 +101,13 @@ func (s *Store) namespace(name string) (*namespace, error) {
 }
 
 // CreateNamespace adds a namespace and its tables.
-func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) error {
+func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) (err error) {
+	defer explainDisk(&err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.writer == nil {
+		return errClosed
+	}
 	if _, err := s.namespace(n.Name); err == nil {
 		return server.NamespaceExists(n.Name)
 	}
@@ -123,34 +128,105 @@ func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) error {
 	return nil
 }
 
-// DeleteNamespace drops a namespace's tables.
-func (s *Store) DeleteNamespace(_ context.Context, name string) (messages int64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ns, err := s.namespace(name)
+// DeleteNamespace removes a namespace, and its tables once nobody reads them.
+func (s *Store) DeleteNamespace(ctx context.Context, name string) (messages int64, err error) {
+	defer explainDisk(&err)
+	// Counted beside the writer first, so that there is little left to count when
+	// it waits.
+	if err := s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) error {
+		_, err := ns.tally(conn)
+		return err
+	}); err != nil {
+		return 0, err
+	}
+	ns, messages, err := s.remove(name)
 	if err != nil {
 		return 0, err
 	}
-	stats, err := ns.stats(s.writer)
+	s.retire(ns)
+	return messages, nil
+}
+
+// remove takes a namespace out of the store and leaves its tables.
+func (s *Store) remove(name string) (*namespace, int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writer == nil {
+		return nil, 0, errClosed
+	}
+	ns, err := s.namespace(name)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
+	}
+	found, err := ns.tally(s.writer)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := s.transact(func() error {
+		return sqlitex.Execute(s.writer, "DELETE FROM namespace WHERE id = ?", &sqlitex.ExecOptions{Args: []any{ns.id}})
+	}); err != nil {
+		return nil, 0, fmt.Errorf("deleting namespace %q: %w", name, err)
 	}
 	s.spaces.Lock()
 	defer s.spaces.Unlock()
-	if err := s.drop(ns); err != nil {
-		return 0, fmt.Errorf("deleting namespace %q: %w", name, err)
-	}
 	delete(s.byName, name)
-	return stats.Messages, nil
+	return ns, found.total(), nil
 }
 
-func (s *Store) drop(ns *namespace) error {
-	return s.transact(func() error {
-		if err := sqlitex.Execute(s.writer, "DELETE FROM namespace WHERE id = ?", &sqlitex.ExecOptions{Args: []any{ns.id}}); err != nil {
-			return err
+// retire drops the tables of a namespace that can no longer be found, when the
+// last reader has left them. It does not hold up the writer until then. Tables
+// that cannot be dropped now, as on a full disk, go when the store is opened
+// again.
+func (s *Store) retire(ns *namespace) {
+	ns.use.Lock()
+	defer ns.use.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writer == nil {
+		return
+	}
+	_ = s.transact(func() error { return s.dropTables(ns.id) })
+	s.retired.add(ns.id)
+	s.retired.finalize(s.writer)
+}
+
+// graveyard knows the numbers of dropped tables, so that connections can let
+// go of the statements they keep for them. The zero value is empty.
+type graveyard struct {
+	mu   sync.Mutex
+	ids  []int64
+	seen map[*sqlite.Conn]int // how many of ids a connection has dealt with
+}
+
+func (g *graveyard) add(id int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ids = append(g.ids, id)
+}
+
+// unseen returns what was added since a connection last asked.
+func (g *graveyard) unseen(conn *sqlite.Conn) []int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	fresh := g.ids[g.seen[conn]:]
+	if len(fresh) > 0 {
+		if g.seen == nil {
+			g.seen = map[*sqlite.Conn]int{}
 		}
-		return s.dropTables(ns.id)
-	})
+		g.seen[conn] = len(g.ids)
+	}
+	return fresh
+}
+
+// finalize frees the statements that a connection has for dropped tables.
+func (g *graveyard) finalize(conn *sqlite.Conn) {
+	for _, id := range g.unseen(conn) {
+		for _, text := range newNamespace(id).sql.all() {
+			if stmt, err := conn.Prepare(text); err == nil { // else it has none
+				_ = stmt.Finalize() // an error is that of its last use
+			}
+		}
+	}
 }
 
 // Namespaces returns all namespaces by name.
@@ -167,12 +243,11 @@ func (s *Store) Namespace(ctx context.Context, name string) (server.Namespace, s
 	if err != nil {
 		return server.Namespace{}, server.NamespaceStats{}, err
 	}
-	ns, conn, release, err := s.readNamespace(ctx, name)
-	if err != nil {
-		return server.Namespace{}, server.NamespaceStats{}, err
-	}
-	defer release()
-	stats, err := ns.stats(conn)
+	var stats server.NamespaceStats
+	err = s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) (err error) {
+		stats, err = ns.stats(conn)
+		return err
+	})
 	return found[0], stats, err
 }
 
@@ -197,12 +272,15 @@ func (s *Store) selectNamespaces(ctx context.Context, query string, args ...any)
 }
 
 // namespace is one namespace: its statements, and the versions of its streams,
-// which spare a write all queries. It changes under the store's lock only.
+// which spare a write all queries. These change under the store's lock only.
 type namespace struct {
 	id         int64
 	streams    map[string]*stream
 	categories map[string]int64 // id of each category that streams has met
 	sql        statements
+
+	use sync.RWMutex // locked for reading while its tables are read
+	counter
 }
 
 // maxStreams bounds the table of streams; beyond it, it is begun anew.
@@ -221,13 +299,23 @@ type statements struct {
 	findStream, findCategory                   string
 	readStream, readLast, readCategory         string
 	readAll, readAllLast                       string
-	stats, listStreams, listCategories         string
+	listStreams, listCategories, stats         string
+	countAll, countNew                         string
+}
+
+func (s *statements) all() []string {
+	return []string{
+		s.insertStream, s.insertMessage, s.importMessage, s.findStream, s.findCategory, s.readStream, s.readLast, s.readCategory,
+		s.readAll, s.readAllLast, s.listStreams, s.listCategories, s.stats, s.countAll, s.countNew,
+	}
 }
 
 const columns = "m.id, s.name, m.type, m.pos, m.gpos, m.data, m.metadata, m.time"
 
 func newNamespace(id int64) *namespace {
 	text := func(format string) string { return fmt.Sprintf(format, id) }
+	// Queries for messages number their parameters alike: stream, category, type,
+	// position, global position, limit.
 	from := "SELECT " + columns + " FROM message_%[1]d m JOIN stream_%[1]d s ON s.id = m.stream "
 	return &namespace{
 		id:         id,
@@ -239,64 +327,19 @@ func newNamespace(id int64) *namespace {
 			importMessage: text("INSERT INTO message_%[1]d (stream, category, pos, id, type, data, metadata, time, gpos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
 			findStream:    text("SELECT s.id, m.category, m.pos FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id WHERE s.name = ? ORDER BY m.pos DESC LIMIT 1"),
 			findCategory:  text("SELECT min(id) FROM stream_%[1]d WHERE category = ?"),
-			readStream:    text(from + "WHERE s.name = ? AND m.pos >= ? AND m.gpos >= ? ORDER BY m.pos LIMIT ?"),
-			readLast:      text(from + "WHERE s.name = ?1 AND (?2 = '' OR m.type = ?2) ORDER BY m.pos DESC LIMIT ?3"),
-			readCategory:  text(from + "WHERE m.category = ? AND m.gpos >= ? ORDER BY m.gpos"),
-			readAllLast:   text(from + "WHERE ?1 = '' OR m.type = ?1 ORDER BY m.gpos DESC"),
-			readAll:       text(from + "WHERE m.gpos >= ? ORDER BY m.gpos"),
+			readStream:    text(from + "WHERE s.name = ?1 AND m.pos >= ?4 AND m.gpos >= ?5 ORDER BY m.pos LIMIT ?6"),
+			readLast:      text(from + "WHERE s.name = ?1 AND (?3 = '' OR m.type = ?3) ORDER BY m.pos DESC LIMIT ?6"),
+			readCategory:  text(from + "WHERE m.category = ?2 AND m.gpos >= ?5 ORDER BY m.gpos LIMIT ?6"),
+			readAllLast:   text(from + "WHERE ?3 = '' OR m.type = ?3 ORDER BY m.gpos DESC LIMIT ?6"),
+			readAll:       text(from + "WHERE m.gpos >= ?5 ORDER BY m.gpos LIMIT ?6"),
 			listStreams: text("SELECT s.name, m.pos, m.time FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id " +
-				"WHERE s.name >= ?1 AND s.name > ?2 AND substr(s.name, 1, length(?1)) = ?1 " +
-				"AND m.pos = (SELECT max(pos) FROM message_%[1]d WHERE stream = s.id) ORDER BY s.name LIMIT ?3"),
-			listCategories: text("SELECT s.category, (SELECT count(*) FROM stream_%[1]d WHERE category = s.category), " +
-				"(SELECT count(*) FROM message_%[1]d WHERE category = s.id) " +
-				"FROM stream_%[1]d s GROUP BY s.category HAVING s.id = min(s.id) ORDER BY s.category"),
-			stats: text("SELECT (SELECT count(*) FROM message_%[1]d), (SELECT count(*) FROM stream_%[1]d), (SELECT time FROM message_%[1]d ORDER BY gpos DESC LIMIT 1)"),
+				"WHERE s.name >= ? AND s.name < ? AND m.pos = (SELECT max(pos) FROM message_%[1]d WHERE stream = s.id) ORDER BY s.name LIMIT ?"),
+			listCategories: text("SELECT category, count(*), min(id) FROM stream_%[1]d GROUP BY category ORDER BY category"),
+			countAll:       text("SELECT category, count(*), (SELECT max(gpos) FROM message_%[1]d) FROM message_%[1]d GROUP BY category"),
+			// In the order of the table, not of the index on category, which has no
+			// end to begin from.
+			countNew: text("SELECT category, count(*), max(gpos) FROM message_%[1]d NOT INDEXED WHERE gpos > ? GROUP BY category"),
+			stats:    text("SELECT (SELECT max(id) FROM stream_%[1]d), (SELECT time FROM message_%[1]d ORDER BY gpos DESC LIMIT 1)"),
 		},
 	}
-}
-
-func (ns *namespace) stats(conn *sqlite.Conn) (server.NamespaceStats, error) {
-	var stats server.NamespaceStats
-	err := sqlitex.Execute(conn, ns.sql.stats, &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
-		stats.Messages, stats.Streams = stmt.ColumnInt64(0), stmt.ColumnInt64(1)
-		if !stmt.ColumnIsNull(2) {
-			stats.LastActivity = fromNanos(stmt.ColumnInt64(2))
-		}
-		return nil
-	}})
-	if err != nil {
-		return stats, fmt.Errorf("counting what a namespace holds: %w", err)
-	}
-	return stats, nil
-}
-
-// Streams lists streams of a namespace by name.
-func (s *Store) Streams(ctx context.Context, name string, q server.StreamQuery) (streams []server.StreamInfo, err error) {
-	err = s.list(ctx, name, func(ns *namespace) string { return ns.sql.listStreams }, []any{q.Prefix, q.After, q.Limit}, func(stmt *sqlite.Stmt) error {
-		streams = append(streams, server.StreamInfo{Name: stmt.ColumnText(0), Version: stmt.ColumnInt64(1), LastActivity: fromNanos(stmt.ColumnInt64(2))})
-		return nil
-	})
-	return streams, err
-}
-
-// Categories lists the categories of a namespace by name.
-func (s *Store) Categories(ctx context.Context, name string) (categories []server.CategoryInfo, err error) {
-	err = s.list(ctx, name, func(ns *namespace) string { return ns.sql.listCategories }, nil, func(stmt *sqlite.Stmt) error {
-		categories = append(categories, server.CategoryInfo{Category: stmt.ColumnText(0), StreamCount: stmt.ColumnInt64(1), MessageCount: stmt.ColumnInt64(2)})
-		return nil
-	})
-	return categories, err
-}
-
-// list runs one of a namespace's listing queries.
-func (s *Store) list(ctx context.Context, name string, query func(*namespace) string, args []any, row func(*sqlite.Stmt) error) error {
-	ns, conn, release, err := s.readNamespace(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := sqlitex.Execute(conn, query(ns), &sqlitex.ExecOptions{Args: args, ResultFunc: row}); err != nil {
-		return fmt.Errorf("listing namespace %q: %w", name, err)
-	}
-	return nil
 }

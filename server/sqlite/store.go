@@ -33,6 +33,8 @@ type Store struct {
 
 	spaces sync.RWMutex // guards byName
 	byName map[string]*namespace
+
+	retired graveyard
 }
 
 var _ server.Store = (*Store)(nil)
@@ -133,22 +135,41 @@ func (s *Store) reader(ctx context.Context) (*sqlite.Conn, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("waiting for a connection to read with: %w", err)
 	}
+	s.retired.finalize(conn)
 	return conn, func() { s.pool.Put(conn) }, nil
 }
 
-// readNamespace finds a namespace and a connection to read it with, and what
-// gives the connection back.
-func (s *Store) readNamespace(ctx context.Context, name string) (*namespace, *sqlite.Conn, func(), error) {
-	ns, err := s.namespace(name)
-	if err != nil {
-		return nil, nil, nil, err
-	}
+// view runs do with a namespace and a connection to read it with. Its tables
+// stay until do has returned, even if they are exchanged or dropped meanwhile.
+func (s *Store) view(ctx context.Context, name string, do func(*namespace, *sqlite.Conn) error) error {
 	conn, release, err := s.reader(ctx)
-	return ns, conn, release, err
+	if err != nil {
+		return err
+	}
+	defer release()
+	ns, err := s.pin(name)
+	if err != nil {
+		return err
+	}
+	defer ns.use.RUnlock()
+	return do(ns, conn)
+}
+
+// pin finds a namespace and keeps its tables until its use is unlocked.
+func (s *Store) pin(name string) (*namespace, error) {
+	s.spaces.RLock()
+	defer s.spaces.RUnlock()
+	ns := s.byName[name]
+	if ns == nil {
+		return nil, server.NamespaceNotFound(name)
+	}
+	ns.use.RLock()
+	return ns, nil
 }
 
 // Write appends a message to its stream.
-func (s *Store) Write(_ context.Context, name string, m server.NewMessage, expected *int64) (server.Position, error) {
+func (s *Store) Write(_ context.Context, name string, m server.NewMessage, expected *int64) (p server.Position, err error) {
+	defer explainDisk(&err)
 	if s.batch != nil {
 		return s.batch.do(&write{namespace: name, message: m, expected: expected})
 	}
@@ -196,31 +217,46 @@ func (s *Store) writeFirst(ns *namespace, st *stream, m server.NewMessage) (p se
 
 // Version returns the position of a stream's last message. A store in a file
 // asks the database, so that no reader waits for the writer.
-func (s *Store) Version(ctx context.Context, name, stream string) (int64, error) {
-	ns, conn, release, err := s.readNamespace(ctx, name)
-	if err != nil {
-		return 0, err
-	}
-	defer release()
-	if s.pool == nil {
-		st, err := ns.stream(conn, stream)
-		if err != nil {
-			return 0, err
+func (s *Store) Version(ctx context.Context, name, stream string) (version int64, err error) {
+	err = s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) error {
+		if s.pool == nil {
+			st, err := ns.stream(conn, stream)
+			if err == nil {
+				version = st.version
+			}
+			return err
 		}
-		return st.version, nil
-	}
-	st, err := ns.find(conn, stream)
-	return st.version, err
+		st, err := ns.find(conn, stream)
+		version = st.version
+		return err
+	})
+	return version, err
 }
 
 // Read yields the messages of a query.
 func (s *Store) Read(ctx context.Context, name string, q server.Query, yield func(*server.Message) error) error {
-	ns, conn, release, err := s.readNamespace(ctx, name)
-	if err != nil {
-		return err
+	return s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) error {
+		if q.Epoch != 0 && q.Epoch != ns.id {
+			return server.Replaced(name)
+		}
+		return ns.read(conn, q, yield)
+	})
+}
+
+// explainDisk puts in words what is wrong with the disk, if that made a write
+// fail. It is to be deferred.
+func explainDisk(err *error) {
+	if *err == nil {
+		return
 	}
-	defer release()
-	return ns.read(conn, q, yield)
+	switch code := sqlite.ErrCode(*err); code.ToPrimary() {
+	case sqlite.ResultFull:
+		*err = fmt.Errorf("the store cannot be written, its disk is full: %w", *err)
+	case sqlite.ResultReadOnly:
+		*err = fmt.Errorf("the store cannot be written, its file or disk is read-only: %w", *err)
+	case sqlite.ResultIOErr, sqlite.ResultCantOpen:
+		*err = fmt.Errorf("the store cannot be written, its disk fails with %v: %w", code, *err)
+	}
 }
 
 func fromNanos(n int64) time.Time { return time.Unix(0, n) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +33,10 @@ func Run(t *testing.T, open func(t *testing.T) server.Store) {
 		"ReadStopsWithYield": testReadStopsWithYield,
 		"Import":             testImport,
 		"Replace":            testReplace,
+		"Epochs":             testEpochs,
+		"ReadWhileReplaced":  testReadWhileReplaced,
+		"Counts":             testCounts,
+		"StreamRanges":       testStreamRanges,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := suite{open(t)}
@@ -351,18 +356,20 @@ func testImport(t *testing.T, s suite) {
 	s.write(t, "new-1", server.Position{Position: 0, GlobalPosition: 32})
 }
 
+// batches hands over records and then an error.
+func batches(end error, batches ...[]server.Record) func() ([]server.Record, error) {
+	return func() ([]server.Record, error) {
+		if len(batches) == 0 {
+			return nil, end
+		}
+		first := batches[0]
+		batches = batches[1:]
+		return first, nil
+	}
+}
+
 func testReplace(t *testing.T, s suite) {
 	s.write(t, "old-1", server.Position{Position: 0, GlobalPosition: 1})
-	batches := func(end error, batches ...[]server.Record) func() ([]server.Record, error) {
-		return func() ([]server.Record, error) {
-			if len(batches) == 0 {
-				return nil, end
-			}
-			first := batches[0]
-			batches = batches[1:]
-			return first, nil
-		}
-	}
 	broken := errors.New("broken")
 	if err := s.Replace(t.Context(), "one", batches(broken, []server.Record{record(t, "a-1", 0, 1)})); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
@@ -375,4 +382,182 @@ func testReplace(t *testing.T, s suite) {
 	s.write(t, "a-1", server.Position{Position: 2, GlobalPosition: 6})
 	s.write(t, "old-1", server.Position{Position: 0, GlobalPosition: 7})
 	wantCode(t, s.Replace(t.Context(), "none", batches(io.EOF)), server.CodeNamespaceNotFound)
+}
+
+// epoch returns the epoch of the first message of the namespace.
+func (s suite) epoch(t *testing.T) (epoch int64) {
+	t.Helper()
+	if err := s.Read(t.Context(), "one", server.Query{Limit: 1}, func(m *server.Message) error {
+		epoch = m.Epoch
+		return nil
+	}); err != nil || epoch == 0 {
+		t.Errorf("epoch %d (%v)", epoch, err)
+	}
+	return epoch
+}
+
+// testEpochs holds that reading goes on within one epoch only.
+func testEpochs(t *testing.T, s suite) {
+	s.write(t, "a-1", server.Position{Position: 0, GlobalPosition: 1})
+	before := s.epoch(t)
+	s.write(t, "a-1", server.Position{Position: 1, GlobalPosition: 2})
+	if s.epoch(t) != before {
+		t.Error("a write began another epoch")
+	}
+	s.wantRead(t, "the same epoch", server.Query{Stream: "a-1", Position: 1, Limit: -1, Epoch: before}, "a-1 1 2")
+	if err := s.Replace(t.Context(), "one", batches(io.EOF, []server.Record{record(t, "a-1", 0, 1)})); err != nil {
+		t.Fatal(err)
+	}
+	if s.epoch(t) == before {
+		t.Error("a replacement has the epoch of what it replaced")
+	}
+	for _, q := range []server.Query{{Limit: -1}, {Stream: "a-1", Limit: -1}, {Last: true, Limit: 1}} {
+		q.Epoch = before
+		wantCode(t, s.Read(t.Context(), "one", q, func(*server.Message) error { return errors.New("read on") }), server.CodeNamespaceNotFound)
+	}
+}
+
+// testReadWhileReplaced reads in every way while the messages are replaced and
+// the namespace is deleted and created: each answer is that of one moment.
+func testReadWhileReplaced(t *testing.T, s suite) {
+	const messages, rounds = 20, 15
+	content := func(stream string) (records []server.Record) {
+		for i := range int64(messages) {
+			records = append(records, record(t, stream, i, i+1))
+		}
+		return records
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, q := range []server.Query{{Limit: -1}, {Category: new("a"), Limit: -1}, {Stream: "a-1", Limit: -1}} {
+		wg.Go(func() { untilDone(done, func() { s.readMoment(t, q, messages) }) })
+	}
+	wg.Go(func() { untilDone(done, func() { s.listMoment(t, messages) }) })
+	for range rounds {
+		for _, stream := range []string{"a-1", "a-2"} {
+			if err := s.Replace(t.Context(), "one", batches(io.EOF, content(stream))); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := s.DeleteNamespace(t.Context(), "one"); err != nil {
+			t.Error(err)
+		}
+		s.create(t, "one")
+	}
+	close(done)
+	wg.Wait()
+}
+
+func untilDone(done <-chan struct{}, do func()) {
+	for {
+		select {
+		case <-done:
+			return
+		default:
+			do()
+		}
+	}
+}
+
+// readMoment wants all messages of one stream, or none.
+func (s suite) readMoment(t *testing.T, q server.Query, all int) {
+	streams := map[string]int{}
+	err := s.Read(t.Context(), "one", q, func(m *server.Message) error {
+		streams[string(m.Stream)]++
+		return nil
+	})
+	wantGoneAtMost(t, err)
+	for stream, n := range streams {
+		if n != all || len(streams) > 1 {
+			t.Errorf("%+v: %d of stream %s, of %d streams", q, n, stream, len(streams))
+		}
+	}
+}
+
+// listMoment wants one stream with all messages, or none.
+func (s suite) listMoment(t *testing.T, all int64) {
+	_, stats, err := s.Namespace(t.Context(), "one")
+	if wantGoneAtMost(t, err); stats.Messages != all*stats.Streams || stats.Streams > 1 {
+		t.Errorf("stats %+v", stats)
+	}
+	streams, err := s.Streams(t.Context(), "one", server.StreamQuery{Limit: 9})
+	if wantGoneAtMost(t, err); len(streams) > 1 || len(streams) == 1 && streams[0].Version != all-1 {
+		t.Errorf("streams %+v", streams)
+	}
+	categories, err := s.Categories(t.Context(), "one")
+	if wantGoneAtMost(t, err); len(categories) > 1 || len(categories) == 1 && categories[0].MessageCount != all {
+		t.Errorf("categories %+v", categories)
+	}
+	_, err = s.Version(t.Context(), "one", "a-1")
+	wantGoneAtMost(t, err)
+}
+
+func wantGoneAtMost(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		wantCode(t, err, server.CodeNamespaceNotFound)
+	}
+}
+
+// testCounts holds that counts are true after each way to add messages, counted
+// again and again.
+func testCounts(t *testing.T, s suite) {
+	want := func(messages, streams int64, categories ...server.CategoryInfo) {
+		t.Helper()
+		_, stats, err := s.Namespace(t.Context(), "one")
+		if err != nil || stats.Messages != messages || stats.Streams != streams {
+			t.Errorf("%+v (%v), want %d messages of %d streams", stats, err, messages, streams)
+		}
+		if found, err := s.Categories(t.Context(), "one"); err != nil || !slices.Equal(found, categories) {
+			t.Errorf("%+v (%v), want %+v", found, err, categories)
+		}
+	}
+	want(0, 0)
+	for range 2 {
+		if err := s.Import(t.Context(), "one", []server.Record{record(t, "a-1", 5, 10), record(t, "b-1", 0, 20)}); err == nil {
+			want(2, 2, server.CategoryInfo{Category: "a", StreamCount: 1, MessageCount: 1}, server.CategoryInfo{Category: "b", StreamCount: 1, MessageCount: 1})
+		}
+	}
+	s.write(t, "a-2", server.Position{Position: 0, GlobalPosition: 21})
+	want(3, 3, server.CategoryInfo{Category: "a", StreamCount: 2, MessageCount: 2}, server.CategoryInfo{Category: "b", StreamCount: 1, MessageCount: 1})
+	if err := s.Import(t.Context(), "one", []server.Record{record(t, "b-1", 3, 5)}); err != nil { // below what was counted
+		t.Error(err)
+	}
+	want(4, 3, server.CategoryInfo{Category: "a", StreamCount: 2, MessageCount: 2}, server.CategoryInfo{Category: "b", StreamCount: 1, MessageCount: 2})
+	if err := s.Replace(t.Context(), "one", batches(io.EOF, []server.Record{record(t, "c-1", 0, 9)})); err != nil {
+		t.Error(err)
+	}
+	want(1, 1, server.CategoryInfo{Category: "c", StreamCount: 1, MessageCount: 1})
+	if n, err := s.DeleteNamespace(t.Context(), "one"); n != 1 || err != nil {
+		t.Errorf("deleted %d (%v)", n, err)
+	}
+}
+
+// testStreamRanges lists streams around the ends of a prefix.
+func testStreamRanges(t *testing.T, s suite) {
+	all := []string{"a", "a-1", "a-1\x00", "a-2", "a\u007f", "aÿ", "a\U0010ffff", "b", "ü-1", "\U0010ffff"}
+	for _, stream := range all {
+		if _, err := s.Write(t.Context(), "one", message(t, stream), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(all)
+	for _, prefix := range append([]string{"", "a-1\x00", "a\U0010ffff", "zz"}, all...) {
+		for _, after := range append([]string{"", "\x00", "zz"}, all...) {
+			var want []string
+			for _, stream := range all {
+				if strings.HasPrefix(stream, prefix) && stream > after {
+					want = append(want, stream)
+				}
+			}
+			found, err := s.Streams(t.Context(), "one", server.StreamQuery{Prefix: prefix, After: after, Limit: 100})
+			var got []string
+			for _, f := range found {
+				got = append(got, f.Name)
+			}
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("prefix %q after %q: %q (%v), want %q", prefix, after, got, err, want)
+			}
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
@@ -22,7 +23,40 @@ var (
 )
 
 // store is one served store.
-type store struct{ url string }
+type store struct {
+	url    string
+	db     server.Store
+	closed <-chan string // addresses of clients whose connections the server has closed
+}
+
+// watchedListener tells of connections that are closed.
+type watchedListener struct {
+	net.Listener
+	closed chan<- string
+}
+
+type watchedConn struct {
+	net.Conn
+	closed chan<- string
+}
+
+func (l watchedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return watchedConn{conn, l.closed}, nil
+}
+
+func (c watchedConn) Close() error {
+	defer func() {
+		select {
+		case c.closed <- c.RemoteAddr().String():
+		default: // nobody watches
+		}
+	}()
+	return c.Conn.Close()
+}
 
 // startStore serves a new store until the test ends.
 func startStore(t *testing.T, kind Kind, codec server.Codec, path string, testMode bool) store {
@@ -35,32 +69,58 @@ const testBody = 1 << 20
 
 func startLimited(t *testing.T, kind Kind, path string, o server.Options, limits Limits) store {
 	t.Helper()
+	return serveOn(t, t.Context(), kind, openStore(t, path), o, limits, listen(t))
+}
+
+// startWith serves a store in memory through something that wraps it, in test
+// mode, until ctx or the test ends.
+func startWith(t *testing.T, ctx context.Context, kind Kind, wrap func(server.Store) server.Store) store {
+	t.Helper()
+	o := server.Options{Codec: server.CodecRaw, Token: defaultToken, TestMode: true}
+	return serveOn(t, ctx, kind, wrap(openStore(t, sqlite.Memory)), o, Limits{}, listen(t))
+}
+
+func openStore(t *testing.T, path string) server.Store {
+	t.Helper()
 	db, err := sqlite.Open(path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	core, _, err := server.NewCore(t.Context(), db, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	return listener
+}
+
+func serveOn(t *testing.T, ctx context.Context, kind Kind, db server.Store, o server.Options, limits Limits, listener net.Listener) store {
+	t.Helper()
+	core, _, err := server.NewCore(t.Context(), db, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error)
-	go func() { ended <- Serve(ctx, kind, core, listener, limits) }()
+	closed := make(chan string, 1000)
+	go func() { ended <- Serve(ctx, kind, core, watchedListener{listener, closed}, limits) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
 	})
-	return store{url: "http://" + listener.Addr().String()}
+	return store{url: "http://" + listener.Addr().String(), db: db, closed: closed}
 }
 
 // matrix runs a test on every transport, codec and kind of store.
@@ -181,6 +241,13 @@ var calls = []struct {
 	{`["category.get","a",{"consumerGroup":{"member":0}}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: consumerGroup…`, 400},
 	{`["category.get","a",{"correlation":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: correlation must be a string"}}`, 400},
 
+	// repeated names, of which the last counts, and several mistakes, of which the first is told
+	{`["stream.get","a-1",{"batchSize":1,"batchSize":null,"position":"x","position":3}]`, `[["…`, 200},
+	{`["stream.write","a-1",{"type":7,"type":"T","data":null,"data":{}},{"id":"x","id":null,"expectedVersion":9,"expectedVersion":3}]`, `{"position":4,"globalPosition":8}`, 200},
+	{`["stream.write","s",{"metadata":1,"data":1,"type":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: type must be a string"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":"x","id":"y"}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: id must be a UUID…`, 400},
+	{`["category.get","a",{"consumerGroup":{"size":2,"member":0,"member":null}}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: consumerGroup…`, 400},
+
 	// requests that are wrong
 	{``, `{"error":{"code":"INVALID_REQUEST",…`, 400},
 	{`null`, `{"error":{"code":"INVALID_REQUEST","message":"The request names no method"}}`, 400},
@@ -205,17 +272,17 @@ var calls = []struct {
 	{`["ns.create","n",{"token":"` + otherToken + `"}]`, `{"error":{"code":"INVALID_REQUEST","message":"The token is for namespace \"other\", not \"n\""}}`, 400},
 	{`["ns.create","n",{"token":""}]`, `{"error":{"code":"INVALID_REQUEST","message":"The token is not well formed",…`, 400},
 	{`["ns.create","n",{"metadata":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: metadata must be an object"}}`, 400},
-	{`["ns.list"]`, `[{"namespace":"../x","description":"","createdAt":TIME,"messageCount":0},{"namespace":"default","description":"Default namespace","createdAt":TIME,"messageCount":7},{"namespace":"other","description":"Another","createdAt":TIME,"messageCount":0}]`, 200},
-	{`["ns.info","default"]`, `{"namespace":"default","description":"Default namespace","createdAt":TIME,"messageCount":7,"streamCount":4,"lastActivity":TIME}`, 200},
+	{`["ns.list"]`, `[{"namespace":"../x","description":"","createdAt":TIME,"messageCount":0},{"namespace":"default","description":"Default namespace","createdAt":TIME,"messageCount":8},{"namespace":"other","description":"Another","createdAt":TIME,"messageCount":0}]`, 200},
+	{`["ns.info","default"]`, `{"namespace":"default","description":"Default namespace","createdAt":TIME,"messageCount":8,"streamCount":4,"lastActivity":TIME}`, 200},
 	{`["ns.info","other"]`, `{"namespace":"other","description":"Another","createdAt":TIME,"messageCount":0,"streamCount":0,"lastActivity":null}`, 200},
-	{`["ns.streams"]`, `[{"stream":"a","version":0,"lastActivity":TIME},{"stream":"a-1","version":3,"lastActivity":TIME},{"stream":"b-2+x","version":0,"lastActivity":TIME},{"stream":"new-1","version":0,"lastActivity":TIME}]`, 200},
-	{`["ns.streams",{"prefix":"a","limit":1,"cursor":"a"}]`, `[{"stream":"a-1","version":3,"lastActivity":TIME}]`, 200},
+	{`["ns.streams"]`, `[{"stream":"a","version":0,"lastActivity":TIME},{"stream":"a-1","version":4,"lastActivity":TIME},{"stream":"b-2+x","version":0,"lastActivity":TIME},{"stream":"new-1","version":0,"lastActivity":TIME}]`, 200},
+	{`["ns.streams",{"prefix":"a","limit":1,"cursor":"a"}]`, `[{"stream":"a-1","version":4,"lastActivity":TIME}]`, 200},
 	{`["ns.streams",{"prefix":"A"}]`, `[]`, 200},
 	{`["ns.streams",{"prefix":"%"}]`, `[]`, 200},
 	{`["ns.streams",{"limit":0}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: limit must be from 1 to 1000"}}`, 400},
 	{`["ns.streams",{"limit":1001}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
 	{`["ns.streams",{"cursor":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: cursor must be a string"}}`, 400},
-	{`["ns.categories","ignored"]`, `[{"category":"a","streamCount":2,"messageCount":5},{"category":"b","streamCount":1,"messageCount":1},{"category":"new","streamCount":1,"messageCount":1}]`, 200},
+	{`["ns.categories","ignored"]`, `[{"category":"a","streamCount":2,"messageCount":6},{"category":"b","streamCount":1,"messageCount":1},{"category":"new","streamCount":1,"messageCount":1}]`, 200},
 	{`["ns.info","nowhere"]`, `{"error":{"code":"NAMESPACE_NOT_FOUND","message":"Namespace \"nowhere\" does not exist"}}`, 404},
 	{`["ns.delete","../x"]`, `{"namespace":"../x","deletedAt":TIME,"messagesDeleted":0}`, 200},
 	{`["ns.delete","../x"]`, `{"error":{"code":"NAMESPACE_NOT_FOUND",…`, 404},
@@ -230,6 +297,22 @@ func TestCalls(t *testing.T) {
 			if status != c.status || answer != c.answer && !(cut && strings.HasPrefix(answer, beginning)) {
 				t.Errorf("%.200s\n  answered %d %s\n  want     %d %s", c.body, status, answer, c.status, c.answer)
 			}
+		}
+	})
+}
+
+// TestTimes holds that a message's time is that of its write, to the
+// nanosecond, in UTC.
+func TestTimes(t *testing.T) {
+	matrix(t, true, func(t *testing.T, s store) {
+		before := time.Now()
+		s.write(t, "a-1", 1)
+		after := time.Now()
+		_, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["stream.last","a-1"]`))
+		_, text, _ := strings.Cut(answer, `null,"`)
+		text = strings.TrimSuffix(text, `"]`)
+		if at, err := time.Parse(time.RFC3339Nano, text); err != nil || at.Before(before.Round(0)) || at.After(after.Round(0)) || !strings.HasSuffix(text, "Z") {
+			t.Errorf("%s is not between %v and %v (%v)", answer, before, after, err)
 		}
 	})
 }
@@ -294,6 +377,12 @@ func TestTestMode(t *testing.T) {
 				t.Errorf("%q: %d %s, want %s", header, status, answer, want)
 			}
 		}
+		if status, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["ns.delete","default"]`)); status != 200 {
+			t.Errorf("deleting the default namespace: %d %s", status, answer)
+		}
+		if _, answer := s.do(t, http.MethodPost, "/rpc", "", write); answer != `{"position":0,"globalPosition":1}` {
+			t.Errorf("first use of the default namespace after it was deleted: %s", answer)
+		}
 		if _, answer := s.do(t, http.MethodPost, "/rpc", "Bearer "+otherToken, write); answer != `{"position":0,"globalPosition":1}` {
 			t.Errorf("first use of a namespace: %s", answer)
 		}
@@ -312,6 +401,15 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
 		{"POST", "/rpc/", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
 		{"GET", "/debug/pprof", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
+		{"OPTIONS", "/rpc", `{"error":{"code":"INVALID_REQUEST","message":"Only POST is allowed on /rpc"}}`, 405},
+		{"DELETE", "/subscribe?all=true", `{"error":{"code":"INVALID_REQUEST","message":"Only GET is allowed on /subscribe"}}`, 405},
+		{"GET", "/import", `{"error":{"code":"INVALID_REQUEST","message":"Only POST is allowed on /import"}}`, 405},
+		{"GET", "/subscribe?all=true", `{"error":{"code":"AUTH_REQUIRED","message":"A token is required: Authorization: Bearer TOKEN"}}`, 401},
+		{"GET", "//health", `{"status":"ok"}`, 200},
+		{"GET", "/x//../health", `{"status":"ok"}`, 200},
+		{"GET", "//health//", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
+		{"POST", "//rpc", `{"error":{"code":"AUTH_REQUIRED","message":"A token is required: Authorization: Bearer TOKEN"}}`, 401},
+		{"POST", "/RPC", `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`, 404},
 	}
 	matrix(t, false, func(t *testing.T, s store) {
 		for _, tt := range tests {

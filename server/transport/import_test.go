@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,14 +22,21 @@ func record(n int, stream string, pos int, gpos int) string {
 func (s store) importLines(t *testing.T, query, lines string) string {
 	t.Helper()
 	// A body of unknown length is sent in chunks.
-	resp, err := http.Post(s.url+"/import"+query, "application/x-ndjson", io.MultiReader(strings.NewReader(lines)))
+	return s.importStream(t, query, io.MultiReader(strings.NewReader(lines)))
+}
+
+// importStream may run in a goroutine.
+func (s store) importStream(t *testing.T, query string, lines io.Reader) string {
+	t.Helper()
+	resp, err := http.Post(s.url+"/import"+query, "application/x-ndjson", lines)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return ""
 	}
 	defer resp.Body.Close()
 	frames, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
 		t.Errorf("import: %d %s", resp.StatusCode, got)
@@ -128,7 +136,8 @@ func TestImportForce(t *testing.T) {
 func TestImportNeedsAToken(t *testing.T) {
 	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
 		s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
-		if status, answer := s.do(t, http.MethodPost, "/import", "", []byte(record(1, "a-1", 0, 1))); status != 401 || !strings.Contains(answer, "AUTH_REQUIRED") {
+		lines := strings.Repeat(record(1, "a-1", 0, 1), 10_000) // more than a connection holds
+		if status, answer := s.do(t, http.MethodPost, "/import", "", []byte(lines)); status != 401 || !strings.Contains(answer, "AUTH_REQUIRED") {
 			t.Errorf("%s: %d %s", kind, status, answer)
 		}
 	}
@@ -157,4 +166,65 @@ func TestChunkedBodies(t *testing.T) {
 			t.Errorf("chunked and large: %d %s", status, answer)
 		}
 	})
+}
+
+// TestSubscriptionsGoOnAfterForce replaces messages under subscriptions: those
+// that have read further than there is now are told of what is written next.
+func TestSubscriptionsGoOnAfterForce(t *testing.T) {
+	transports(t, func(t *testing.T, s store) {
+		s.write(t, "a-1", 10)
+		queries := []string{"stream=a-1", "category=a", "all=true"}
+		var subs []*subscriber
+		for _, query := range queries {
+			sub := s.subscribe(t, query)
+			if query != "all=true" {
+				sub.pokes(10)
+			}
+			subs = append(subs, sub)
+		}
+		behind := s.subscribe(t, "stream=b-1")
+		s.importLines(t, "?force=true", record(1, "a-1", 0, 1)+record(2, "b-1", 0, 2))
+		s.write(t, "a-1", 2)
+		for i, sub := range subs {
+			if got, want := sub.pokes(2), []poke{{"a-1", 1, 3}, {"a-1", 2, 4}}; !slices.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", queries[i], got, want)
+			}
+		}
+		behind.wantPokes(poke{"b-1", 0, 2})
+	})
+}
+
+// TestImportEndsWithItsNamespace deletes the namespace of an import that has
+// begun, and creates another of the same name: nothing more gets into it.
+func TestImportEndsWithItsNamespace(t *testing.T) {
+	for _, query := range []string{"?token=" + otherToken, "?force=true&token=" + otherToken} {
+		limited(t, server.Options{}, Limits{}, func(t *testing.T, s store) {
+			body, lines := io.Pipe()
+			frames := make(chan string)
+			go func() { frames <- s.importStream(t, query, body) }()
+			for i := range 1500 {
+				if _, err := io.WriteString(lines, record(i, "a-1", i, i+1)); err != nil {
+					t.Error(err)
+				}
+			}
+			create := `["ns.create","other",{"token":"` + otherToken[:len(otherToken)-1] + `2"}]`
+			for _, call := range []string{`["ns.delete","other"]`, create} {
+				if status, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(call)); status != 200 {
+					t.Errorf("%s: %d %s", call, status, answer)
+				}
+			}
+			for i := 1500; i < 2500; i++ {
+				if _, err := io.WriteString(lines, record(i, "a-1", i, i+1)); err != nil {
+					break // the import has ended
+				}
+			}
+			_ = lines.Close()
+			if got := <-frames; !strings.Contains(got, `"error":"IMPORT_FAILED"`) {
+				t.Errorf("frames %.500q", got)
+			}
+			if _, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["ns.info","other"]`)); !strings.Contains(answer, `"messageCount":0`) {
+				t.Errorf("the new namespace: %s", answer)
+			}
+		})
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
 )
@@ -51,6 +53,18 @@ func TestSlowRequestsAreCut(t *testing.T) {
 			if _, err := io.ReadAll(s.dial(t, beginning)); err != nil && !strings.Contains(err.Error(), "reset") {
 				t.Errorf("%q: %v", beginning, err)
 			}
+		}
+	})
+}
+
+// TestImportsThatStopAreReadErrors sends a line and the beginning of another:
+// that is not taken for a line.
+func TestImportsThatStopAreReadErrors(t *testing.T) {
+	limited(t, server.Options{}, Limits{Read: 30 * time.Millisecond}, func(t *testing.T, s store) {
+		conn := s.dial(t, "POST /import HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n"+record(1, "a-1", 0, 1)+record(2, "a-1", 1, 2)[:20])
+		text, _ := io.ReadAll(conn) // ends with an error, or just ends
+		if !strings.Contains(string(text), `{"error":"READ_ERROR"`) || !strings.Contains(string(text), `"line":2}`) {
+			t.Errorf("%q", text)
 		}
 	})
 }
@@ -141,18 +155,37 @@ func TestHeartbeats(t *testing.T) {
 	})
 }
 
+// TestQuietSubscriptionsEndWell ends a subscription that was silent for longer
+// than a client has time to take something: the client must see a proper end.
+func TestQuietSubscriptionsEndWell(t *testing.T) {
+	const send = 30 * time.Millisecond
+	limited(t, server.Options{}, Limits{Send: send}, func(t *testing.T, s store) {
+		sub := s.subscribe(t, "all=true&token="+otherToken)
+		<-time.After(2 * send)
+		if status, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["ns.delete","other"]`)); status != 200 {
+			t.Fatalf("%d %s", status, answer)
+		}
+		if line, err := sub.lines.ReadString('\n'); line != "" || err != io.EOF {
+			t.Errorf("it ended with %q (%v)", line, err)
+		}
+	})
+}
+
 // TestSlowSubscribersAreCutOff replays more than the sockets hold to a client
 // that reads nothing, while writers go on. Having read what there is, it can
 // come back where it left off.
 func TestSlowSubscribersAreCutOff(t *testing.T) {
 	limited(t, server.Options{}, Limits{Send: 50 * time.Millisecond}, func(t *testing.T, s store) {
 		const messages = 60_000
-		var lines strings.Builder
 		stream := "a-" + strings.Repeat("x", 200) // a poke of about 300 bytes
-		for i := range messages {
-			lines.WriteString(record(i, stream, i, i+1))
+		records := make([]server.Record, messages)
+		for i := range records {
+			m := server.NewMessage{ID: uuid.Must(uuid.NewV7()), Stream: stream, Type: "T", Data: []byte("{}")}
+			records[i] = server.Record{NewMessage: m, Position: server.Position{Position: int64(i), GlobalPosition: int64(i + 1)}}
 		}
-		s.importLines(t, "", lines.String())
+		if err := s.db.Import(t.Context(), server.DefaultNamespace, records); err != nil {
+			t.Fatal(err)
+		}
 		conn := s.dial(t, "GET /subscribe?category=a HTTP/1.1\r\nHost: x\r\n\r\n")
 		for s.subscriptions(t) != "1" { // until it has begun
 		}

@@ -181,6 +181,21 @@ func TestSubscribersThatLeaveOrStandStill(t *testing.T) {
 	})
 }
 
+// TestNamesInQueries subscribes to names as clients write them that encode
+// them, or do not.
+func TestNamesInQueries(t *testing.T) {
+	transports(t, func(t *testing.T, s store) {
+		for query, stream := range map[string]string{
+			"stream=a-1;b": "a-1;b", "stream=100%-x": "100%-x", "stream=a%2Db%20%C3%BC": "a-b ü", "stream=a-1%2Bx": "a-1+x", "stream=x:y-1/2": "x:y-1/2",
+		} {
+			s.write(t, stream, 1)
+			if got := s.subscribe(t, query).pokes(1)[0].Stream; got != stream {
+				t.Errorf("%s: a poke of %q", query, got)
+			}
+		}
+	})
+}
+
 func TestSubscriptionsEndWithTheirNamespace(t *testing.T) {
 	transports(t, func(t *testing.T, s store) {
 		sub := s.subscribe(t, "all=true&token="+otherToken)
@@ -197,7 +212,7 @@ func TestSubscribeRejects(t *testing.T) {
 	transports(t, func(t *testing.T, s store) {
 		for _, query := range []string{
 			"", "stream=a&category=b", "stream=a&all=true", "all=yes", "all=false", "stream=", "stream=a&position=1.0",
-			"category=a&consumer=0", "category=a&consumer=2&size=2", "category=a&size=-2", "category=a&consumer=-1&size=2", "category=a&consumer=x&size=2",
+			"category=a&consumer=0", "category=a&consumer=2&size=2", "category=a&size=-2", "category=a&consumer=-1&size=2", "category=a&consumer=x&size=2", "stream=a&position=%zz",
 		} {
 			if status, answer := s.do(t, http.MethodGet, "/subscribe?"+query, "", nil); status != 400 || !strings.Contains(answer, "INVALID_REQUEST") {
 				t.Errorf("%s: %d %s", query, status, answer)

@@ -43,6 +43,8 @@ const (
 	jsonType  = "application/json"
 	eventType = "text/event-stream"
 
+	pprofPrefix = "/debug/pprof/"
+
 	drainTimeout = 10 * time.Second // for requests in progress at the end
 )
 
@@ -52,33 +54,36 @@ type Limits struct {
 	Connections int           // open at the same time, further ones wait; 10000
 	Read        time.Duration // for a client to send a request, or a part of an import; 30 s
 	Idle        time.Duration // between two requests on a connection; 120 s
-	Send        time.Duration // for a subscriber to take what it is sent, or be cut off; 10 s
+	Send        time.Duration // for a client to take an answer, or a part of a stream; 10 s
+
+	PprofAnywhere bool // serve the profiling pages, which ask for no token, on other addresses than loopback
 }
 
 // DefaultLimits are those of the zero value.
 func DefaultLimits() Limits { return Limits{}.orDefault() }
 
 func (l Limits) orDefault() Limits {
-	return Limits{
-		Header:      cmp.Or(l.Header, 16<<10),
-		Connections: cmp.Or(l.Connections, 10_000),
-		Read:        cmp.Or(l.Read, 30*time.Second),
-		Idle:        cmp.Or(l.Idle, 120*time.Second),
-		Send:        cmp.Or(l.Send, 10*time.Second),
-	}
+	l.Header = cmp.Or(l.Header, 16<<10)
+	l.Connections = cmp.Or(l.Connections, 10_000)
+	l.Read = cmp.Or(l.Read, 30*time.Second)
+	l.Idle = cmp.Or(l.Idle, 120*time.Second)
+	l.Send = cmp.Or(l.Send, 10*time.Second)
+	return l
 }
 
 // face is what the handlers of a transport share.
 type face struct {
-	core   *server.Core
-	limits Limits
-	stop   context.Context // ends streams
+	core     *server.Core
+	limits   Limits
+	profiles bool            // serve the profiling pages
+	stop     context.Context // ends streams
 }
 
 // Serve answers requests on the listener until ctx is cancelled; then it lets
 // those in progress finish and returns nil. It closes the listener.
 func Serve(ctx context.Context, kind Kind, core *server.Core, listener net.Listener, limits Limits) error {
-	f := face{core: core, limits: limits.orDefault(), stop: ctx}
+	tcp, ok := listener.Addr().(*net.TCPAddr)
+	f := face{core: core, limits: limits.orDefault(), stop: ctx, profiles: limits.PprofAnywhere || ok && tcp.IP.IsLoopback()}
 	listener = netutil.LimitListener(listener, f.limits.Connections)
 	var s httpServer
 	switch kind {
@@ -137,6 +142,33 @@ func (r patientReader) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return r.Reader.Read(b)
+}
+
+// patientWriter writes an answer that may take as long as it comes: each part
+// has some time.
+type patientWriter struct {
+	io.Writer
+	patience    time.Duration
+	setDeadline func(time.Time) error
+}
+
+func (w patientWriter) Write(b []byte) (int, error) {
+	if err := w.setDeadline(time.Now().Add(w.patience)); err != nil {
+		return 0, err
+	}
+	return w.Writer.Write(b)
+}
+
+// sendUnframed sends a long answer over a connection taken over from the server
+// and closes it. It is for clients of HTTP/1.0, which know no chunks: the end of
+// the connection is that of the answer.
+func (f face) sendUnframed(conn net.Conn, first []byte, rest *server.Rest) {
+	patient := patientWriter{conn, f.limits.Send, conn.SetWriteDeadline}
+	const header = "HTTP/1.1 200 OK\r\nContent-Type: " + jsonType + "\r\nConnection: close\r\n\r\n"
+	if _, err := patient.Write(append([]byte(header), first...)); err == nil {
+		_, _ = rest.WriteTo(patient) // there is no other way to tell the client than to end
+	}
+	_ = conn.Close()
 }
 
 // httpServer is what the libraries' servers have in common.

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package main
+
+func ignoreFileSizeLimit() {} // there is none

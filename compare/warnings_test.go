@@ -1,0 +1,289 @@
+package compare
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/profiles"
+)
+
+func warningCodes(r *Report) []string {
+	var codes []string
+	for _, w := range r.Warnings {
+		codes = append(codes, w.Code)
+	}
+	return codes
+}
+
+// onMachine has a run's blocks measured within a second each, on one CPU, with
+// the given happening meanwhile.
+func onMachine(r *profiles.Run, m profiles.Machine) {
+	m.Window, m.CPUs = time.Second, 1
+	for b := range r.Manifest.Blocks {
+		r.Manifest.Blocks[b].Machine = &m
+	}
+}
+
+// scale changes the times of all slices.
+func scale(duration, server, generator float64) func(*profiles.Run) {
+	times := func(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
+	return func(r *profiles.Run) {
+		for i := range r.Samples {
+			s := &r.Samples[i]
+			s.Duration, s.ServerCPU, s.GeneratorCPU = times(s.Duration, duration), times(s.ServerCPU, server), times(s.GeneratorCPU, generator)
+		}
+	}
+}
+
+func machine(m profiles.Machine) func(*profiles.Run) {
+	return func(r *profiles.Run) { onMachine(r, m) }
+}
+
+func TestWarnings(t *testing.T) {
+	fullCosts := map[string]cost{"f": {value: slow.bytes}}
+	tests := []struct {
+		name   string
+		change func(head *profiles.Run)
+		want   string
+		figure string // in the message
+	}{
+		{"interrupted", func(r *profiles.Run) { r.Manifest.State = profiles.StateInterrupted }, "incomplete", "12 of 12 blocks"},
+		{"failed requests", func(r *profiles.Run) { r.Manifest.Errors = map[string]int64{"timeout": 2, "status 500": 1} }, "errors", "3 requests to head failed (status 500: 1, timeout: 2)"},
+		{"another host", func(r *profiles.Run) { r.Manifest.Host.CPUModel = "Other" }, "host_differs", ""},
+		{"another Go", func(r *profiles.Run) { r.Manifest.Subject.Binary.GoVersion = "go1.27" }, "go_version_differs", "go1.27"},
+		{"other profiling rates", func(r *profiles.Run) { r.Manifest.Capture.CPUHz = 500 }, "capture_differs", ""},
+		{"another plan", func(r *profiles.Run) { r.Manifest.Plan.Warmup = 9 }, "plan_differs", ""},
+		{"uncommitted changes", func(r *profiles.Run) { r.Manifest.Subject.Binary.Dirty = true }, "dirty", "the program of head was built from commit 0123456789ab "},
+		{"a slow generator", scale(1, 1, 6), "generator_bound", "took 41% of the CPU time of an operation (60.0 us, the server 86.0 us)"},
+		{"waiting", scale(1, 0.5, 1), "not_saturated", "the CPUs were 51% idle: 10 workers, each waiting 1.20 ms for an answer, can ask for 8333 requests a second"},
+		{"slices that overrun", scale(2, 2, 2), "long_slices", "100% of the slices of head took more than 1.5 times the 50ms"},
+		{"slices that end early", scale(0.99, 0.99, 0.99), "clock", "240 slices of head took less than the 50ms"},
+		{"others at work", machine(profiles.Machine{Busy: new(980 * time.Millisecond), Ours: new(880 * time.Millisecond), Runnable: new(2.5)}), "other_load", "other processes used 10.0% of the CPUs, 2.5 tasks ran or wanted to between rounds"},
+		{"a busy hypervisor", machine(profiles.Machine{Steal: new(70 * time.Millisecond), Pressure: new(300 * time.Millisecond)}), "other_load", "the hypervisor withheld 7.0%, some task waited for a CPU in 30% of the time"},
+		{"a quota", machine(profiles.Machine{Throttled: new(time.Millisecond), ThrottledPeriods: new(int64(3))}), "throttled", "stopped us 36 times, 12ms in all, and cores slowed down 0 times"},
+		{"heat", machine(profiles.Machine{ThermalEvents: new(int64(1))}), "throttled", "slowed down 12 times"},
+		{"a slow clock", machine(profiles.Machine{Clocksource: new("hpet")}), "clock", "clocksource hpet"},
+		{"a clock that changes", func(r *profiles.Run) {
+			onMachine(r, profiles.Machine{Clocksource: new("tsc")})
+			r.Manifest.Blocks[3].Machine = &profiles.Machine{Clocksource: new("kvm-clock")}
+		}, "clock", "from tsc to kvm-clock"},
+		{"all well with the machine", machine(profiles.Machine{
+			Busy: new(920 * time.Millisecond), Ours: new(900 * time.Millisecond), Idle: new(80 * time.Millisecond), Steal: new(time.Duration(0)),
+			Pressure: new(900 * time.Millisecond), Runnable: new(0.5), Throttled: new(time.Duration(0)), ThrottledPeriods: new(int64(0)), Clocksource: new("tsc"),
+		}), "", ""},
+		{"all the same", func(*profiles.Run) {}, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, slow, 7)
+			tt.change(head)
+			for b := range base.Manifest.Blocks { // one machine for both
+				base.Manifest.Blocks[b].Machine = head.Manifest.Blocks[b].Machine
+			}
+			r := newReport([]Variant{variant(base, fullCosts), variant(head, fullCosts)}, defaults())
+			codes := warningCodes(r)
+			if want := []string{tt.want}; tt.want != "" && !cmp.Equal(codes, want) || tt.want == "" && len(codes) > 0 {
+				t.Fatalf("warnings %v, want %v", r.Warnings, want)
+			}
+			if tt.want != "" && !strings.Contains(r.Warnings[0].Message, tt.figure) {
+				t.Errorf("%q does not say %q", r.Warnings[0].Message, tt.figure)
+			}
+		})
+	}
+}
+
+func TestOneProgramOfBothSidesIsNamedOnce(t *testing.T) {
+	base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, slow, 7)
+	for i, r := range []*profiles.Run{base, head} {
+		r.Manifest.Subject.Binary.SHA256, r.Manifest.Subject.Binary.Dirty = "abc", true
+		r.Manifest.Subject.Command = []string{fmt.Sprintf("/bin/%d", i), "serve"}
+	}
+	costs := map[string]cost{"f": {value: slow.bytes}}
+	onMachine(base, profiles.Machine{Steal: new(time.Second)})
+	onMachine(head, profiles.Machine{Steal: new(time.Second)})
+	r := newReport([]Variant{variant(base, costs), variant(head, costs)}, defaults())
+	if codes := warningCodes(r); !cmp.Equal(codes, []string{"other_load", "same_binary", "dirty"}) || !strings.Contains(r.Warnings[2].Message, "the program of base and head was") {
+		t.Errorf("warnings %v", r.Warnings)
+	}
+	head.Manifest.Subject.Command = []string{"/bin/2", "serve", "--fast"}
+	if r := newReport([]Variant{variant(base, costs), variant(head, costs)}, defaults()); slices.Contains(warningCodes(r), "same_binary") {
+		t.Error("other options, and still the same")
+	}
+}
+
+// TestGeneratorBoundLeadsWithCPU: where the generator holds the server up, the
+// summary begins with the figure that does not depend on it.
+func TestGeneratorBoundLeadsWithCPU(t *testing.T) {
+	base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head-", "e1", 12, fast, 7)
+	c := compareTwo(variant(base, nil), variant(head, nil), defaults())
+	if c.GeneratorBound || !strings.Contains(c.summary(), ". throughput ") {
+		t.Errorf("%v %s", c.GeneratorBound, c.summary())
+	}
+	scale(1, 1, 6)(head)
+	c = compareTwo(variant(base, nil), variant(head, nil), defaults())
+	if !c.GeneratorBound || !regexp.MustCompile(`\. CPU [^;]+; throughput [^;]+; allocated `).MatchString(c.summary()) {
+		t.Errorf("%v %s", c.GeneratorBound, c.summary())
+	}
+}
+
+// synthesizeOpen makes a run at a fixed rate, whose latencies from sending are
+// shorter than those from when requests were due.
+func synthesizeOpen(t *testing.T, name string, want truth, sentMs float64) *profiles.Run {
+	t.Helper()
+	r := synthesize(t, name, "e1", 12, want, 7)
+	r.Manifest.Load.Rate, r.Manifest.Load.Arrivals = want.ops, loadgen.Poisson
+	for b := range r.Manifest.Blocks {
+		r.Sent = append(r.Sent, latencies(t, r.Latency.Block(b).TotalCount(), sentMs))
+	}
+	return r
+}
+
+func TestOpenLoop(t *testing.T) {
+	base, head := synthesizeOpen(t, "base", slow, 0.6), synthesizeOpen(t, "head", fast, 0.8)
+	costs := map[string]cost{"f": {value: slow.bytes}}
+	r := newReport([]Variant{variant(base, costs), variant(head, costs)}, defaults())
+	c := r.Comparisons[0]
+	if ops := c.Metric("ops_per_sec"); ops.Gated || ops.Verdict != NotJudged || ops.Change == nil {
+		t.Errorf("throughput, which the load sets: %+v", ops)
+	}
+	if p99 := c.Metric("latency_p99"); p99.Verdict != Improved {
+		t.Errorf("p99 from when requests were due: %+v", p99)
+	}
+	if p99 := c.Metric("latency_p99_sent"); p99 == nil || p99.Verdict != NotJudged || !near(*p99.Base, 0.6, 0.01) || !near(p99.Change.Percent, 33.3, 0.5) {
+		t.Errorf("p99 from sending: %+v", p99)
+	}
+	if c.Verdict != Improved || strings.Contains(r.Summary[0], "throughput") {
+		t.Errorf("summary %q", r.Summary)
+	}
+	for _, d := range Decide([]*profiles.Run{base, head}, DefaultCriteria()).Decisions {
+		if d.Metric == "ops_per_sec" {
+			t.Error("throughput decides how long to measure")
+		}
+	}
+	var text bytes.Buffer
+	if err := r.Render(&text, "text"); err != nil || strings.Contains(text.String(), "longer is better") || !strings.Contains(text.String(), "latency, p99, from sending") || !strings.Contains(text.String(), "sent late  never sent") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	if closed := compareTwo(variant(synthesize(t, "base", "e1", 12, slow, 7), nil), variant(synthesize(t, "head", "e1", 12, slow, 7), nil), defaults()); closed.Metric("latency_p99_sent") != nil {
+		t.Error("a closed loop has latencies from sending")
+	}
+}
+
+// TestSlicesWithoutRequests: at a low rate some slices ask nothing of either
+// side, and leave the others to speak.
+func TestSlicesWithoutRequests(t *testing.T) {
+	base, head := synthesizeOpen(t, "base", slow, 0.6), synthesizeOpen(t, "head", slow, 0.6)
+	for _, r := range []*profiles.Run{base, head} {
+		for i := range r.Samples {
+			if i%2 == 0 {
+				r.Samples[i].Kinds, r.Samples[i].ServerCPU = make([]profiles.KindSample, 2), time.Microsecond
+			}
+		}
+	}
+	scale(1, 1.1, 1)(head)
+	c := compareTwo(variant(base, nil), variant(head, nil), defaults())
+	if got := c.Metric("cpu_per_op").Change; got == nil || !near(got.Percent, 10, 2) {
+		t.Errorf("change of CPU %v, want about 10%%", got)
+	}
+}
+
+func TestOpenLoopWarnings(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*profiles.Sample)
+		sentMs float64
+		want   string
+		figure string
+	}{
+		{"all in time", func(s *profiles.Sample) { s.Late, s.MaxLate = 1, 2*time.Millisecond }, 1, "", ""},
+		{"late, with idle workers", func(s *profiles.Sample) { s.Late, s.MaxLate = s.Ops()/10, 200*time.Millisecond }, 0.1, "late_requests", "by up to 200 ms; on average 0.8 of 10 workers were busy: the server stood still"},
+		{"late, with busy workers", func(s *profiles.Sample) { s.Late = s.Ops() / 10 }, 1.1, "late_requests", "on average 8.8 of 10 workers were busy: there are too few"},
+		{"missed", func(s *profiles.Sample) { s.Missed = 1 }, 1, "missed_requests", "240 of "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			base, head := synthesizeOpen(t, "base", slow, 1), synthesizeOpen(t, "head", slow, tt.sentMs)
+			for i := range head.Samples {
+				tt.change(&head.Samples[i])
+			}
+			costs := map[string]cost{"f": {value: slow.bytes}}
+			r := newReport([]Variant{variant(base, costs), variant(head, costs)}, defaults())
+			if codes := warningCodes(r); tt.want == "" && len(codes) > 0 || tt.want != "" && !cmp.Equal(codes, []string{tt.want}) {
+				t.Fatalf("warnings %v, want %q", r.Warnings, tt.want)
+			}
+			if tt.want != "" && !strings.Contains(r.Warnings[0].Message, tt.figure) {
+				t.Errorf("%q does not say %q", r.Warnings[0].Message, tt.figure)
+			}
+		})
+	}
+}
+
+// TestEveryWarningIsExplained holds the codes in the source against the
+// headings of docs/warnings.md, both ways.
+func TestEveryWarningIsExplained(t *testing.T) {
+	page, err := os.ReadFile("../docs/warnings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := map[string]bool{}
+	for _, heading := range regexp.MustCompile("(?m)^### `([a-z_]+)`$").FindAllStringSubmatch(string(page), -1) {
+		explained[heading[1]] = true
+	}
+	if emitted := emittedCodes(t); !maps.Equal(emitted, explained) {
+		t.Errorf("codes in the source against those in docs/warnings.md: %s", cmp.Diff(slices.Sorted(maps.Keys(emitted)), slices.Sorted(maps.Keys(explained))))
+	}
+}
+
+// emittedCodes are the first arguments of all calls of add in this package.
+func emittedCodes(t *testing.T) map[string]bool {
+	t.Helper()
+	codes := map[string]bool{}
+	files, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".go") || strings.HasSuffix(f.Name(), "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), f.Name(), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if name, ok := call.Fun.(*ast.Ident); !ok || name.Name != "add" {
+				return true
+			}
+			literal, ok := call.Args[0].(*ast.BasicLit)
+			if !ok {
+				t.Errorf("%s: a warning's code is not a literal", f.Name())
+				return true
+			}
+			code, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Error(err)
+			}
+			codes[code] = true
+			return true
+		})
+	}
+	return codes
+}

@@ -1,0 +1,224 @@
+package loadgen
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestTimeline(t *testing.T) {
+	const ms = time.Millisecond
+	tests := []struct {
+		name   string
+		load   Load
+		length time.Duration
+		want   [][]time.Duration // of one slice after the other
+	}{
+		{"every slice alike", Load{Rate: 400, Arrivals: Constant}, 5 * ms, [][]time.Duration{{1250 * time.Microsecond, 3750 * time.Microsecond}, {1250 * time.Microsecond, 3750 * time.Microsecond}}},
+		{"less often than slices", Load{Rate: 50, Arrivals: Constant}, 8 * ms, [][]time.Duration{nil, {2 * ms}, nil, {6 * ms}, nil, nil, {2 * ms}}},
+		{"a slice and a half", Load{Rate: 100, Arrivals: Constant}, 15 * ms, [][]time.Duration{{5 * ms}, {0, 10 * ms}, {5 * ms}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			line := newTimeline(tt.load, 1)
+			for i, want := range tt.want {
+				if got := line.slice(tt.length); !slices.Equal(got, want) {
+					t.Errorf("slice %d: %v, want %v", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+// dues are the first n due times of a timeline, over slices of 10 ms.
+func dues(l Load, seed uint64, n int) []time.Duration {
+	const slice = 10 * time.Millisecond
+	var all []time.Duration
+	line := newTimeline(l, seed)
+	for start := time.Duration(0); len(all) < n; start += slice {
+		for _, due := range line.slice(slice) {
+			all = append(all, start+due)
+		}
+	}
+	return all[:n]
+}
+
+func TestPoissonIsReproducible(t *testing.T) {
+	load := Load{Rate: 3000, Arrivals: Poisson}
+	if first, again := dues(load, 1, 1000), dues(load, 1, 1000); !slices.Equal(first, again) {
+		t.Error("equal seeds gave different arrivals")
+	}
+	if slices.Equal(dues(load, 1, 1000), dues(load, 2, 1000)) {
+		t.Error("different seeds gave equal arrivals")
+	}
+}
+
+// TestPoissonGaps holds the gaps against the exponential distribution: their
+// mean and standard deviation are one over the rate, and 1-1/e of them are
+// below it. The seed is fixed, so the outcome is too.
+func TestPoissonGaps(t *testing.T) {
+	const n, rate = 100_000, 5000.0
+	var sum, squares, below float64
+	last := time.Duration(0)
+	for _, due := range dues(Load{Rate: rate, Arrivals: Poisson}, 1, n) {
+		gap := (due - last).Seconds() * rate
+		last = due
+		sum, squares = sum+gap, squares+gap*gap
+		if gap < 1 {
+			below++
+		}
+	}
+	mean := sum / n
+	for name, off := range map[string]float64{
+		"mean": mean - 1, "standard deviation": math.Sqrt(squares/n-mean*mean) - 1, "share below the mean": below/n - (1 - 1/math.E),
+	} {
+		if math.Abs(off) > 0.01 {
+			t.Errorf("%s of the gaps is %.4f off", name, off)
+		}
+	}
+}
+
+func TestPacers(t *testing.T) {
+	start := time.Unix(1000, 0)
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	planned := &schedule{start: start, due: []time.Duration{0, 5 * time.Millisecond, 9 * time.Millisecond}, end: at(20)}
+	three := &fixedNumber{}
+	three.left.Store(3)
+	tests := []struct {
+		name  string
+		pacer Pacer
+		now   []time.Time
+		want  []time.Time // the zero time last: there is nothing to send
+		done  bool
+	}{
+		{"closed loop", closedLoop{end: at(10)}, []time.Time{at(0), at(9), at(10)}, []time.Time{{}, {}}, true},
+		{"fixed number", three, []time.Time{at(0), at(0), at(99), at(99)}, []time.Time{{}, {}, {}}, true},
+		{"schedule, early and late", planned, []time.Time{at(0), at(1), at(15), at(15)}, []time.Time{at(0), at(5), at(9)}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for i, now := range tt.now {
+				due, ok := tt.pacer.Next(now)
+				if ok != (i < len(tt.want)) {
+					t.Fatalf("call %d at %v: %v, %v", i, now, due, ok)
+				}
+				if ok && !due.Equal(tt.want[i]) {
+					t.Errorf("call %d: due %v, want %v", i, due, tt.want[i])
+				}
+			}
+		})
+	}
+	if n := planned.missed(); n != 0 {
+		t.Errorf("missed %d of a schedule that was taken", n)
+	}
+}
+
+func TestScheduleCountsWhatNobodyTook(t *testing.T) {
+	start := time.Unix(1000, 0)
+	s := &schedule{start: start, due: make([]time.Duration, 10), end: start.Add(time.Second)}
+	for range 3 {
+		s.Next(start)
+	}
+	if _, ok := s.Next(start.Add(time.Second)); ok {
+		t.Error("a request was handed out after the end")
+	}
+	if n := s.missed(); n != 7 {
+		t.Errorf("missed %d, want 7", n)
+	}
+}
+
+func TestScheduleHandsEachRequestToOneWorker(t *testing.T) {
+	const n = 1000
+	start := time.Unix(1000, 0)
+	s := &schedule{start: start, end: start.Add(time.Second)}
+	for i := range n {
+		s.due = append(s.due, time.Duration(i))
+	}
+	var mu sync.Mutex
+	taken := map[time.Time]int{}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				due, ok := s.Next(start)
+				if !ok {
+					return
+				}
+				mu.Lock()
+				taken[due]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(taken) != n || s.missed() != 0 {
+		t.Errorf("%d of %d requests taken, %d missed", len(taken), n, s.missed())
+	}
+}
+
+func TestParseRate(t *testing.T) {
+	for text, want := range map[string]float64{
+		"5000/s": 5000, "5000": 5000, "300/m": 5, "0.5/s": 0.5, "1e6": 1e6, "30/m": 0.5,
+		"": 0, "0": 0, "-1/s": 0, "/s": 0, "10/": 0, "10/h": 0, "fast": 0, "NaN": 0, "Inf": 0, "1000001/s": 0, "5000 /s": 0, "10/s/s": 0,
+	} {
+		got, err := ParseRate(text)
+		if got != want || (err == nil) != (want > 0) {
+			t.Errorf("ParseRate(%q) = %v, %v, want %v", text, got, err, want)
+		}
+	}
+}
+
+func FuzzParseRate(f *testing.F) {
+	f.Add("300/m")
+	f.Fuzz(func(t *testing.T, text string) {
+		rate, err := ParseRate(text)
+		if err != nil {
+			return
+		}
+		l := Load{Workers: 1, Rate: rate, Arrivals: Poisson}
+		if err := l.Validate(); err != nil || !l.Open() {
+			t.Errorf("ParseRate(%q) = %v, which is no rate: %v", text, rate, err)
+		}
+	})
+}
+
+func TestValidateLoad(t *testing.T) {
+	tests := []struct {
+		load Load
+		ok   bool
+	}{
+		{Load{Workers: 1}, true},
+		{Load{Workers: 1, Rate: 100, Arrivals: Poisson}, true},
+		{Load{Workers: 1, Rate: MaxRate, Arrivals: Constant}, true},
+		{Load{}, false},
+		{Load{Workers: 1, Rate: 2 * MaxRate, Arrivals: Poisson}, false},
+		{Load{Workers: 1, Rate: -1, Arrivals: Poisson}, false},
+		{Load{Workers: 1, Rate: math.NaN(), Arrivals: Poisson}, false},
+		{Load{Workers: 1, Rate: 100}, false},
+		{Load{Workers: 1, Rate: 100, Arrivals: "sometimes"}, false},
+		{Load{Workers: 1, Arrivals: Constant}, false},
+	}
+	for _, tt := range tests {
+		if err := tt.load.Validate(); (err == nil) != tt.ok {
+			t.Errorf("%+v: %v", tt.load, err)
+		}
+	}
+}
+
+func TestEqualLoads(t *testing.T) {
+	load := Load{Workload: "w", Kinds: []string{"k"}, Workers: 1, Rate: 5, Arrivals: Poisson}
+	if !load.Equal(load) {
+		t.Error("a load differs from itself")
+	}
+	for name, change := range map[string]func(*Load){
+		"rate": func(l *Load) { l.Rate = 6 }, "arrivals": func(l *Load) { l.Arrivals = Constant }, "workers": func(l *Load) { l.Workers = 2 },
+	} {
+		other := load
+		change(&other)
+		if load.Equal(other) {
+			t.Errorf("loads of different %s are equal", name)
+		}
+	}
+}

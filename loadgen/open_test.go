@@ -1,0 +1,248 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// pipes is a listener whose connections are pipes in memory, which work on the
+// clock of a synctest bubble.
+type pipes struct{ accept chan net.Conn }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	conn, ok := <-p.accept
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+func (p *pipes) Close() error   { close(p.accept); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+func (p *pipes) dial(context.Context, time.Time) (net.Conn, error) {
+	client, server := net.Pipe()
+	p.accept <- server
+	return client, nil
+}
+
+// inBubble has do drive a real HTTP server over pipes, on a clock that jumps
+// from event to event: everything takes exactly the time the handler sleeps.
+func inBubble(t *testing.T, l Load, h http.HandlerFunc, do func(t *testing.T, d *Driver)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		listener := &pipes{accept: make(chan net.Conn)}
+		server := &http.Server{Handler: h}
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				t.Error(err)
+			}
+		})
+		l.Timeout = testTimeout
+		d := NewDriver("server", pages{}, l, 1)
+		for _, w := range d.workers {
+			w.dial, w.timer = listener.dial, runtimeTimer{}
+		}
+		do(t, d)
+		d.Close()
+		_ = server.Close()
+		serving.Wait()
+	})
+}
+
+// freezing answers after 1 ms, but stands still as a whole for 200 ms from its
+// 100th request on.
+func freezing() http.HandlerFunc {
+	var mu sync.Mutex
+	served := 0
+	var thaw time.Time
+	return func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		if served++; served == 100 {
+			thaw = time.Now().Add(freeze)
+		}
+		until := thaw
+		mu.Unlock()
+		time.Sleep(time.Until(until))
+		time.Sleep(time.Millisecond)
+		fine(w, r)
+	}
+}
+
+const freeze = 200 * time.Millisecond
+
+// quantile is a latency over all kinds of request.
+func quantile(l []*hdrhistogram.Histogram, q float64) time.Duration {
+	all := NewHistogram()
+	for _, h := range l {
+		all.Merge(h)
+	}
+	return time.Duration(all.ValueAtQuantile(q))
+}
+
+// TestFreezeShowsInTheOpenLoop: a server that stands still for a fifth of a
+// second keeps a fifth of a second's users waiting. A closed loop stands still
+// with it, and so do latencies counted from sending.
+func TestFreezeShowsInTheOpenLoop(t *testing.T) {
+	load := Load{Workers: 4}
+	inBubble(t, load, freezing(), func(t *testing.T, d *Driver) {
+		r := d.Slice(t.Context(), time.Second)
+		l := d.TakeLatency()
+		if p99, most := quantile(l.Due, 99), quantile(l.Due, 100); r.Ops() < 3000 || p99 > 2*time.Millisecond || most < freeze {
+			t.Errorf("closed loop: %d requests, p99 %v, max %v", r.Ops(), p99, most)
+		}
+		if l.Sent != nil {
+			t.Error("a closed loop has latencies from sending too")
+		}
+	})
+	load.Rate, load.Arrivals = 1000, Constant
+	inBubble(t, load, freezing(), func(t *testing.T, d *Driver) {
+		r := d.Slice(t.Context(), time.Second)
+		l := d.TakeLatency()
+		if p99, sent := quantile(l.Due, 99), quantile(l.Sent, 99); r.Ops() != 1000 || p99 < 180*time.Millisecond || sent > 2*time.Millisecond {
+			t.Errorf("open loop: %d requests, p99 %v from when they were due, %v from when they were sent", r.Ops(), p99, sent)
+		}
+		if r.Missed != 0 || r.Late < 190 || r.Late > 300 || r.MaxLate < 190*time.Millisecond || r.MaxLate > freeze {
+			t.Errorf("%d missed, %d late by up to %v", r.Missed, r.Late, r.MaxLate)
+		}
+	})
+}
+
+func TestOpenLoopKeepsItsRate(t *testing.T) {
+	for _, arrivals := range []Arrivals{Constant, Poisson} {
+		inBubble(t, Load{Workers: 4, Rate: 500, Arrivals: arrivals}, fine, func(t *testing.T, d *Driver) {
+			var ops int64
+			for range 100 {
+				r := d.Slice(t.Context(), 50*time.Millisecond)
+				if ops += r.Ops(); r.Duration != 50*time.Millisecond || r.Late != 0 || r.Missed != 0 {
+					t.Fatalf("slice of 50ms took %v; %d late, %d missed", r.Duration, r.Late, r.Missed)
+				}
+			}
+			if want := int64(2500); ops < want-150 || ops > want+150 || arrivals == Constant && ops != want {
+				t.Errorf("%d requests in 5s of %s arrivals at 500/s", ops, arrivals)
+			}
+		})
+	}
+}
+
+func TestEqualSeedsLoadAlike(t *testing.T) {
+	var ops [2][]int64
+	for i := range ops {
+		inBubble(t, Load{Workers: 4, Rate: 500, Arrivals: Poisson}, fine, func(t *testing.T, d *Driver) {
+			for range 20 {
+				ops[i] = append(ops[i], d.Slice(t.Context(), 10*time.Millisecond).Ops())
+			}
+		})
+	}
+	if !slices.Equal(ops[0], ops[1]) {
+		t.Errorf("requests a slice: %v and %v", ops[0], ops[1])
+	}
+}
+
+// TestBacklog: a server that cannot keep up gets what was due in a slice for a
+// second more; the rest is missed, and does not burden the next slice.
+func TestBacklog(t *testing.T) {
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(10 * time.Millisecond)
+		fine(w, r)
+	}
+	inBubble(t, Load{Workers: 1, Rate: 2000, Arrivals: Constant}, slow, func(t *testing.T, d *Driver) {
+		for range 2 {
+			r := d.Slice(t.Context(), 100*time.Millisecond)
+			if r.Ops()+r.Missed != 200 || r.Missed != 90 || r.Duration < 1100*time.Millisecond || r.Duration > 1110*time.Millisecond {
+				t.Errorf("of 200 requests %d answered, %d missed, in %v", r.Ops(), r.Missed, r.Duration)
+			}
+		}
+	})
+}
+
+func TestWarmupOfAnOpenLoopIsClosed(t *testing.T) {
+	inBubble(t, Load{Workers: 2, Rate: 0.5, Arrivals: Constant}, fine, func(t *testing.T, d *Driver) {
+		if r := d.Warmup(t.Context(), 50); r.Ops() != 50 || r.Duration != 0 || r.Late != 0 {
+			t.Errorf("%d requests in %v", r.Ops(), r.Duration)
+		}
+	})
+}
+
+func TestCancelWakesWaitingWorkers(t *testing.T) {
+	inBubble(t, Load{Workers: 2, Rate: 0.001, Arrivals: Constant}, fine, func(t *testing.T, d *Driver) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if r := d.Slice(ctx, 24*time.Hour); r.Duration > 1100*time.Millisecond || r.Ops() != 0 || r.Errors.Total() != 0 {
+			t.Errorf("%d requests, errors %v, %v after the start", r.Ops(), r.Errors, r.Duration)
+		}
+	})
+}
+
+// TestFreezeOfARealServer: the same over loopback, on this machine's clock. No
+// bound here depends on how fast the machine is: requests that were due in the
+// first half of the freeze cannot have been answered sooner.
+func TestFreezeOfARealServer(t *testing.T) {
+	d := newTestDriver(t, Load{Workers: 4, Rate: 1000, Arrivals: Constant}, freezing())
+	r := d.Slice(t.Context(), time.Second)
+	l := d.TakeLatency()
+	if p90 := quantile(l.Due, 90); r.Missed > 0 || r.Ops() != 1000 || p90 < freeze/2 {
+		t.Errorf("%d requests, %d missed, p90 %v", r.Ops(), r.Missed, p90)
+	}
+	if r.Late < 90 || r.MaxLate < freeze/2 {
+		t.Errorf("%d late by up to %v", r.Late, r.MaxLate)
+	}
+	for kind, h := range l.Sent {
+		if h.TotalCount() != r.Kinds[kind].Ops || h.Mean() > l.Due[kind].Mean() {
+			t.Errorf("kind %d: %d latencies from sending, mean %v; %v from when due", kind, h.TotalCount(), h.Mean(), l.Due[kind].Mean())
+		}
+	}
+}
+
+func TestTimer(t *testing.T) {
+	timer := newTimer()
+	defer timer.close()
+	for _, d := range []time.Duration{1, time.Microsecond, 3 * time.Millisecond} {
+		start := time.Now()
+		if timer.sleep(d); time.Since(start) < d {
+			t.Errorf("a sleep of %v ended after %v", d, time.Since(start))
+		}
+	}
+}
+
+// BenchmarkTimer shows how late a timer wakes its goroutine: ten at a time, as
+// the workers of an open loop at 5000/s.
+func BenchmarkTimer(b *testing.B) {
+	for name, create := range map[string]func() timer{"runtime": func() timer { return runtimeTimer{} }, "newTimer": newTimer} {
+		b.Run(name, func(b *testing.B) {
+			s := &schedule{start: time.Now(), due: newTimeline(Load{Rate: 5000, Arrivals: Constant}, 1).slice(time.Duration(b.N) * 200 * time.Microsecond)}
+			s.end = s.start.Add(time.Hour)
+			late := NewHistogram()
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for range 10 {
+				wg.Go(func() {
+					w := worker{timer: create()}
+					defer w.timer.close()
+					for {
+						due, ok := s.Next(time.Now())
+						if !ok {
+							return
+						}
+						w.wait(b.Context(), due)
+						mu.Lock()
+						recordLatency(late, time.Since(due))
+						mu.Unlock()
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(late.ValueAtQuantile(50))/1e3, "p50-us")
+			b.ReportMetric(float64(late.ValueAtQuantile(99))/1e3, "p99-us")
+		})
+	}
+}

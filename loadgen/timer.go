@@ -1,0 +1,17 @@
+package loadgen
+
+import "time"
+
+// timer puts one goroutine to sleep. Sleeping may end early, and late by what
+// the system needs to wake a goroutine.
+type timer interface {
+	sleep(d time.Duration)
+	close()
+}
+
+// runtimeTimer is time.Sleep: up to a millisecond late where the Go runtime
+// waits for the network in whole milliseconds.
+type runtimeTimer struct{}
+
+func (runtimeTimer) sleep(d time.Duration) { time.Sleep(d) }
+func (runtimeTimer) close()                {}

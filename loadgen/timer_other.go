@@ -1,0 +1,6 @@
+//go:build !linux
+
+package loadgen
+
+// newTimer returns the most precise timer there is.
+func newTimer() timer { return runtimeTimer{} }
