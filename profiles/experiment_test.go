@@ -65,8 +65,8 @@ func checkRun(t *testing.T, e Experiment, dir string) {
 	if totals.TotalOps == 0 || totals.OpsByKind["work"] != totals.TotalOps || totals.Errors != 0 {
 		t.Errorf("totals %+v", totals)
 	}
-	if *totals.AllocBytesPerOp < 1000 {
-		t.Errorf("%v B/op of a handler that formats 1000 bytes", *totals.AllocBytesPerOp)
+	if *totals.AllocBytesPerOp < workBytes/2 {
+		t.Errorf("%v B/op of a handler that allocates %d bytes", *totals.AllocBytesPerOp, workBytes)
 	}
 	checkProfiles(t, run)
 }

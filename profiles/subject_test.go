@@ -30,6 +30,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// workBytes is what one request allocates at least: so much that the megabyte
+// which reading the counters can allocate does not hide it in a short window.
+const workBytes = 256 << 10
+
+var kept atomic.Pointer[[]byte]
+
 // serve is a small real server with net/http/pprof. It misbehaves in modes
 // other than fine: silent=FIFO hangs before it listens, frozen=FIFO at its
 // hundredth request, and killed, error and broken do what they say.
@@ -47,7 +53,9 @@ func serve(mode string) {
 		if served.Add(1) == 100 {
 			misbehave(mode, w)
 		}
-		fmt.Fprintf(w, "done %s", strings.Repeat("x", 1000))
+		garbage := make([]byte, workBytes)
+		kept.Store(&garbage)
+		fmt.Fprint(w, "done")
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
