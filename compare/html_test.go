@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -110,7 +111,11 @@ type pageDataRead struct {
 	Slices   []struct{ Start, Ops, Ms []*float64 }
 	Latency  struct {
 		Nines []float64
-		Ms    [][]*float64
+		Lines []struct {
+			Label string
+			Sent  bool
+			Ms    []*float64
+		}
 	}
 	Flames struct {
 		Names  []string
@@ -147,17 +152,38 @@ func TestPageData(t *testing.T) {
 	if len(s.Ops) != 6*(testRounds+1) || !near(*s.Ops[0], opsPerSec(first), 1) || !near(*s.Ms[0], fast.latencyMs, 1e-3) || s.Ops[testRounds] != nil {
 		t.Errorf("%d points, the first of %v ops/s and %v ms, a gap: %v", len(s.Ops), *s.Ops[0], *s.Ms[0], s.Ops[testRounds] == nil)
 	}
-	for v, all := range data.Latency.Ms {
-		last := all[len(all)-1]
-		for i, ms := range all {
-			if x := data.Latency.Nines[i]; ms == nil != (x > 0 && (last == nil && i == len(all)-1)) {
-				t.Errorf("variant %d at %v nines: %v", v, x, ms)
-			}
-		}
-	}
+	checkPercentiles(t, data, base, head)
 	unpaired := newReport([]Variant{base, recorded(t, variant(synthesize(t, "head", "e2", 6, fast, 8), nil))}, defaults())
 	if d, err := unpaired.pageData(); err != nil || len(d.Borders) > 0 {
 		t.Errorf("borders %v of runs that were not recorded together, %v", d.Borders, err)
+	}
+}
+
+// checkPercentiles holds that every line has the one latency of the made-up
+// runs, up to where one request is left.
+func checkPercentiles(t *testing.T, data pageDataRead, variants ...Variant) {
+	t.Helper()
+	for i, line := range data.Latency.Lines {
+		requests := float64(variants[i].Totals.TotalOps)
+		for k, ms := range line.Ms {
+			left := requests * math.Pow(10, -data.Latency.Nines[k])
+			if (ms != nil) != (left >= 0.9999) || ms != nil && !near(*ms, []float64{slow.latencyMs, fast.latencyMs}[i], 0.01) {
+				t.Errorf("%s at %v nines, where %v requests are left: %v", line.Label, data.Latency.Nines[k], left, ms)
+			}
+		}
+	}
+}
+
+func TestOpenLoopHasTwoLines(t *testing.T) {
+	run := synthesize(t, "base", "e1", 6, slow, 7)
+	run.Sent = run.Latency
+	p := (&Report{Variants: []Variant{variant(run, nil), variant(synthesize(t, "head", "e1", 6, fast, 7), nil)}}).percentiles()
+	var got []string
+	for _, l := range p.Lines {
+		got = append(got, l.Label)
+	}
+	if want := []string{"base", "base, from sending", "head"}; !slices.Equal(got, want) {
+		t.Errorf("lines %q, want %q", got, want)
 	}
 }
 

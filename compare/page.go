@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // pageData is what the page's scripts draw.
@@ -86,34 +88,51 @@ func (r *Report) borders() []figure {
 	return borders
 }
 
-// percentiles are latency distributions: a value in ms for each variant and
-// each number of nines.
+// percentiles are latency distributions.
 type percentiles struct {
-	Nines  []figure   `json:"nines"` // x stands for the share 1 - 10^-x of requests
-	Values [][]figure `json:"ms"`
+	Nines []figure         `json:"nines"` // x stands for the share 1 - 10^-x of requests
+	Lines []percentileLine `json:"lines"`
+}
+
+// percentileLine is one distribution. A variant under an open loop has two:
+// from when requests were due, and from when they were sent.
+type percentileLine struct {
+	Label   string   `json:"label"`
+	Variant int      `json:"variant"`
+	Sent    bool     `json:"sent"`
+	Ms      []figure `json:"ms"` // a value for each number of nines
 }
 
 func (r *Report) percentiles() percentiles {
 	const step = 0.05
-	p := percentiles{Values: make([][]figure, len(r.Variants))}
-	var most float64
+	var p percentiles
+	var nines []float64
 	for _, v := range r.Variants {
-		most = max(most, math.Log10(float64(v.Totals.TotalOps)))
-	}
-	for x := 0.0; x <= most; x += step {
-		p.Nines = append(p.Nines, figure(x))
+		for x := step * float64(len(nines)); x <= math.Log10(float64(v.Totals.TotalOps)); x = step * float64(len(nines)) {
+			nines = append(nines, x)
+			p.Nines = append(p.Nines, figure(x))
+		}
 	}
 	for i, v := range r.Variants {
-		all := v.run.Latency.All()
-		for x := 0.0; x <= most; x += step {
-			share, ms := math.Pow(10, -x), math.NaN()
-			if share*float64(v.Totals.TotalOps) >= 1 { // there is a request as slow as this
-				ms = float64(all.ValueAtQuantile(100*(1-share))) / 1e6
-			}
-			p.Values[i] = append(p.Values[i], figure(ms))
+		p.Lines = append(p.Lines, percentileLine{v.Name, i, false, atNines(v.run.Latency.All(), nines)})
+		if v.run.Sent != nil {
+			p.Lines = append(p.Lines, percentileLine{v.Name + ", from sending", i, true, atNines(v.run.Sent.All(), nines)})
 		}
 	}
 	return p
+}
+
+// atNines reads latencies in ms off a histogram, as far as there is a request
+// that is as slow.
+func atNines(h *hdrhistogram.Histogram, nines []float64) []figure {
+	values := make([]figure, len(nines))
+	for i, x := range nines {
+		values[i] = figure(math.NaN())
+		if share := math.Pow(10, -x); share*float64(h.TotalCount()) >= 1 {
+			values[i] = figure(float64(h.ValueAtQuantile(100*(1-share))) / 1e6)
+		}
+	}
+	return values
 }
 
 // figure is a number of the page's data: five digits are more than a chart

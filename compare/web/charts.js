@@ -5,14 +5,15 @@
   const charts = [];
   const dashes = [[], [], [], [8, 3], [3, 3], [8, 3, 2, 3]];
 
-  const lines = extra => data.variants.map((name, i) => ({
-    label: name,
+  // line is how a variant is drawn; what is of second rank is dotted.
+  const line = (label, i, dotted) => ({
+    label,
     stroke: () => page.colour(`--variant-${i % 6}`),
     width: i === 0 ? 1.5 : 2,
-    dash: dashes[i % dashes.length],
+    dash: dotted ? [2, 4] : dashes[i % dashes.length],
     value: (u, v) => v == null ? '–' : page.number(v),
-    ...extra,
-  }));
+    points: {show: false},
+  });
 
   const axis = extra => ({
     stroke: () => page.colour('--muted'),
@@ -76,7 +77,7 @@
     hooks: {draw: [borders]},
     scales: {x: {time: false}, y: scale},
     axes: [axis({values: (u, ticks) => ticks.map(t => `${t} s`)}), y],
-    series: [{label: 'time', value: (u, v) => v == null ? '–' : `${v.toFixed(2)} s`}, ...lines({points: {show: false}})],
+    series: [{label: 'time', value: (u, v) => v == null ? '–' : `${v.toFixed(2)} s`}, ...data.variants.map((name, i) => line(name, i))],
   }, uPlot.join(data.slices.map(s => [s.start, s[column]]), data.slices.map(() => [0, 2])));
 
   const percent = nines => nines == null ? '–' : nines === 0 ? '0%' : `${(100 * (1 - 10 ** -nines)).toFixed(Math.max(0, Math.ceil(nines) - 2 + (nines % 1 ? 1 : 0)))}%`;
@@ -87,8 +88,8 @@
       axis({splits: (u, i, min, max) => (u.width < 500 ? [0, 1, 2, 3, 5, 7] : [0, Math.log10(2), 1, 2, 3, 4, 5, 6, 7]).filter(x => x >= min && x <= max), values: (u, ticks) => ticks.map(percent)}),
       logarithmic(),
     ],
-    series: [{label: 'percentile', value: (u, v) => percent(v)}, ...lines({points: {show: false}})],
-  }, [data.latency.nines, ...data.latency.ms]);
+    series: [{label: 'percentile', value: (u, v) => percent(v)}, ...data.latency.lines.map(l => line(l.label, l.variant, l.sent))],
+  }, [data.latency.nines, ...data.latency.lines.map(l => l.ms)]);
 
   overTime('chart-ops', 'ops', linear(), {});
   overTime('chart-ms', 'ms', logarithmic(), {distr: 3});
