@@ -1,8 +1,9 @@
 GO ?= go
 FUZZTIME ?= 60s
+UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint bench fuzz run
+.PHONY: build test race lint bench fuzz vendor-web run
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -29,6 +30,13 @@ fuzz: ## every fuzz target in turn, for FUZZTIME each
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$pkg || exit 1; \
 	  done; \
 	done
+
+vendor-web: ## fetch the charting library of the HTML report again; its files must have the recorded sums
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	  npm pack --silent --pack-destination "$$dir" $(UPLOT) && tar -xzf "$$dir"/*.tgz -C "$$dir" && \
+	  cp "$$dir"/package/dist/uPlot.iife.min.js "$$dir"/package/dist/uPlot.min.css compare/web/vendor/ && \
+	  cp "$$dir"/package/LICENSE compare/web/vendor/uPlot.LICENSE
+	cd compare/web/vendor && sha256sum --check SHA256SUMS
 
 run: ## the main job: three transports side by side, in about two minutes
 	$(GO) run ./cmd/eventobench run --transport=nethttp --transport=fasthttp --transport=fasthttp-adapter

@@ -3,16 +3,18 @@ package compare
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strings"
-
-	"github.com/google/pprof/profile"
-
-	"github.com/eventobench/eventobench/profiles"
 )
 
-// topRows is how many functions a table names; the others share a row.
-const topRows = 10
+// tableRows is how many functions a table holds, and topRows how many of them
+// are printed; the others share a row.
+const (
+	tableRows = 100
+	topRows   = 10
+)
 
 // Function is what one function itself did, without its callees, in one
 // operation.
@@ -27,16 +29,20 @@ type Function struct {
 }
 
 // FunctionTable lists the functions of one side, largest first. Functions and
-// Rest, which has no name if nothing is left, add up to Total. It comes from
-// sampling: Exact is what the counters say,
-// and nil if there are none.
+// Rest, which has no name if nothing is left, add up to Total, and so do Groups.
+// It comes from sampling: Low and High are the 95% interval of the total over
+// blocks, nil if unknown; Exact is what the counters say, nil if there are none.
 type FunctionTable struct {
 	Unit      string     `json:"unit"`
 	Functions []Function `json:"functions"`
 	Groups    []Function `json:"groups"` // kinds of work; they add up to Total
 	Rest      Function   `json:"rest"`
 	Total     Function   `json:"total"`
+	Low       *float64   `json:"total_low,omitempty"`
+	High      *float64   `json:"total_high,omitempty"`
 	Exact     *float64   `json:"exact"`
+
+	more int // functions in Rest
 }
 
 // Marks of a function whose two sides do not simply correspond.
@@ -44,7 +50,7 @@ const (
 	ChangeNew     = "new"     // the samples of the base do not show it at all
 	ChangeGone    = "gone"    // the samples of the head do not show it at all
 	ChangeRenamed = "renamed" // most likely From in the base
-	ChangeInlined = "inlined" // part of its callers on one side only
+	ChangeInlined = "inlined" // called in the base, always part of its callers in the head
 )
 
 // FunctionChange is a function on both sides, per operation: what it did
@@ -66,12 +72,14 @@ type FunctionChange struct {
 	HeadAllocs float64  `json:"head_allocs,omitempty"`
 	DiffAllocs float64  `json:"diff_allocs,omitempty"`
 	Mark       string   `json:"mark,omitempty"` // new, gone, renamed or inlined
+
+	deviation float64 // standard, of Diff, that sampling alone causes
 }
 
-// ChangeTable lists the functions that changed most, in either direction.
-// Functions and Rest add up to Total, and so do Groups. All of it comes from
-// sampling; the exact values are those of the counters, and nil if there are
-// none.
+// ChangeTable lists the functions that changed most, in either direction, those
+// beyond noise first. Functions and Rest add up to Total, and so do Groups. All
+// of it comes from sampling; the exact values are those of the counters, and
+// nil if there are none.
 type ChangeTable struct {
 	Unit      string           `json:"unit"`
 	Functions []FunctionChange `json:"functions"`
@@ -80,160 +88,86 @@ type ChangeTable struct {
 	Total     FunctionChange   `json:"total"`
 	BaseExact *float64         `json:"base_exact"`
 	HeadExact *float64         `json:"head_exact"`
+
+	more int // functions in Rest
 }
 
-// costs are the values of all functions of one side, per operation.
-type costs struct {
-	unit   string
-	values map[string]cost
-	exact  *float64
-}
-
-type cost struct{ value, allocs float64 }
-
-// allocationCosts reads what every function allocated in the measured window.
-func allocationCosts(run *profiles.Run, t profiles.Totals) (costs, error) {
-	p, err := run.Profile(profiles.FileAllocs)
-	if err != nil {
-		return costs{}, err
-	}
-	c := costs{unit: "B/op", exact: t.AllocBytesPerOp}
-	c.values, err = perOp(p, "alloc_space", "alloc_objects", float64(t.TotalOps))
-	return c, err
-}
-
-// cpuCosts reads the CPU time of every function in the measured window.
-func cpuCosts(run *profiles.Run, t profiles.Totals) (costs, error) {
-	p, err := run.Profile(profiles.FileCPU)
-	if err != nil {
-		return costs{}, err
-	}
-	c := costs{unit: "us/op", exact: t.CPUPerOp}
-	const nanos = 1e3 // in a microsecond
-	c.values, err = perOp(p, "cpu", "", float64(t.TotalOps)*nanos)
-	return c, err
-}
-
-// perOp sums the samples of a profile by function and divides them. Samples of
-// the profiling itself are left out.
-func perOp(p *profile.Profile, value, allocs string, divisor float64) (map[string]cost, error) {
-	v, a := sampleIndex(p, value), sampleIndex(p, allocs)
-	if v < 0 || a < 0 && allocs != "" {
-		return nil, fmt.Errorf("a profile lacks the sample type %s or %s", value, allocs)
-	}
-	sum := map[string]cost{}
-	for _, s := range p.Sample {
-		if ofProfiling(s) {
-			continue
-		}
-		name := leaf(s)
-		c := sum[name]
-		c.value += float64(s.Value[v]) / divisor
-		if a >= 0 {
-			c.allocs += float64(s.Value[a]) / divisor
-		}
-		sum[name] = c
-	}
-	return sum, nil
-}
-
-func sampleIndex(p *profile.Profile, name string) int {
-	return slices.IndexFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == name })
-}
-
-// leaf is the function that a sample was taken in.
-func leaf(s *profile.Sample) string {
-	if len(s.Location) == 0 || len(s.Location[0].Line) == 0 || s.Location[0].Line[0].Function == nil {
-		return "(unknown)"
-	}
-	return s.Location[0].Line[0].Function.Name
-}
-
-// ofProfiling tells whether a sample shows the measurement at work.
-func ofProfiling(s *profile.Sample) bool {
-	for _, l := range s.Location {
-		for _, line := range l.Line {
-			if f := line.Function; f != nil && (strings.HasPrefix(f.Name, "net/http/pprof.") || strings.HasPrefix(f.Name, "runtime/pprof.")) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// table lists the largest functions.
+// table lists the largest functions, and the groups.
 func (c costs) table() FunctionTable {
-	t := FunctionTable{Unit: c.unit, Exact: c.exact, Total: Function{Name: "total", Share: 100}}
-	var all []Function
-	for name, cost := range c.values {
-		all = append(all, Function{Name: name, Value: cost.value, Allocs: cost.allocs})
-		t.Total.Value += cost.value
-		t.Total.Allocs += cost.allocs
+	var all cost
+	for _, name := range slices.Sorted(maps.Keys(c.values)) { // always the same sum, to the last digit
+		all = all.plus(c.values[name])
 	}
-	slices.SortFunc(all, func(a, b Function) int {
-		return cmp.Or(cmp.Compare(b.Value, a.Value), strings.Compare(a.Name, b.Name))
-	})
-	n := min(topRows, len(all))
-	t.Functions, t.Rest = all[:n], Function{Name: others(len(all) - n)}
-	for _, f := range all[n:] {
-		t.Rest.Value += f.Value
-		t.Rest.Allocs += f.Allocs
+	t := FunctionTable{Unit: c.unit, Exact: c.exact}
+	t.Total = function("total", all, all.value)
+	t.Total.Cum = all.value
+	if iv := SignedRank(all.blocks).Interval(rowLevel); c.blocks > 0 && iv.Level >= rowLevel {
+		sampling := normalQuantile(rowLevel) * math.Sqrt(all.variance)
+		t.Low, t.High = new(min(iv.Low, all.value-sampling)), new(max(iv.High, all.value+sampling))
 	}
-	for i := range t.Functions {
-		t.Functions[i].Share = t.Functions[i].Value / t.Total.Value * 100
+	functions := ranked(c.values, all.value)
+	for i := range functions {
+		functions[i].Package = packagePath(functions[i].Name)
+		functions[i].Group = largestCharge(c.values[functions[i].Name])
 	}
-	t.Rest.Share = t.Rest.Value / t.Total.Value * 100
-	return t
-}
-
-// changes lists the functions that differ most from base to head.
-func changes(base, head costs) ChangeTable {
-	t := ChangeTable{Unit: base.unit, BaseExact: base.exact, HeadExact: head.exact, Total: FunctionChange{Name: "total"}}
-	names := map[string]bool{}
-	for name := range base.values {
-		names[name] = true
-	}
-	for name := range head.values {
-		names[name] = true
-	}
-	var all []FunctionChange
-	for name := range names {
-		f := functionChange(name, base.values[name], head.values[name])
-		t.Total.add(f)
-		all = append(all, f)
-	}
-	slices.SortFunc(all, func(a, b FunctionChange) int {
-		return cmp.Or(cmp.Compare(abs(b.Diff), abs(a.Diff)), strings.Compare(a.Name, b.Name))
-	})
-	n := min(topRows, len(all))
-	t.Functions, t.Rest = all[:n], FunctionChange{Name: others(len(all) - n)}
-	for _, f := range all[n:] {
-		t.Rest.add(f)
+	n := min(tableRows, len(functions))
+	t.Functions, t.Rest, t.more = functions[:n], restOf(functions[n:]), len(functions)-n
+	t.Groups = ranked(c.groups, all.value)
+	for i := range t.Groups {
+		t.Groups[i].Group = t.Groups[i].Name
 	}
 	return t
 }
 
-func functionChange(name string, base, head cost) FunctionChange {
-	f := FunctionChange{
-		Name: name, Base: base.value, Head: head.value, Diff: head.value - base.value,
-		BaseAllocs: base.allocs, HeadAllocs: head.allocs, DiffAllocs: head.allocs - base.allocs,
-	}
-	switch {
-	case base == cost{}:
-		f.Mark = ChangeNew
-	case head == cost{}:
-		f.Mark = ChangeGone
+func function(name string, c cost, total float64) Function {
+	f := Function{Name: name, Value: c.value, Cum: c.cum, Allocs: c.allocs}
+	if total != 0 {
+		f.Share = c.value / total * 100
 	}
 	return f
 }
 
-func (f *FunctionChange) add(g FunctionChange) {
-	f.Base += g.Base
-	f.Head += g.Head
-	f.Diff += g.Diff
-	f.BaseAllocs += g.BaseAllocs
-	f.HeadAllocs += g.HeadAllocs
-	f.DiffAllocs += g.DiffAllocs
+// ranked lists what has a cost of its own, largest first.
+func ranked(values map[string]cost, total float64) []Function {
+	var all []Function
+	for name, c := range values {
+		if c.value != 0 {
+			all = append(all, function(name, c, total))
+		}
+	}
+	slices.SortFunc(all, func(a, b Function) int {
+		return cmp.Or(cmp.Compare(b.Value, a.Value), strings.Compare(a.Name, b.Name))
+	})
+	return all
+}
+
+// restOf is the row of functions that have none of their own.
+func restOf(functions []Function) Function {
+	rest := Function{Name: others(len(functions))}
+	for _, f := range functions {
+		rest.Value += f.Value
+		rest.Allocs += f.Allocs
+		rest.Share += f.Share
+	}
+	return rest
+}
+
+// largestCharge is the group that the most of some functions' cost is charged
+// to.
+func largestCharge(of ...cost) string {
+	var largest string
+	sums := map[string]float64{}
+	for _, c := range of {
+		for label, v := range c.charged {
+			sums[label] += v
+		}
+	}
+	for label, v := range sums {
+		if largest == "" || v > sums[largest] || v == sums[largest] && label < largest {
+			largest = label
+		}
+	}
+	return largest
 }
 
 // others names the row of the n functions that have none of their own, if

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"cmp"
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -15,14 +14,17 @@ var GateFormats = []string{"text", "md", "json", "junit", "github"}
 
 // Gate is what a gate decides on one comparison, and why.
 type Gate struct {
-	Base     string       `json:"base"`
-	Head     string       `json:"head"`
-	Verdict  Verdict      `json:"verdict"`
-	Blocks   int          `json:"blocks"`
-	Paired   bool         `json:"paired"`
-	Metrics  []GateMetric `json:"metrics"` // the gated ones
-	Waivers  []WaiverUse  `json:"waivers"`
-	Warnings []Warning    `json:"warnings"`
+	Base    string       `json:"base"`
+	Head    string       `json:"head"`
+	Verdict Verdict      `json:"verdict"`
+	Blocks  int          `json:"blocks"`
+	Paired  bool         `json:"paired"`
+	Metrics []GateMetric `json:"metrics"` // the gated ones
+
+	Explanation []string `json:"explanation"` // what kinds of work account for the change
+
+	Waivers  []WaiverUse `json:"waivers"`
+	Warnings []Warning   `json:"warnings"`
 }
 
 // GateMetric is one gated metric. Functions are those that grew most, per
@@ -36,7 +38,7 @@ type GateMetric struct {
 // NewGate takes from a report of two runs what a gate needs.
 func NewGate(r *Report) Gate {
 	c := r.Comparisons[0]
-	g := Gate{Base: c.Base, Head: c.Head, Verdict: c.Verdict, Blocks: c.Blocks, Paired: c.Paired, Metrics: []GateMetric{}, Waivers: c.Waivers, Warnings: r.Warnings}
+	g := Gate{Base: c.Base, Head: c.Head, Verdict: c.Verdict, Blocks: c.Blocks, Paired: c.Paired, Metrics: []GateMetric{}, Explanation: c.Explanation, Waivers: c.Waivers, Warnings: r.Warnings}
 	for _, m := range c.Metrics {
 		if m.Gated {
 			g.Metrics = append(g.Metrics, c.gateMetric(m))
@@ -87,10 +89,7 @@ func (g Gate) Render(w io.Writer, format string) error {
 		_, err := io.WriteString(w, g.markdown())
 		return err
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(g)
+		return encodeJSON(w, g)
 	case "junit":
 		return g.junit(w)
 	case "github":
@@ -148,6 +147,9 @@ func (m GateMetric) functions(g Gate) *Table {
 func (g Gate) text(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n%s", g.headline(), indent(g.table().String()))
+	if len(g.Explanation) > 0 {
+		fmt.Fprintf(&b, "\n%s", indent(lines(g.Explanation)))
+	}
 	for _, m := range g.Metrics {
 		if len(m.Functions) > 0 {
 			section(&b, fmt.Sprintf("%s %s; what grew, in %s", m.Label, m.Change, m.Per), m.functions(g).String())
@@ -169,6 +171,9 @@ func (g Gate) text(w io.Writer) error {
 func (g Gate) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### Performance gate: %s\n\n%s\n\n%s", g.Verdict, g.headline(), g.table().Markdown())
+	if len(g.Explanation) > 0 {
+		fmt.Fprintf(&b, "\n- %s\n", strings.Join(g.Explanation, "\n- "))
+	}
 	for _, m := range g.Metrics {
 		if len(m.Functions) > 0 {
 			fmt.Fprintf(&b, "\n%s %s; what grew, in %s:\n\n%s", m.Label, m.Change, m.Unit, codeNames(m.functions(g)))

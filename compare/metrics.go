@@ -158,12 +158,16 @@ type sums struct{ ops, duration, cpu, latency float64 }
 func sumSlices(r *profiles.Run, b int) sums {
 	var s sums
 	for _, sample := range r.BlockSamples(b) {
-		s.ops += float64(sample.Ops())
-		s.duration += sample.Duration.Seconds()
-		s.cpu += sample.ServerCPU.Seconds()
-		s.latency += sample.Latency().Seconds()
+		s.add(sample)
 	}
 	return s
+}
+
+func (s *sums) add(sample profiles.Sample) {
+	s.ops += float64(sample.Ops())
+	s.duration += sample.Duration.Seconds()
+	s.cpu += sample.ServerCPU.Seconds()
+	s.latency += sample.Latency().Seconds()
 }
 
 func (s sums) opsPerSec() float64 { return s.ops / s.duration }

@@ -9,7 +9,7 @@ import (
 )
 
 // Formats are the names that Render knows.
-var Formats = []string{"text", "md", "json"}
+var Formats = []string{"text", "md", "html", "json", "csv", "benchfmt"}
 
 // Render writes the report in one of the Formats.
 func (r *Report) Render(w io.Writer, format string) error {
@@ -18,13 +18,23 @@ func (r *Report) Render(w io.Writer, format string) error {
 		return r.text(w)
 	case "md":
 		return r.markdown(w)
+	case "html":
+		return r.html(w)
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(r)
+		return encodeJSON(w, r)
+	case "csv":
+		return r.csv(w)
+	case "benchfmt":
+		return r.benchfmt(w)
 	}
 	return fmt.Errorf("unknown format %q; use %s", format, strings.Join(Formats, ", "))
+}
+
+func encodeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }
 
 // summary says in one line what a comparison shows of the gated metrics, and
@@ -78,12 +88,22 @@ func (m MetricChange) verdict() string {
 	return "(" + string(m.Verdict) + ")"
 }
 
-func (c Comparison) metricTable() *Table {
+// metricTable is the table of the metrics that are wanted.
+func (c Comparison) metricTable(wanted func(MetricChange) bool) *Table {
 	t := NewTable("metric", "unit", c.Base, c.Head, "change [interval]", "verdict")
 	for _, m := range c.Metrics {
-		t.Add(m.changeCells()...)
+		if wanted(m) {
+			t.Add(m.changeCells()...)
+		}
 	}
 	return t
+}
+
+func (m MetricChange) any() bool { return true }
+
+// leads tells the metrics that a short table shows.
+func (m MetricChange) leads() bool {
+	return m.Gated || m.Name == "latency_mean" || m.Name == "latency_p99"
 }
 
 // note explains the table of changes.
@@ -121,54 +141,6 @@ func (r *Report) resultTable() *Table {
 		t.Add(v.resultCells()...)
 	}
 	return t
-}
-
-// table lists functions; allocation tables have a column for the number.
-func (t FunctionTable) table(what string) *Table {
-	out := NewTable(what, t.Unit, "share", "allocs/op")
-	for _, f := range t.rows() {
-		cells := []string{f.Name, decimals(f.Value), fmt.Sprintf("%.1f%%", f.Share)}
-		if t.Total.Allocs > 0 {
-			cells = append(cells, decimals(f.Allocs))
-		}
-		out.Add(cells...)
-	}
-	if t.Total.Allocs == 0 {
-		out.rows[0] = out.rows[0][:3]
-	}
-	return out
-}
-
-func (t FunctionTable) rows() []Function {
-	rows := slices.Clone(t.Functions)
-	if t.Rest.Name != "" {
-		rows = append(rows, t.Rest)
-	}
-	return append(rows, t.Total)
-}
-
-func (t ChangeTable) rows() []FunctionChange {
-	rows := slices.Clone(t.Functions)
-	if t.Rest.Name != "" {
-		rows = append(rows, t.Rest)
-	}
-	return append(rows, t.Total)
-}
-
-// reconciliation holds the sampled total against the exact one.
-func (t FunctionTable) reconciliation() string {
-	if t.Exact == nil {
-		return "The total is sampled; there is no exact counter to hold it against."
-	}
-	return fmt.Sprintf("The total is sampled: %.1f%% of the exact %s %s.", t.Total.Value / *t.Exact * 100, decimals(*t.Exact), t.Unit)
-}
-
-func (t ChangeTable) table(what, base, head string) *Table {
-	out := NewTable(what, base, head, "difference", "")
-	for _, f := range t.rows() {
-		out.Add(f.Name, decimals(f.Base), decimals(f.Head), signed(f.Diff), f.Mark)
-	}
-	return out
 }
 
 // decimals prints a figure of any size with about three significant digits.

@@ -77,13 +77,17 @@ type Change struct {
 // Options say how to compare.
 type Options struct {
 	Criteria Criteria
+	Groups   *Groups // nil for DefaultGroups
 	Waivers  []Waiver
 	Now      time.Time // for waivers that expire
 }
 
 // Compare reads run folders and compares each with the first.
 func Compare(dirs []string, o Options) (*Report, error) {
-	variants, err := openVariants(dirs)
+	if o.Groups == nil {
+		o.Groups = DefaultGroups()
+	}
+	variants, err := openVariants(dirs, o.Groups)
 	if err != nil {
 		return nil, err
 	}
@@ -103,14 +107,14 @@ func newReport(variants []Variant, o Options) *Report {
 }
 
 // openVariants reads the folders and refuses those that cannot be compared.
-func openVariants(dirs []string) ([]Variant, error) {
+func openVariants(dirs []string, groups *Groups) ([]Variant, error) {
 	if len(dirs) < 2 {
 		return nil, fmt.Errorf("comparing needs two run folders or more, not %d", len(dirs))
 	}
 	var variants []Variant
 	seen := map[string]string{}
 	for _, dir := range dirs {
-		v, err := openVariant(dir)
+		v, err := openVariant(dir, groups)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +132,7 @@ func openVariants(dirs []string) ([]Variant, error) {
 	return variants, nil
 }
 
-func openVariant(dir string) (Variant, error) {
+func openVariant(dir string, groups *Groups) (Variant, error) {
 	run, err := profiles.Open(dir)
 	if err != nil {
 		return Variant{}, err
@@ -138,10 +142,10 @@ func openVariant(dir string) (Variant, error) {
 		return Variant{}, fmt.Errorf("run folder %s has no complete block (%s: %s); record it again", dir, m.State, m.Reason)
 	}
 	v := Variant{Name: m.Subject.Name, Dir: dir, Manifest: m, Totals: run.Totals(), run: run}
-	if v.allocCosts, err = allocationCosts(run, v.Totals); err != nil {
+	if v.allocCosts, err = allocationCosts(run, v.Totals, groups); err != nil {
 		return Variant{}, err
 	}
-	if v.cpuCosts, err = cpuCosts(run, v.Totals); err != nil {
+	if v.cpuCosts, err = cpuCosts(run, v.Totals, groups); err != nil {
 		return Variant{}, err
 	}
 	v.Allocations, v.CPU = v.allocCosts.table(), v.cpuCosts.table()
@@ -167,11 +171,15 @@ func nameVariants(variants []Variant) {
 func compareTwo(base, head Variant, o Options) Comparison {
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
-		Paired:      paired(base.run, head.run),
-		OpenLoop:    base.Manifest.Load.Open(),
-		Blocks:      min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
-		Allocations: changes(base.allocCosts, head.allocCosts),
-		CPU:         changes(base.cpuCosts, head.cpuCosts),
+		Paired:   paired(base.run, head.run),
+		OpenLoop: base.Manifest.Load.Open(),
+		Blocks:   min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
+	}
+	allocs := difference{base: base.allocCosts, head: head.allocCosts, paired: c.Paired}
+	cpu := difference{base: base.cpuCosts, head: head.cpuCosts, paired: c.Paired}
+	c.Allocations, c.CPU = allocs.table(), cpu.table()
+	if c.Explanation = explain(allocs, cpu); !c.Paired {
+		c.Explanation = explain(allocs) // CPU time drifts with the machine
 	}
 	metrics := metricsOf(base.Manifest.Load)
 	found := findings(base.run, head.run, o.Criteria, metrics)

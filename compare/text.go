@@ -9,26 +9,32 @@ import (
 // text writes the report for a terminal.
 func (r *Report) text(w io.Writer) error {
 	var b strings.Builder
-	for _, s := range r.Summary {
+	for i, s := range r.Summary {
 		fmt.Fprintln(&b, s)
+		for _, e := range r.Comparisons[i].Explanation {
+			fmt.Fprintf(&b, "  %s\n", e)
+		}
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(&b, "warning (%s): %s\n", warning.Code, warning.Message)
 	}
 	section(&b, "Results", r.resultTable().String())
 	for _, c := range r.Comparisons {
-		section(&b, fmt.Sprintf("%s against %s", c.Head, c.Base), c.metricTable().String()+c.note()+"\n")
+		section(&b, fmt.Sprintf("%s against %s", c.Head, c.Base), c.metricTable(MetricChange.any).String()+c.note()+"\n")
 		if looks := c.lookTable(); looks != nil {
 			section(&b, "Verdicts while it was recorded", looks.String())
 		}
 	}
 	section(&b, "Charts", r.charts())
-	for _, v := range r.Variants {
-		section(&b, "Largest allocators: "+v.Name, v.Allocations.table("function").String()+v.Allocations.reconciliation()+"\n")
-	}
 	for _, c := range r.Comparisons {
-		section(&b, fmt.Sprintf("Largest differences in allocation, B/op: %s against %s", c.Head, c.Base), c.Allocations.table("function", c.Base, c.Head).String())
-		section(&b, fmt.Sprintf("Largest differences in CPU time, us/op: %s against %s", c.Head, c.Base), c.CPU.table("function", c.Base, c.Head).String())
+		for _, t := range c.profiles() {
+			title := fmt.Sprintf("%s, %s: %s against %s", t.what, t.Unit, c.Head, c.Base)
+			section(&b, title, fmt.Sprintf("%s%s\n\n%s", t.table("kind of work", c.Base, c.Head, t.groupRows()), t.reconciliation(), t.table("function", c.Base, c.Head, t.printed())))
+		}
+	}
+	for _, v := range r.Variants {
+		section(&b, "Largest allocators: "+v.Name, v.Allocations.table("function", v.Allocations.printed()).String()+v.Allocations.reconciliation()+"\n")
+		section(&b, "Most CPU time: "+v.Name, v.CPU.table("function", v.CPU.printed()).String()+v.CPU.reconciliation()+"\n")
 	}
 	section(&b, "Environment", lines(r.environment()))
 	section(&b, "To look deeper", lines(r.commands()))

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,6 +78,9 @@ func checkProfiles(t *testing.T, run *Run) {
 			t.Error(err)
 		}
 	}
+	for _, file := range []string{FileCPU, FileAllocs} {
+		checkBlocks(t, run, file)
+	}
 	for _, file := range []string{FileReadme, FileServerLog, FileTotals} {
 		if text, err := os.ReadFile(filepath.Join(run.Dir, file)); err != nil || len(text) == 0 {
 			t.Errorf("%s: %d bytes, %v", file, len(text), err)
@@ -114,6 +118,21 @@ func TestRateNeedsLongEnoughSlices(t *testing.T) {
 	e.Rate, e.Arrivals = 100, loadgen.Poisson
 	if _, err := e.Record(t.Context()); err == nil || !strings.Contains(err.Error(), "100/s leaves most slices of 5ms without a request") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// checkBlocks expects every sample to tell a block of the run; a CPU profile of
+// a few milliseconds may have none.
+func checkBlocks(t *testing.T, run *Run, file string) {
+	t.Helper()
+	p, err := run.Profile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range p.Sample {
+		if b, ok := SampleBlock(s); !ok || b < 0 || b >= len(run.Manifest.Blocks) {
+			t.Errorf("%s has a sample of block %d (%v)", file, b, ok)
+		}
 	}
 }
 
@@ -254,28 +273,73 @@ func checkInterrupted(t *testing.T, dirs []string, err error) {
 	checkKept(t, dirs, StateInterrupted)
 }
 
-func TestProfileDifference(t *testing.T) {
-	sample := func(objects, space int64) *profile.Profile {
-		f := &profile.Function{ID: 1, Name: "f"}
-		l := &profile.Location{ID: 1, Line: []profile.Line{{Function: f}}}
-		return &profile.Profile{
-			SampleType: []*profile.ValueType{
-				{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"},
-				{Type: "inuse_objects", Unit: "count"}, {Type: "inuse_space", Unit: "bytes"},
-			},
-			PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
-			Period:     1,
-			Function:   []*profile.Function{f},
-			Location:   []*profile.Location{l},
-			Sample:     []*profile.Sample{{Location: []*profile.Location{l}, Value: []int64{objects, space, 1, 1}}},
-		}
+// allocation is a heap profile of one sample.
+func allocation(objects, space int64) *profile.Profile {
+	f := &profile.Function{ID: 1, Name: "f"}
+	l := &profile.Location{ID: 1, Line: []profile.Line{{Function: f}}}
+	return &profile.Profile{
+		SampleType: []*profile.ValueType{
+			{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"},
+			{Type: "inuse_objects", Unit: "count"}, {Type: "inuse_space", Unit: "bytes"},
+		},
+		PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
+		Period:     1,
+		Function:   []*profile.Function{f},
+		Location:   []*profile.Location{l},
+		Sample:     []*profile.Sample{{Location: []*profile.Location{l}, Value: []int64{objects, space, 1, 1}}},
 	}
-	diff, err := subtract(sample(10, 1000), sample(4, 300))
+}
+
+func TestProfileDifference(t *testing.T) {
+	diff, err := subtract(allocation(10, 1000), allocation(4, 300))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := diff.Sample[0].Value; !slices.Equal(got, []int64{6, 700}) {
 		t.Errorf("difference %v, want [6 700]", got)
+	}
+	if diff, err = subtract(allocation(4, 300), allocation(4, 300)); err != nil || len(diff.Sample) != 0 {
+		t.Errorf("nothing was allocated: %v, %v", diff, err)
+	}
+}
+
+// The same stack in two blocks is two samples of the window's profiles, and
+// one of the others.
+func TestBlocksStayApart(t *testing.T) {
+	run, err := newRecording(t.TempDir(), "20260102_030405-one", exampleManifest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for b := range 2 {
+		p := exampleProfiles()
+		p[FileAllocsBefore], p[FileAllocsAfter] = allocation(4, 300), allocation(10, int64(1000+b))
+		if err := run.add(exampleBlock(b), exampleSamples(b), exampleLatency(t, false), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := run.complete(StateComplete, ""); err != nil {
+		t.Fatal(err)
+	}
+	read := func(file string) map[int][]int64 {
+		p, err := run.view().Profile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := map[int][]int64{}
+		for _, s := range p.Sample {
+			block, ok := SampleBlock(s)
+			if !ok {
+				block = -1
+			}
+			values[block] = s.Value
+		}
+		return values
+	}
+	if got, want := read(FileAllocs), map[int][]int64{0: {6, 700}, 1: {6, 701}}; !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("%s by block: %v, want %v", FileAllocs, got, want)
+	}
+	if got, want := read(FileAllocsAfter), map[int][]int64{-1: {20, 2001, 2, 2}}; !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("%s: %v, want %v", FileAllocsAfter, got, want)
 	}
 }
 

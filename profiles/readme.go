@@ -50,12 +50,15 @@ Recorded together as experiment {{.M.Experiment}}:
 - allocs.prof: what was allocated in the window, that is allocs-after.prof less allocs-before.prof.
 - heap-before.prof, heap-after.prof, goroutine.prof: memory in use, and goroutines.
 
-All profiles are sums over the blocks. They are sampled: they explain the figures above, which are exact, and do not replace them.
+All profiles are sums over the blocks; the samples of cpu.prof and allocs.prof tell their block in the label "block", from 1. They are sampled: they explain the figures above, which are exact, and do not replace them.
 
 ## To look deeper, in this folder
 
+    eventobench show .
+    eventobench view .
     go tool pprof -top cpu.prof
     go tool pprof -top -sample_index=alloc_space allocs.prof
+    go tool pprof -top -tagfocus=block=1 cpu.prof
     go tool pprof -http=127.0.0.1:9090 cpu.prof
 `))
 

@@ -116,25 +116,42 @@ func (run *recording) dir() string {
 
 // add takes in a complete block.
 func (run *recording) add(b Block, samples []Sample, latency loadgen.Latency, profiles map[string]*profile.Profile) error {
+	diff, err := subtract(profiles[FileAllocsAfter], profiles[FileAllocsBefore])
+	if err != nil {
+		return err
+	}
+	labelBlock(diff, b.Block)
+	labelBlock(profiles[FileCPU], b.Block)
+	if err := run.merge(FileAllocs, diff); err != nil {
+		return err
+	}
+	for file, p := range profiles {
+		if err := run.merge(file, p); err != nil {
+			return err
+		}
+	}
 	run.manifest.Blocks = append(run.manifest.Blocks, b)
 	run.samples = append(run.samples, samples...)
 	run.latency = append(run.latency, latency.Due)
 	if latency.Sent != nil {
 		run.sent = append(run.sent, latency.Sent)
 	}
-	for file, p := range profiles {
-		if sum := run.profiles[file]; sum != nil {
-			var err error
-			if p, err = profile.Merge([]*profile.Profile{sum, p}); err != nil {
-				return fmt.Errorf("merging %s of two blocks: %w", file, err)
-			}
-		}
-		run.profiles[file] = p
-	}
 	run.manifest.Capture = CaptureInfo{
 		CPUHz:          int(time.Second / time.Duration(max(run.profiles[FileCPU].Period, 1))),
 		MemProfileRate: int(run.profiles[FileAllocsAfter].Period),
 	}
+	return nil
+}
+
+// merge adds a block's profile to the sum of the blocks before it.
+func (run *recording) merge(file string, p *profile.Profile) error {
+	if sum := run.profiles[file]; sum != nil {
+		var err error
+		if p, err = profile.Merge([]*profile.Profile{sum, p}); err != nil {
+			return fmt.Errorf("merging %s of two blocks: %w", file, err)
+		}
+	}
+	run.profiles[file] = p
 	return nil
 }
 
@@ -169,13 +186,6 @@ func (run *recording) save() error {
 	}
 	for file, p := range run.profiles {
 		writers[file] = p.Write
-	}
-	if len(run.manifest.Blocks) > 0 {
-		diff, err := subtract(run.profiles[FileAllocsAfter], run.profiles[FileAllocsBefore])
-		if err != nil {
-			return err
-		}
-		writers[FileAllocs] = diff.Write
 	}
 	for file, write := range writers {
 		if err := writeFile(filepath.Join(run.dir(), file), write); err != nil {

@@ -59,6 +59,9 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServeCmd(), newRunCmd(), newCompareCmd(), newGateCmd(), newListCmd(), newSelftestCmd(), newExportCmd(), newImportCmd())
+	root.AddCommand(
+		newRunCmd(), newCompareCmd(), newReportCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
+		newServeCmd(), newExportCmd(), newImportCmd(),
+	)
 	return root
 }

@@ -170,15 +170,29 @@ func storePath(name string) (string, error) {
 }
 
 func (o *serveOptions) listen() (net.Listener, error) {
-	listener, err := net.Listen("tcp", o.addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listening on %s: the port is in use; stop what uses it, or choose another with --addr (port 0 takes a free one)", o.addr)
-	}
+	listener, err := listenOn(o.addr)
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", o.addr, err)
+		return nil, err
 	}
-	if tcp, ok := listener.Addr().(*net.TCPAddr); o.testMode && !o.anywhere && (!ok || !tcp.IP.IsLoopback()) {
+	if o.testMode && !o.anywhere && !onLoopback(listener) {
 		return nil, errors.Join(fmt.Errorf("test mode lets everyone in: it listens on loopback only, not on %s (--test-mode-anywhere allows it)", o.addr), listener.Close())
 	}
 	return listener, nil
+}
+
+func listenOn(addr string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listening on %s: the port is in use; stop what uses it, or choose another with --addr (port 0 takes a free one)", addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", addr, err)
+	}
+	return listener, nil
+}
+
+// onLoopback tells whether only this machine can reach a listener.
+func onLoopback(listener net.Listener) bool {
+	tcp, ok := listener.Addr().(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// serving is a store in a process of its own.
+// serving is a store, or pages, in a process of their own.
 type serving struct {
 	cmd   *exec.Cmd
 	url   string
@@ -20,7 +20,13 @@ type serving struct {
 
 func startServe(t *testing.T, args ...string) *serving {
 	t.Helper()
-	s := &serving{cmd: exec.CommandContext(t.Context(), "eventobench", append([]string{"serve", "--addr=127.0.0.1:0"}, args...)...)}
+	return startListening(t, exec.CommandContext(t.Context(), "eventobench", append([]string{"serve", "--addr=127.0.0.1:0"}, args...)...))
+}
+
+// startListening starts a program whose first line says where it listens.
+func startListening(t *testing.T, cmd *exec.Cmd) *serving {
+	t.Helper()
+	s := &serving{cmd: cmd}
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
