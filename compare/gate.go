@@ -2,7 +2,6 @@ package compare
 
 import (
 	"cmp"
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -90,10 +89,7 @@ func (g Gate) Render(w io.Writer, format string) error {
 		_, err := io.WriteString(w, g.markdown())
 		return err
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(g)
+		return encodeJSON(w, g)
 	case "junit":
 		return g.junit(w)
 	case "github":

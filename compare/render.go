@@ -21,16 +21,20 @@ func (r *Report) Render(w io.Writer, format string) error {
 	case "html":
 		return r.html(w)
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(r)
+		return encodeJSON(w, r)
 	case "csv":
 		return r.csv(w)
 	case "benchfmt":
 		return r.benchfmt(w)
 	}
 	return fmt.Errorf("unknown format %q; use %s", format, strings.Join(Formats, ", "))
+}
+
+func encodeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }
 
 // summary says in one line what a comparison shows of the gated metrics, and

@@ -150,12 +150,15 @@ func (i *instance) startCPU(ctx context.Context) error {
 }
 
 // countBefore reads the counters three times: once to get over what only a
-// first reading costs, twice to learn what every reading adds to them.
+// first reading costs, twice to learn what every reading adds to them. Each
+// comes after a garbage collection: without, one that happens to fall between
+// two readings empties the server's pools, and the next reading allocates
+// buffers of a megabyte that the one before it did not.
 func (i *instance) countBefore(ctx context.Context) error {
 	var readings [3]memStats
 	for n := range readings {
 		var err error
-		if readings[n], err = i.pprof.counters(ctx); err != nil {
+		if readings[n], err = i.pprof.countersAfterGC(ctx); err != nil {
 			return err
 		}
 	}

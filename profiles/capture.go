@@ -34,8 +34,17 @@ func (c *pprofClient) profile(ctx context.Context, page string) (*profile.Profil
 
 // counters reads the exact runtime.MemStats that the heap page ends with.
 func (c *pprofClient) counters(ctx context.Context) (memStats, error) {
+	return c.memStats(ctx, "heap?debug=1")
+}
+
+// countersAfterGC does the same after a garbage collection.
+func (c *pprofClient) countersAfterGC(ctx context.Context) (memStats, error) {
+	return c.memStats(ctx, "heap?debug=1&gc=1")
+}
+
+func (c *pprofClient) memStats(ctx context.Context, page string) (memStats, error) {
 	var m memStats
-	err := c.get(ctx, "heap?debug=1", func(body io.Reader) (err error) {
+	err := c.get(ctx, page, func(body io.Reader) (err error) {
 		m, err = parseMemStats(body)
 		return err
 	})

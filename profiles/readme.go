@@ -54,6 +54,8 @@ All profiles are sums over the blocks; the samples of cpu.prof and allocs.prof t
 
 ## To look deeper, in this folder
 
+    eventobench show .
+    eventobench view .
     go tool pprof -top cpu.prof
     go tool pprof -top -sample_index=alloc_space allocs.prof
     go tool pprof -top -tagfocus=block=1 cpu.prof

@@ -24,7 +24,7 @@ func newCompareCmd() *cobra.Command {
 
 Folders that one "eventobench run" recorded together are compared slice by slice,
 so that the machine's drift cancels; others are compared as they are, with a
-warning. Every change has its 95% interval over blocks.
+warning. Every change has an interval over blocks, and a verdict that follows from it.
 
 The profiles explain the change: per kind of work (HTTP, JSON, storage, the runtime,
 your own code) and per function, each row with its sampling error. --groups adds kinds

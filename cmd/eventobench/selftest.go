@@ -217,6 +217,9 @@ func (t *selftest) readAll(folders []string) error {
 			if e.Err != nil {
 				return e.Err
 			}
+			if e.Manifest.Subject.Options["handicap"] == "" {
+				continue // recorded by something else
+			}
 			id := e.Manifest.Experiment
 			if pairs[id] = append(pairs[id], e.Dir); len(pairs[id]) == 2 {
 				order = append(order, id)
