@@ -33,8 +33,8 @@ var benchUnits = []benchUnit{
 
 // benchfmt writes the blocks in Go's benchmark format
 // (https://go.dev/design/14313-benchmark-format): a line a block and variant,
-// so that benchstat has a sample a block. A metric that a run does not have is
-// left out of its lines.
+// so that benchstat has a sample a block. A metric that a run does not have,
+// or was given, is left out of its lines.
 func (r *Report) benchfmt(w io.Writer) error {
 	var b strings.Builder
 	for _, u := range benchUnits {
@@ -81,7 +81,8 @@ func (v Variant) benchLine(block int) string {
 	line := fmt.Sprintf("BenchmarkLoad/subject=%s-%d\t%d", benchName(v.Name), v.Manifest.Host.GOMAXPROCS, ops)
 	for _, u := range benchUnits {
 		m := metricNamed(u.metric)
-		if _, missing := v.Manifest.Unavailable[m.Source]; missing {
+		_, missing := v.Manifest.Unavailable[m.Source]
+		if given := m.Name == "ops_per_sec" && v.Manifest.Load.Open(); given || missing {
 			continue
 		}
 		if value := u.convert(m.block(v.run, block)); finite(value) {

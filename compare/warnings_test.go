@@ -178,6 +178,10 @@ func TestOpenLoop(t *testing.T) {
 	if err := r.Render(&text, "text"); err != nil || strings.Contains(text.String(), "longer is better") || !strings.Contains(text.String(), "latency, p99, from sending") || !strings.Contains(text.String(), "sent late  never sent") {
 		t.Errorf("%v\n%s", err, text.String())
 	}
+	text.Reset()
+	if err := r.Render(&text, "benchfmt"); err != nil || strings.Contains(text.String(), " ns/op\t") || !strings.Contains(text.String(), " cpu-ns/op\t") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
 	if closed := compareTwo(variant(synthesize(t, "base", "e1", 12, slow, 7), nil), variant(synthesize(t, "head", "e1", 12, slow, 7), nil), defaults()); closed.Metric("latency_p99_sent") != nil {
 		t.Error("a closed loop has latencies from sending")
 	}
