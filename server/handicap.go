@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -55,26 +56,29 @@ func (h *Handicap) set(part string) bool {
 	return false
 }
 
-// handicap is a Handicap at work.
+// handicap is a Handicap at work. Calls share no memory that they write, but for
+// the few that are timed: processors that pass a cache line to and fro would
+// make a call dearer than it shall be.
 type handicap struct {
 	Handicap
-	calls atomic.Int64
-	turns atomic.Int64 // of spin, a call
 	sink  atomic.Pointer[byte]
+	turns atomic.Int64  // of spin, a call
 	clock time.Duration // that reading the time twice takes
 
-	timedTurns, timedNanos atomic.Int64 // of the calls of this window whose spinning was timed
+	timed       atomic.Int64 // calls whose spinning was timed, ever
+	kept, nanos atomic.Int64 // of those of this window that nothing interrupted: their number and time
 
-	busy  atomic.Bool // somebody adjusts turns, and owns what follows
-	cpu   int64       // of the process in nanoseconds, when turns was last set
-	nanos float64     // that a turn takes
+	busy    atomic.Bool // somebody adjusts turns, and owns what follows
+	cpu     int64       // of the process in nanoseconds, when turns was last set
+	perTurn float64     // nanoseconds
 }
 
-// After how many calls the work of one is measured anew, and which of them time
-// their spinning: a turn takes longer on a busy processor than it did at start.
+// One call in handicapTimed, by chance, has its spinning timed, since a turn
+// takes longer on a busy processor than it did at start; after handicapWindow of
+// those the work of a call is measured anew.
 const (
-	handicapWindow = 1024
 	handicapTimed  = 16
+	handicapWindow = 64
 )
 
 // newHandicap returns nil for no handicap.
@@ -86,7 +90,7 @@ func newHandicap(h Handicap) *handicap {
 	if h.CPU > 0 {
 		const turns = 200_000
 		w.clock = shortest(func() {})
-		w.nanos = float64(shortest(func() { spin(turns) })) / turns
+		w.perTurn = float64(shortest(func() { spin(turns) })) / turns
 	}
 	return w
 }
@@ -96,57 +100,51 @@ func (h *handicap) burden() {
 	if h.Alloc > 0 {
 		h.sink.Store(&make([]byte, h.Alloc)[0])
 	}
-	if h.CPU > 0 {
-		n := h.calls.Add(1)
-		h.spin(n%handicapTimed == 0)
-		if n%handicapWindow == 1 && h.busy.CompareAndSwap(false, true) {
-			h.adjust(int64(processCPU()), n == 1)
-			h.busy.Store(false)
-		}
+	switch {
+	case h.CPU == 0:
+	case rand.Uint32N(handicapTimed) == 0:
+		h.spinTimed()
+	default:
+		spin(h.turns.Load())
 	}
 }
 
-// spin spins for one call.
-func (h *handicap) spin(timed bool) {
+// spinTimed spins for one call, times it, and ends a window if it is due.
+func (h *handicap) spinTimed() {
+	const interrupted, spinsAtMost = 10 * time.Microsecond, 10.0 // beyond, in ns a turn, something else ran meanwhile
 	turns := h.turns.Load()
-	if !timed {
-		spin(turns)
-		return
-	}
-	const interrupted = 10 // times as long as it ought to: something else ran meanwhile
 	start := time.Now()
 	spin(turns)
-	if took := time.Since(start) - h.clock; took < time.Duration(float64(turns)*minNanosPerTurn*interrupted) {
-		h.timedTurns.Add(turns)
-		h.timedNanos.Add(int64(took))
+	took := time.Since(start) - h.clock
+	if expected := time.Duration(spinsAtMost * float64(turns)); took < expected+interrupted {
+		h.kept.Add(1)
+		h.nanos.Add(int64(took))
+	}
+	if n := h.timed.Add(1); n%handicapWindow == 1 && h.busy.CompareAndSwap(false, true) {
+		h.adjust(int64(processCPU()), n == 1)
+		h.busy.Store(false)
 	}
 }
-
-// minNanosPerTurn is what a turn takes at least: a multiplication and an
-// addition that wait for each other, on a processor of 4 GHz.
-const minNanosPerTurn = 1.0
 
 // adjust measures what a call of the last window cost besides spinning, and
 // moves turns towards the wanted share of that; a window that saw other work,
 // such as a profile being taken, so counts for little. The first window begins
-// with the first call, so that starting up is not charged to it.
+// with the first timed call, so that starting up is not charged to it.
 func (h *handicap) adjust(cpu int64, first bool) {
-	const inertia = 4
-	spent := float64(cpu - h.cpu)
+	const inertia, calls = 4, handicapWindow * handicapTimed
+	spent, kept, nanos := float64(cpu-h.cpu), h.kept.Swap(0), h.nanos.Swap(0)
 	h.cpu = cpu
-	if first {
+	if first || kept == 0 {
 		return
 	}
-	if turns := h.timedTurns.Swap(0); turns > 0 {
-		h.nanos += (float64(h.timedNanos.Swap(0))/float64(turns) - h.nanos) / inertia
-	}
-	turns := float64(h.turns.Load())
-	own := spent/handicapWindow - turns*h.nanos
-	wanted := max(0, own*h.CPU/100/h.nanos)
+	turns, spun := float64(h.turns.Load()), float64(nanos)/float64(kept)
 	if turns > 0 {
-		wanted = turns + (wanted-turns)/inertia
+		h.perTurn += (spun/turns - h.perTurn) / inertia
+	} else {
+		spun = 0 // what was timed is the clock's error
 	}
-	h.turns.Store(int64(math.Round(wanted)))
+	wanted := (spent/calls - spun) * h.CPU / 100
+	h.turns.Store(max(0, int64(math.Round(turns+(wanted-spun)/h.perTurn/inertia))))
 }
 
 // spin computes without touching memory; the compiler cannot tell its result.

@@ -51,28 +51,27 @@ func TestHandicapAllocates(t *testing.T) {
 // holds the turns that follow from it.
 func TestHandicapFollowsTheCost(t *testing.T) {
 	h := newHandicap(Handicap{CPU: 5})
-	h.nanos = 2
+	h.perTurn = 2
 	h.adjust(1e9, true)
 	if got := h.turns.Load(); got != 0 {
 		t.Errorf("%d turns before anything was measured", got)
 	}
 	cpu, nanos := int64(1e9), 2.0
-	window := func() {
-		turns := h.turns.Load()
-		cpu += handicapWindow * (20_000 + int64(float64(turns)*nanos))
-		h.timedTurns.Store(turns * 10)
-		h.timedNanos.Store(int64(float64(turns) * 10 * nanos))
-		h.adjust(cpu, false)
+	windows := func(n int) int64 {
+		for range n {
+			spun := int64(float64(h.turns.Load()) * nanos)
+			cpu += handicapWindow * handicapTimed * (20_000 + spun)
+			h.kept.Store(handicapWindow)
+			h.nanos.Store(handicapWindow * spun)
+			h.adjust(cpu, false)
+		}
+		return h.turns.Load()
 	}
-	window()
-	if got := h.turns.Load(); got != 500 {
+	if got := windows(50); got < 495 || got > 505 {
 		t.Errorf("%d turns of 2 ns for 5%% of 20 us, want 500", got)
 	}
 	nanos = 4 // the processor got busy
-	for range 50 {
-		window()
-	}
-	if got := h.turns.Load(); got < 245 || got > 255 {
+	if got := windows(50); got < 245 || got > 255 {
 		t.Errorf("%d turns of 4 ns, want 250", got)
 	}
 	if newHandicap(Handicap{}) != nil {
