@@ -91,7 +91,7 @@
     series: [{label: 'percentile', value: (u, v) => percent(v)}, ...data.latency.lines.map(l => line(l.label, l.variant, l.sent))],
   }, [data.latency.nines, ...data.latency.lines.map(l => l.ms)]);
 
-  overTime('chart-ops', 'ops', linear(), {});
+  overTime('chart-ops', 'ops', linear(), {range: (u, low, high) => [0, (high || 1) * 1.05]});
   overTime('chart-ms', 'ms', logarithmic(), {distr: 3});
   byPercentile();
   page.onTheme.push(() => { for (const chart of charts) chart.redraw(false); });
