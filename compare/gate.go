@@ -144,16 +144,39 @@ func (m GateMetric) functions(g Gate) *Table {
 	return t
 }
 
+// explanation is a table of functions that grew, and the regressions that it
+// explains.
+type explanation struct {
+	title string
+	table *Table
+}
+
+// explanations has one table for neighbouring metrics that share it, as
+// throughput and CPU do.
+func (g Gate) explanations() []explanation {
+	var all []explanation
+	for _, m := range g.Metrics {
+		if len(m.Functions) == 0 {
+			continue
+		}
+		change, table := fmt.Sprintf("%s %s", m.Label, m.Change), m.functions(g)
+		if last := len(all) - 1; last >= 0 && all[last].table.String() == table.String() {
+			all[last].title = strings.Replace(all[last].title, "; what grew", ", "+change+"; what grew", 1)
+			continue
+		}
+		all = append(all, explanation{title: fmt.Sprintf("%s; what grew, in %s", change, m.Per), table: table})
+	}
+	return all
+}
+
 func (g Gate) text(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n%s", g.headline(), indent(g.table().String()))
 	if len(g.Explanation) > 0 {
 		fmt.Fprintf(&b, "\n%s", indent(lines(g.Explanation)))
 	}
-	for _, m := range g.Metrics {
-		if len(m.Functions) > 0 {
-			section(&b, fmt.Sprintf("%s %s; what grew, in %s", m.Label, m.Change, m.Per), m.functions(g).String())
-		}
+	for _, e := range g.explanations() {
+		section(&b, e.title, e.table.String())
 	}
 	for _, use := range g.Waivers {
 		fmt.Fprintf(&b, "\nwaiver: %s", use)

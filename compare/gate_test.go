@@ -24,7 +24,7 @@ func testGate(t *testing.T) Gate {
 		{Metric: "alloc_bytes_per_op", Head: "other", Reason: "not this one", Until: day(12, 31)},
 	}
 	r := newReport([]Variant{
-		variant(synthesize(t, "before", "e1", 12, fast, 7), storyCosts(fast.bytes, "gone.Away")),
+		variant(synthesize(t, "before", "e1", 12, fast, 7), storyCosts(fast.bytes, "net/url.parse")),
 		variant(synthesize(t, "after", "e1", 12, slow, 7), storyCosts(slow.bytes, "net/textproto.readMIMEHeader")),
 	}, o)
 	return NewGate(r)
