@@ -187,7 +187,10 @@ func (r *Report) chart(name string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s (%s)\n", m.Label, m.Unit, better)
 	for i, v := range r.Variants {
-		bar := strings.Repeat("█", int(values[i]/largest*width+0.5))
+		bar := ""
+		if values[i] > 0 { // a very short window's counters can come out below what reading them costs
+			bar = strings.Repeat("█", int(values[i]/largest*width+0.5))
+		}
 		fmt.Fprintf(&b, "  %-*s  %-*s %s\n", longest, v.Name, width, bar, Number(values[i], m.Decimals))
 	}
 	return b.String()
