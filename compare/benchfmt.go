@@ -73,7 +73,7 @@ func (r *Report) benchHeader(v Variant) string {
 
 func (v Variant) benchLine(block int) string {
 	var ops int64
-	for _, s := range v.run.BlockSamples(block) {
+	for _, s := range v.run.BlockSlices(block) {
 		ops += s.Ops()
 	}
 	// The number after the name is GOMAXPROCS. Without it the end of a name

@@ -15,7 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eventobench/eventobench/loadgen"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -32,17 +33,17 @@ const testRounds = 20
 
 // synthesize makes a run of the given truth on a machine whose speed drifts:
 // in the same way for every run of the same drift seed, by up to a third.
-func synthesize(t *testing.T, name, experiment string, blocks int, want truth, drift uint64) *profiles.Run {
+func synthesize(t *testing.T, name, experiment string, blocks int, want truth, drift uint64) *runfolder.Run {
 	t.Helper()
-	r := &profiles.Run{Dir: "profiles/" + experiment + "-" + name, Manifest: profiles.Manifest{
-		Schema: profiles.Schema, Experiment: experiment, Tool: "test",
-		Subject: profiles.SubjectInfo{Name: name, Binary: profiles.Binary{GoVersion: "go1.26.0", Commit: "0123456789abcdef"}},
+	r := &runfolder.Run{Dir: "profiles/" + experiment + "-" + name, Manifest: runfolder.Manifest{
+		Schema: runfolder.Schema, Experiment: experiment, Tool: "test",
+		Subject: runfolder.SubjectInfo{Name: name, Binary: runfolder.Binary{GoVersion: "go1.26.0", Commit: "0123456789abcdef"}},
 		Load:    loadgen.Load{Workload: "test mix", Kinds: []string{"write", "read"}, Workers: 10},
-		Plan:    profiles.Plan{Blocks: blocks, Rounds: testRounds, Slice: 50 * time.Millisecond, Seed: 1},
-		Capture: profiles.CaptureInfo{CPUHz: 100, MemProfileRate: 524288},
-		Host:    profiles.Host{OS: "linux", Arch: "amd64", Kernel: "6.1", CPUModel: "Test CPU", Cores: 2, Affinity: 1},
+		Plan:    runfolder.Plan{Blocks: blocks, Rounds: testRounds, Slice: 50 * time.Millisecond, Seed: 1},
+		Capture: runfolder.CaptureInfo{CPUHz: 100, MemProfileRate: 524288},
+		Host:    runfolder.Host{OS: "linux", Arch: "amd64", Kernel: "6.1", CPUModel: "Test CPU", Cores: 2, Affinity: 1},
 		Start:   time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		State:   profiles.StateComplete,
+		State:   runfolder.StateComplete,
 	}}
 	machine := rand.New(rand.NewPCG(drift, 0))
 	own := rand.New(rand.NewPCG(uint64(len(name)), uint64(blocks)))
@@ -52,11 +53,11 @@ func synthesize(t *testing.T, name, experiment string, blocks int, want truth, d
 			speed := (1 + machine.Float64()/3) * (1 + own.NormFloat64()*0.02)
 			s := sample(b, round, want, speed)
 			ops += s.Ops()
-			r.Samples = append(r.Samples, s)
+			r.Slices = append(r.Slices, s)
 		}
-		r.Manifest.Blocks = append(r.Manifest.Blocks, profiles.Block{
+		r.Manifest.Blocks = append(r.Manifest.Blocks, runfolder.Block{
 			Block: b,
-			After: profiles.Counters{
+			After: runfolder.Counters{
 				TotalAlloc: int64(want.bytes * float64(ops)), Mallocs: 10 * ops, NumGC: 3, GCPause: 1e6, HeapSys: 20e6,
 			},
 			RSSPeak: 40e6, Goroutines: 12,
@@ -66,14 +67,14 @@ func synthesize(t *testing.T, name, experiment string, blocks int, want truth, d
 	return r
 }
 
-func sample(b, round int, want truth, speed float64) profiles.Sample {
+func sample(b, round int, want truth, speed float64) runfolder.Slice {
 	const length = 50 * time.Millisecond
 	ops := int64(math.Round(want.ops * speed * length.Seconds()))
-	return profiles.Sample{
+	return runfolder.Slice{
 		Block: b, Round: round, Duration: length,
 		ServerCPU:    time.Duration(want.cpu / speed * float64(ops) * float64(time.Microsecond)),
 		GeneratorCPU: time.Duration(ops) * 10 * time.Microsecond,
-		Kinds: []profiles.KindSample{
+		Kinds: []runfolder.KindSlice{
 			{Ops: ops - ops/11, Latency: time.Duration(float64(ops-ops/11) * want.latencyMs * 1e6)},
 			{Ops: ops / 11, Latency: time.Duration(float64(ops/11) * want.latencyMs * 1e6)},
 		},
@@ -90,7 +91,7 @@ func latencies(t *testing.T, ops int64, ms float64) []*hdrhistogram.Histogram {
 }
 
 // variant gives a run the costs of a few functions that add up to its truth.
-func variant(run *profiles.Run, functions map[string]cost) Variant {
+func variant(run *runfolder.Run, functions map[string]cost) Variant {
 	v := Variant{Name: run.Manifest.Subject.Name, Dir: run.Dir, Manifest: run.Manifest, Totals: run.Totals(), run: run}
 	blocks := len(run.Manifest.Blocks)
 	v.allocCosts = madeUp(functions, blocks, v.Totals.AllocBytesPerOp)
@@ -183,7 +184,7 @@ func TestFewBlocksAreNotJudged(t *testing.T) {
 func TestUnavailableMetric(t *testing.T) {
 	head := synthesize(t, "head", "e1", 12, fast, 7)
 	v := variant(head, nil)
-	head.Manifest.Unavailable = map[profiles.Source]string{profiles.SourceCPUClock: "no such clock here"}
+	head.Manifest.Unavailable = map[runfolder.Source]string{runfolder.SourceCPUClock: "no such clock here"}
 	v.Manifest = head.Manifest
 	got := compareTwo(variant(synthesize(t, "base", "e1", 12, slow, 7), nil), v, defaults()).Metric("cpu_per_op")
 	if got.Head != nil || got.Change != nil || got.Verdict != Inconclusive || got.Unavailable != "no such clock here" {
@@ -224,12 +225,12 @@ func wavering(costs map[string]cost, mean float64, blocks ...float64) map[string
 func TestGolden(t *testing.T) {
 	base, head := synthesize(t, "nethttp", "20260102_030405", 16, slow, 7), synthesize(t, "fasthttp", "20260102_030405", 16, fast, 7)
 	for _, blocks := range []int{12, 16} {
-		head.Manifest.Looks = append(head.Manifest.Looks, Decide([]*profiles.Run{upTo(base, blocks), upTo(head, blocks)}, DefaultCriteria()))
+		head.Manifest.Looks = append(head.Manifest.Looks, Decide([]*runfolder.Run{upTo(base, blocks), upTo(head, blocks)}, DefaultCriteria()))
 	}
-	for _, run := range []*profiles.Run{base, head} {
+	for _, run := range []*runfolder.Run{base, head} {
 		run.Manifest.Subject.Binary.Dirty = true
-		run.Manifest.Unavailable = map[profiles.Source]string{profiles.SourceThermal: "no CPU tells"}
-		onMachine(run, profiles.Machine{Busy: new(920 * time.Millisecond), Ours: new(900 * time.Millisecond), Steal: new(time.Millisecond), Runnable: new(0.25), Clocksource: new("tsc")})
+		run.Manifest.Unavailable = map[runfolder.Source]string{runfolder.SourceThermal: "no CPU tells"}
+		onMachine(run, runfolder.Machine{Busy: new(920 * time.Millisecond), Ours: new(900 * time.Millisecond), Steal: new(time.Millisecond), Runnable: new(0.25), Clocksource: new("tsc")})
 	}
 	r := newReport([]Variant{
 		recorded(t, variant(base, wavering(storyCosts(slow.bytes, "net/textproto.readMIMEHeader"), 90, 70, 110, 95, 85, 90, 80, 100, 90)),

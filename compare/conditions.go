@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // usage is where the time of the CPUs went in a closed loop's own slices, as
@@ -16,12 +16,12 @@ type usage struct{ server, generator, idle float64 }
 
 func (v Variant) usage() usage {
 	m := v.Manifest
-	if !v.run.Has(profiles.SourceCPUClock) || m.Host.Affinity == 0 || m.Load.Open() {
+	if !v.run.Has(runfolder.SourceCPUClock) || m.Host.Affinity == 0 || m.Load.Open() {
 		return usage{}
 	}
 	var u usage
 	var capacity float64
-	for _, s := range v.run.Samples {
+	for _, s := range v.run.Slices {
 		u.server += s.ServerCPU.Seconds()
 		u.generator += s.GeneratorCPU.Seconds()
 		capacity += s.Duration.Seconds() * float64(m.Host.Affinity)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // cost is what a function, or a kind of work, costs in one operation.
@@ -59,16 +59,16 @@ const (
 type packageInGroup struct{ group, path string }
 
 // allocationCosts reads what every function allocated in the measured window.
-func allocationCosts(run *profiles.Run, t profiles.Totals, g *Groups) (costs, error) {
-	c, err := readCosts(run, profiles.FileAllocs, sampled{value: "alloc_space", count: "alloc_objects", allocs: true, scale: 1}, g)
+func allocationCosts(run *runfolder.Run, t runfolder.Totals, g *Groups) (costs, error) {
+	c, err := readCosts(run, runfolder.FileAllocs, sampled{value: "alloc_space", count: "alloc_objects", allocs: true, scale: 1}, g)
 	c.unit, c.exact = allocUnit, t.AllocBytesPerOp
 	return c, err
 }
 
 // cpuCosts reads the CPU time of every function in the measured window.
-func cpuCosts(run *profiles.Run, t profiles.Totals, g *Groups) (costs, error) {
+func cpuCosts(run *runfolder.Run, t runfolder.Totals, g *Groups) (costs, error) {
 	const micros = 1e-3 // of a nanosecond
-	c, err := readCosts(run, profiles.FileCPU, sampled{value: "cpu", count: "samples", scale: micros}, g)
+	c, err := readCosts(run, runfolder.FileCPU, sampled{value: "cpu", count: "samples", scale: micros}, g)
 	c.unit, c.exact = cpuUnit, t.CPUPerOp
 	return c, err
 }
@@ -98,7 +98,7 @@ func (k sampled) variance(value, count, rate float64) float64 {
 }
 
 // readCosts reads one profile of a run and keeps only the sums.
-func readCosts(run *profiles.Run, file string, types sampled, g *Groups) (costs, error) {
+func readCosts(run *runfolder.Run, file string, types sampled, g *Groups) (costs, error) {
 	p, err := run.Profile(file)
 	if err != nil {
 		return costs{}, err
@@ -111,9 +111,9 @@ func readCosts(run *profiles.Run, file string, types sampled, g *Groups) (costs,
 }
 
 // blockOps is the number of requests of every block.
-func blockOps(run *profiles.Run) []float64 {
+func blockOps(run *runfolder.Run) []float64 {
 	ops := make([]float64, len(run.Manifest.Blocks))
-	for _, s := range run.Samples {
+	for _, s := range run.Slices {
 		ops[s.Block] += float64(s.Ops())
 	}
 	return ops
@@ -253,7 +253,7 @@ func (s *summation) add(sample *profile.Sample, a amount) error {
 	if !s.resolve(sample) {
 		return nil
 	}
-	block, ok := profiles.SampleBlock(sample)
+	block, ok := runfolder.SampleBlock(sample)
 	if ok && (block < 0 || block >= len(s.ops)) {
 		return fmt.Errorf("damaged: a sample of block %d, where the run has %d blocks", block+1, len(s.ops))
 	}

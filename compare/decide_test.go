@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // world is what a simulated pair of subjects truly is, and the machine they
@@ -25,10 +25,10 @@ var shared = world{processes: 0.7, slices: 3.5, drift: 8, bursts: 0.02}
 
 // record simulates one experiment of the default plan. For speed a slice
 // stands for four, and so has half the spread of one.
-func (w world) record(rng *rand.Rand) []*profiles.Run {
-	plan := profiles.DefaultPlan()
+func (w world) record(rng *rand.Rand) []*runfolder.Run {
+	plan := runfolder.DefaultPlan()
 	plan.Rounds /= 4
-	runs := []*profiles.Run{newRun("base", plan), newRun("head", plan)}
+	runs := []*runfolder.Run{newRun("base", plan), newRun("head", plan)}
 	speed := 1.0
 	for b := range plan.Blocks {
 		speed *= math.Exp(rng.NormFloat64() * w.drift / 100)
@@ -38,14 +38,14 @@ func (w world) record(rng *rand.Rand) []*profiles.Run {
 	return runs
 }
 
-func newRun(name string, plan profiles.Plan) *profiles.Run {
-	return &profiles.Run{Manifest: profiles.Manifest{
-		Experiment: "simulated", Subject: profiles.SubjectInfo{Name: name}, Plan: plan,
+func newRun(name string, plan runfolder.Plan) *runfolder.Run {
+	return &runfolder.Run{Manifest: runfolder.Manifest{
+		Experiment: "simulated", Subject: runfolder.SubjectInfo{Name: name}, Plan: plan,
 	}}
 }
 
 // block adds one block of a subject that differs from the base by effect.
-func (w world) block(rng *rand.Rand, r *profiles.Run, b int, speed float64, effect world) {
+func (w world) block(rng *rand.Rand, r *runfolder.Run, b int, speed float64, effect world) {
 	process := math.Exp(rng.NormFloat64() * w.processes / 100)
 	var all float64
 	for round := range r.Manifest.Plan.Rounds {
@@ -55,30 +55,30 @@ func (w world) block(rng *rand.Rand, r *profiles.Run, b int, speed float64, effe
 		}
 		ops := 2000 * slice * (1 + effect.ops/100)
 		all += ops
-		r.Samples = append(r.Samples, profiles.Sample{
+		r.Slices = append(r.Slices, runfolder.Slice{
 			Block: b, Round: round, Duration: 50 * time.Millisecond,
 			ServerCPU: time.Duration(ops / slice * 25e3 * (1 + effect.cpu/100)),
-			Kinds:     []profiles.KindSample{{Ops: int64(ops)}},
+			Kinds:     []runfolder.KindSlice{{Ops: int64(ops)}},
 		})
 	}
 	perOp := 350 * (1 + effect.bytes/100) * (1 + rng.NormFloat64()*0.0004)
-	r.Manifest.Blocks = append(r.Manifest.Blocks, profiles.Block{
-		Block: b, After: profiles.Counters{TotalAlloc: int64(perOp * all), Mallocs: int64(8 * all)},
+	r.Manifest.Blocks = append(r.Manifest.Blocks, runfolder.Block{
+		Block: b, After: runfolder.Counters{TotalAlloc: int64(perOp * all), Mallocs: int64(8 * all)},
 	})
 }
 
 // upTo is a run as it was after its first blocks.
-func upTo(r *profiles.Run, blocks int) *profiles.Run {
+func upTo(r *runfolder.Run, blocks int) *runfolder.Run {
 	part := *r
 	part.Manifest.Blocks = r.Manifest.Blocks[:blocks]
 	return &part
 }
 
 // decide is the verdict on each gated metric of a whole sequential experiment.
-func decide(runs []*profiles.Run, c Criteria) map[string]Verdict {
+func decide(runs []*runfolder.Run, c Criteria) map[string]Verdict {
 	verdicts := map[string]Verdict{}
 	for _, blocks := range runs[0].Manifest.Plan.Looks() {
-		look := Decide([]*profiles.Run{upTo(runs[0], blocks), upTo(runs[1], blocks)}, c)
+		look := Decide([]*runfolder.Run{upTo(runs[0], blocks), upTo(runs[1], blocks)}, c)
 		for _, d := range look.Decisions {
 			verdicts[d.Metric] = Verdict(d.Verdict)
 		}
@@ -169,7 +169,7 @@ func TestEquivalent(t *testing.T) {
 // statistics of a growing sample is beyond it when there is nothing to find.
 func TestPocock(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	looks := profiles.DefaultPlan().Looks()
+	looks := runfolder.DefaultPlan().Looks()
 	const experiments = 200_000
 	beyond := 0
 	for range experiments {
@@ -279,27 +279,27 @@ func TestGateRefuses(t *testing.T) {
 // TestUnpairedTiming holds that drift between experiments is not taken for a
 // change, and that allocations are judged all the same.
 func TestUnpairedTiming(t *testing.T) {
-	find := func(edit func(head *profiles.Run)) map[string]result {
+	find := func(edit func(head *runfolder.Run)) map[string]result {
 		base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e2", 12, fast, 7)
 		edit(head)
 		return findings(base, head, DefaultCriteria(), Metrics)
 	}
-	near := find(func(*profiles.Run) {})
+	near := find(func(*runfolder.Run) {})
 	if v := near["ops_per_sec"].verdict; v != Inconclusive {
 		t.Errorf("throughput 10%% better in another experiment: %s", v)
 	}
 	if v := near["alloc_bytes_per_op"].verdict; v != Improved {
 		t.Errorf("allocations: %s", v)
 	}
-	far := find(func(head *profiles.Run) {
-		for i := range head.Samples {
-			head.Samples[i].Duration *= 2
+	far := find(func(head *runfolder.Run) {
+		for i := range head.Slices {
+			head.Slices[i].Duration *= 2
 		}
 	})
 	if v := far["ops_per_sec"].verdict; v != Regressed {
 		t.Errorf("throughput halved in another experiment: %s", v)
 	}
-	elsewhere := find(func(head *profiles.Run) { head.Manifest.Host.CPUModel = "Other" })
+	elsewhere := find(func(head *runfolder.Run) { head.Manifest.Host.CPUModel = "Other" })
 	if r := elsewhere["ops_per_sec"]; !r.incomparable || r.missing == "" {
 		t.Errorf("throughput of another machine: %+v", r)
 	}

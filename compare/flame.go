@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // What a flame graph shows. A frame that is smaller than this in every variant
@@ -30,9 +30,9 @@ type flameSource struct {
 }
 
 var flameSources = []flameSource{
-	{"CPU time", "us/op", profiles.FileCPU, "cpu", 1e3},
-	{"allocated bytes", "B/op", profiles.FileAllocs, "alloc_space", 1},
-	{"allocations", "allocs/op", profiles.FileAllocs, "alloc_objects", 1},
+	{"CPU time", "us/op", runfolder.FileCPU, "cpu", 1e3},
+	{"allocated bytes", "B/op", runfolder.FileAllocs, "alloc_space", 1},
+	{"allocations", "allocs/op", runfolder.FileAllocs, "alloc_objects", 1},
 }
 
 // flames are the flame graphs of a report, as its page reads them.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // benchstat is the version the tests hold the benchfmt format against; the
@@ -45,11 +45,11 @@ func runBenchstat(t *testing.T, r *Report) string {
 func TestBenchstat(t *testing.T) {
 	// The second name ends as GOMAXPROCS does in a benchmark's name.
 	base, head := synthesize(t, "fasthttp", "e1", 10, slow, 7), synthesize(t, "fasthttp-2", "e1", 10, fast, 7)
-	for _, r := range []*profiles.Run{base, head} {
+	for _, r := range []*runfolder.Run{base, head} {
 		r.Manifest.Host.GOMAXPROCS = 2
 	}
 	noClock := variant(head, nil)
-	noClock.Manifest.Unavailable = map[profiles.Source]string{profiles.SourceCPUClock: "no such clock here"}
+	noClock.Manifest.Unavailable = map[runfolder.Source]string{runfolder.SourceCPUClock: "no such clock here"}
 	got := runBenchstat(t, newReport([]Variant{variant(base, nil), noClock}, defaults()))
 	for _, want := range []string{
 		`│ +fasthttp +│ +fasthttp-2 +│`,
@@ -90,7 +90,7 @@ func TestBenchfmtNames(t *testing.T) {
 func TestCSV(t *testing.T) {
 	base := synthesize(t, `a "quoted", name`, "e1", 6, slow, 7)
 	head := variant(synthesize(t, "head", "e2", 6, fast, 7), nil)
-	head.run.Manifest.Unavailable = map[profiles.Source]string{profiles.SourceCPUClock: "no clock, sorry"}
+	head.run.Manifest.Unavailable = map[runfolder.Source]string{runfolder.SourceCPUClock: "no clock, sorry"}
 	head.Manifest = head.run.Manifest
 	var text bytes.Buffer
 	if err := newReport([]Variant{variant(base, nil), head, variant(synthesize(t, "third", "e1", 6, fast, 7), nil)}, defaults()).Render(&text, "csv"); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/google/pprof/profile"
 	"golang.org/x/net/html"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // recorded gives a variant a folder with profiles of the given stacks, the
@@ -28,7 +28,7 @@ func recorded(t *testing.T, v Variant, stacks ...stack) Variant {
 	v.run = &run
 	allocs, cpu := testProfile(stacks...), testProfile(stacks...)
 	cpu.SampleType = []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}}
-	for file, p := range map[string]*profile.Profile{profiles.FileAllocs: allocs, profiles.FileCPU: cpu} {
+	for file, p := range map[string]*profile.Profile{runfolder.FileAllocs: allocs, runfolder.FileCPU: cpu} {
 		f, err := os.Create(filepath.Join(run.Dir, file))
 		if err != nil {
 			t.Fatal(err)
@@ -148,7 +148,7 @@ func TestPageData(t *testing.T) {
 		t.Errorf("%d borders, a point for %d slices, %d variants", len(data.Borders), data.Pool, len(data.Slices))
 	}
 	s := data.Slices[1]
-	first := head.run.Samples[0]
+	first := head.run.Slices[0]
 	if len(s.Ops) != 6*(testRounds+1) || !near(*s.Ops[0], opsPerSec(first), 1) || !near(*s.Ms[0], fast.latencyMs, 1e-3) || s.Ops[testRounds] != nil {
 		t.Errorf("%d points, the first of %v ops/s and %v ms, a gap: %v", len(s.Ops), *s.Ops[0], *s.Ms[0], s.Ops[testRounds] == nil)
 	}
@@ -196,7 +196,7 @@ func TestManySlicesArePooled(t *testing.T) {
 		t.Fatalf("%d points", len(pooled.Ops))
 	}
 	var s sums
-	for _, sample := range v.run.BlockSamples(1)[14:] {
+	for _, sample := range v.run.BlockSlices(1)[14:] {
 		s.add(sample)
 	}
 	if got := float64(pooled.Ops[6]); got != s.opsPerSec() {

@@ -6,7 +6,8 @@ import (
 	"slices"
 
 	"github.com/eventobench/eventobench/loadgen"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // result is what was found of one metric: a finding, or why there is none.
@@ -19,7 +20,7 @@ type result struct {
 // findings estimates the change of each of the metrics and judges them in two
 // families: the gated metrics, and the others that have a direction. The rest
 // get an interval and no verdict.
-func findings(base, head *profiles.Run, c Criteria, metrics []Metric) map[string]result {
+func findings(base, head *runfolder.Run, c Criteria, metrics []Metric) map[string]result {
 	found := map[string]result{}
 	level := alpha(len(base.Manifest.Plan.Looks()))
 	var gated, others []*finding
@@ -44,8 +45,8 @@ func findings(base, head *profiles.Run, c Criteria, metrics []Metric) map[string
 // find estimates one metric's change. Of runs that were not recorded together
 // timing must differ by more than drift could explain, and is never shown to be
 // equal.
-func (m Metric) find(base, head *profiles.Run, c Criteria) result {
-	for _, run := range []*profiles.Run{base, head} {
+func (m Metric) find(base, head *runfolder.Run, c Criteria) result {
+	for _, run := range []*runfolder.Run{base, head} {
 		if reason, missing := run.Manifest.Unavailable[m.Source]; missing {
 			return result{missing: reason}
 		}
@@ -79,7 +80,7 @@ func (m Metric) finding(c Criteria) *finding {
 
 // incomparable says why the timing of two experiments cannot be compared at
 // all, or nothing.
-func incomparable(base, head *profiles.Run) string {
+func incomparable(base, head *runfolder.Run) string {
 	b, h := base.Manifest, head.Manifest
 	switch {
 	case b.Host != h.Host:
@@ -116,8 +117,8 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 // first against the first. It is done when every gated metric of every run has
 // a verdict other than inconclusive; a metric that cannot be had does not keep
 // it going.
-func Decide(runs []*profiles.Run, c Criteria) profiles.Look {
-	look := profiles.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
+func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
+	look := runfolder.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
 	gated := c.metrics(runs[0].Manifest.Load)
 	for _, head := range runs[1:] {
 		found := findings(runs[0], head, c, gated)
@@ -142,9 +143,9 @@ func (c Criteria) gates(m Metric) bool {
 	return gated && m.Better != Neutral
 }
 
-func (f *finding) decision(head, metric string) profiles.Decision {
+func (f *finding) decision(head, metric string) runfolder.Decision {
 	c := f.change()
-	return profiles.Decision{
+	return runfolder.Decision{
 		Head: head, Metric: metric, Verdict: string(f.verdict),
 		Percent: c.Percent, Low: c.Low, High: c.High, Level: c.Level,
 	}

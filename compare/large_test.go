@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // largeProfile is an allocation profile of a server with thousands of
@@ -45,13 +45,13 @@ func largeProfile(samples int) *profile.Profile {
 }
 
 // largeRun is a run folder with nothing but the profile.
-func largeRun(b *testing.B, samples int) (run *profiles.Run, megabytes float64) {
+func largeRun(b *testing.B, samples int) (run *runfolder.Run, megabytes float64) {
 	b.Helper()
-	run = &profiles.Run{Dir: b.TempDir(), Manifest: profiles.Manifest{Blocks: make([]profiles.Block, 10)}}
+	run = &runfolder.Run{Dir: b.TempDir(), Manifest: runfolder.Manifest{Blocks: make([]runfolder.Block, 10)}}
 	for block := range run.Manifest.Blocks {
-		run.Samples = append(run.Samples, profiles.Sample{Block: block, Kinds: []profiles.KindSample{{Ops: 1000}}})
+		run.Slices = append(run.Slices, runfolder.Slice{Block: block, Kinds: []runfolder.KindSlice{{Ops: 1000}}})
 	}
-	path := filepath.Join(run.Dir, profiles.FileAllocs)
+	path := filepath.Join(run.Dir, runfolder.FileAllocs)
 	f, err := os.Create(path)
 	if err != nil {
 		b.Fatal(err)
@@ -93,11 +93,11 @@ func BenchmarkLarge(b *testing.B) {
 	}
 }
 
-func compareLarge(b *testing.B, run *profiles.Run, folders int) {
+func compareLarge(b *testing.B, run *runfolder.Run, folders int) {
 	groups := DefaultGroups()
 	var base costs
 	for i := range folders {
-		c, err := allocationCosts(run, profiles.Totals{}, groups)
+		c, err := allocationCosts(run, runfolder.Totals{}, groups)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -3,19 +3,19 @@ package compare
 import (
 	"fmt"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // looksAt are the looks of the experiment that judged head against base, with
 // no other subject's decisions. There are none if the two were not recorded
 // together, base first.
-func looksAt(base, head profiles.Manifest) []profiles.Look {
+func looksAt(base, head runfolder.Manifest) []runfolder.Look {
 	if base.Experiment != head.Experiment {
 		return nil
 	}
-	var looks []profiles.Look
+	var looks []runfolder.Look
 	for _, l := range head.Looks {
-		own := profiles.Look{Blocks: l.Blocks, Done: l.Done}
+		own := runfolder.Look{Blocks: l.Blocks, Done: l.Done}
 		for _, d := range l.Decisions {
 			if d.Head == head.Subject.Name {
 				own.Decisions = append(own.Decisions, d)

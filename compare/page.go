@@ -23,7 +23,7 @@ func (r *Report) pageData() (pageData, error) {
 	slices := 0
 	for _, v := range r.Variants {
 		d.Variants = append(d.Variants, v.Name)
-		slices += len(v.run.Samples)
+		slices += len(v.run.Slices)
 	}
 	const mostPoints = 4000 // in a chart
 	d.Pool = (slices + mostPoints - 1) / mostPoints
@@ -49,7 +49,7 @@ type timeSeries struct {
 func (v Variant) timeSeries(pool int) timeSeries {
 	var t timeSeries
 	for b := range v.Manifest.Blocks {
-		samples := v.run.BlockSamples(b)
+		samples := v.run.BlockSlices(b)
 		for i := 0; i < len(samples); i += pool {
 			var s sums
 			for _, sample := range samples[i:min(i+pool, len(samples))] {

@@ -5,7 +5,8 @@ import (
 	"slices"
 
 	"github.com/eventobench/eventobench/loadgen"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // Pool holds how head and base differed in each block of many experiments of
@@ -23,7 +24,7 @@ func NewPool(c Criteria) *Pool {
 
 // Add takes in the blocks of one experiment. Metrics that one of its runs lacks
 // are left out of the pool altogether.
-func (p *Pool) Add(base, head *profiles.Run) {
+func (p *Pool) Add(base, head *runfolder.Run) {
 	blocks := min(len(base.Manifest.Blocks), len(head.Manifest.Blocks))
 	for _, m := range p.criteria.metrics(base.Manifest.Load) {
 		if !base.Has(m.Source) || !head.Has(m.Source) {

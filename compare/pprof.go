@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // PprofScale is what the values of a PprofView are multiplied by: pprof counts
@@ -38,18 +38,18 @@ type pprofType struct {
 // PprofViews are the views of a run's profiles. The first type of each is the
 // one to begin with.
 var PprofViews = []PprofView{
-	{Name: "cpu", Title: "CPU", File: profiles.FileCPU, Per: "operation", types: []pprofType{
+	{Name: "cpu", Title: "CPU", File: runfolder.FileCPU, Per: "operation", types: []pprofType{
 		{"cpu", "cpu_per_op", 1},
 	}},
-	{Name: "allocs", Title: "Allocations", File: profiles.FileAllocs, Per: "operation", types: []pprofType{
+	{Name: "allocs", Title: "Allocations", File: runfolder.FileAllocs, Per: "operation", types: []pprofType{
 		{"alloc_space", "alloc_space_per_op", 1},
 		{"alloc_objects", fmt.Sprintf("alloc_objects_per_%d_ops", objectOps), objectOps},
 	}},
-	{Name: "heap", Title: "Heap", File: profiles.FileHeapAfter, Per: "process", types: []pprofType{
+	{Name: "heap", Title: "Heap", File: runfolder.FileHeapAfter, Per: "process", types: []pprofType{
 		{"inuse_space", "inuse_space_per_process", 1},
 		{"inuse_objects", "inuse_objects_per_process", 1},
 	}},
-	{Name: "goroutines", Title: "Goroutines", File: profiles.FileGoroutine, Per: "process", types: []pprofType{
+	{Name: "goroutines", Title: "Goroutines", File: runfolder.FileGoroutine, Per: "process", types: []pprofType{
 		{"goroutine", "goroutines_per_process", 1},
 	}},
 }
@@ -57,7 +57,7 @@ var PprofViews = []PprofView{
 // Profile reads the view's profile of a run that has a complete block. Values
 // are PprofScale times those of one operation or process; work of the
 // profiling itself is left out.
-func (v PprofView) Profile(run *profiles.Run) (*profile.Profile, error) {
+func (v PprofView) Profile(run *runfolder.Run) (*profile.Profile, error) {
 	p, err := run.Profile(v.File)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (v PprofView) Profile(run *profiles.Run) (*profile.Profile, error) {
 }
 
 // count is the number of operations or processes that the profile sums up.
-func (v PprofView) count(run *profiles.Run) float64 {
+func (v PprofView) count(run *runfolder.Run) float64 {
 	if v.Per == "operation" {
 		return float64(run.Totals().TotalOps)
 	}

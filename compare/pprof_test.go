@@ -10,11 +10,11 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // folderWith puts one profile into a folder of a synthetic run.
-func folderWith(t *testing.T, file string, p *profile.Profile) *profiles.Run {
+func folderWith(t *testing.T, file string, p *profile.Profile) *runfolder.Run {
 	t.Helper()
 	run := synthesize(t, "one", "e1", 4, slow, 7)
 	run.Dir = t.TempDir()
@@ -48,7 +48,7 @@ func TestPprofViewsAgreeWithTables(t *testing.T) {
 		stack{frames: "compress/flate.NewWriter net/http/pprof.handler.ServeHTTP"},
 	)
 	p.DurationNanos = int64(time.Second)
-	run := folderWith(t, profiles.FileAllocs, p)
+	run := folderWith(t, runfolder.FileAllocs, p)
 	got, err := viewNamed(t, "allocs").Profile(run)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestPprofViewsAgreeWithTables(t *testing.T) {
 func TestPprofViewPerProcess(t *testing.T) {
 	p := testProfile(stack{frames: "main.main"})
 	p.SampleType[0].Type, p.SampleType[1].Type = "inuse_objects", "inuse_space"
-	got, err := viewNamed(t, "heap").Profile(folderWith(t, profiles.FileHeapAfter, p))
+	got, err := viewNamed(t, "heap").Profile(folderWith(t, runfolder.FileHeapAfter, p))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +86,11 @@ func TestPprofViewPerProcess(t *testing.T) {
 }
 
 func TestPprofViewRejects(t *testing.T) {
-	run := folderWith(t, profiles.FileAllocs, testProfile(stack{frames: "main.main"}))
+	run := folderWith(t, runfolder.FileAllocs, testProfile(stack{frames: "main.main"}))
 	if _, err := viewNamed(t, "cpu").Profile(run); err == nil || !strings.Contains(err.Error(), "has no cpu.prof") {
 		t.Errorf("a missing profile: %v", err)
 	}
-	run = folderWith(t, profiles.FileCPU, testProfile(stack{frames: "main.main"}))
+	run = folderWith(t, runfolder.FileCPU, testProfile(stack{frames: "main.main"}))
 	if _, err := viewNamed(t, "cpu").Profile(run); err == nil || !strings.Contains(err.Error(), "cpu.prof of "+run.Dir+": the profile lacks the sample type cpu") {
 		t.Errorf("a profile of another kind: %v", err)
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // Report is a finished comparison: data only, in the order a reader asks.
@@ -19,32 +19,32 @@ type Report struct {
 
 // Variant is one run.
 type Variant struct {
-	Name        string            `json:"name"`
-	Dir         string            `json:"dir"`
-	Manifest    profiles.Manifest `json:"manifest"`
-	Totals      profiles.Totals   `json:"totals"`
-	Allocations FunctionTable     `json:"allocations"`
-	CPU         FunctionTable     `json:"cpu"`
+	Name        string             `json:"name"`
+	Dir         string             `json:"dir"`
+	Manifest    runfolder.Manifest `json:"manifest"`
+	Totals      runfolder.Totals   `json:"totals"`
+	Allocations FunctionTable      `json:"allocations"`
+	CPU         FunctionTable      `json:"cpu"`
 
-	run                  *profiles.Run
+	run                  *runfolder.Run
 	allocCosts, cpuCosts costs
 }
 
 // Comparison is what changed from the base to one other run.
 type Comparison struct {
-	Base           string          `json:"base"`
-	Head           string          `json:"head"`
-	Verdict        Verdict         `json:"verdict"`         // on all gated metrics together
-	Paired         bool            `json:"paired"`          // recorded together, so that drift cancels
-	OpenLoop       bool            `json:"open_loop"`       // the load sets the throughput, so it is not judged
-	GeneratorBound bool            `json:"generator_bound"` // throughput shows only part of what the CPU per operation shows
-	Blocks         int             `json:"blocks"`          // of each side that were compared; the smaller number if unpaired
-	Metrics        []MetricChange  `json:"metrics"`
-	Waivers        []WaiverUse     `json:"waivers,omitempty"`
-	Looks          []profiles.Look `json:"looks,omitempty"` // what was decided when, while it was recorded
-	Allocations    ChangeTable     `json:"allocations"`
-	CPU            ChangeTable     `json:"cpu"`
-	Explanation    []string        `json:"explanation"` // what kinds of work account for the change, largest first
+	Base           string           `json:"base"`
+	Head           string           `json:"head"`
+	Verdict        Verdict          `json:"verdict"`         // on all gated metrics together
+	Paired         bool             `json:"paired"`          // recorded together, so that drift cancels
+	OpenLoop       bool             `json:"open_loop"`       // the load sets the throughput, so it is not judged
+	GeneratorBound bool             `json:"generator_bound"` // throughput shows only part of what the CPU per operation shows
+	Blocks         int              `json:"blocks"`          // of each side that were compared; the smaller number if unpaired
+	Metrics        []MetricChange   `json:"metrics"`
+	Waivers        []WaiverUse      `json:"waivers,omitempty"`
+	Looks          []runfolder.Look `json:"looks,omitempty"` // what was decided when, while it was recorded
+	Allocations    ChangeTable      `json:"allocations"`
+	CPU            ChangeTable      `json:"cpu"`
+	Explanation    []string         `json:"explanation"` // what kinds of work account for the change, largest first
 }
 
 // MetricChange is one metric on both sides. The values are those of each
@@ -133,7 +133,7 @@ func openVariants(dirs []string, groups *Groups) ([]Variant, error) {
 }
 
 func openVariant(dir string, groups *Groups) (Variant, error) {
-	run, err := profiles.Open(dir)
+	run, err := runfolder.Open(dir)
 	if err != nil {
 		return Variant{}, err
 	}
@@ -194,7 +194,7 @@ func compareTwo(base, head Variant, o Options) Comparison {
 }
 
 // paired tells whether two runs were recorded together.
-func paired(base, head *profiles.Run) bool {
+func paired(base, head *runfolder.Run) bool {
 	return base.Manifest.Experiment == head.Manifest.Experiment
 }
 

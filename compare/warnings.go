@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // Warning is a reason to trust a comparison less.
@@ -83,7 +83,7 @@ func names(variants []Variant) string {
 // warnState objects to runs that did not go as planned.
 func warnState(add adder, v Variant) {
 	m := v.Manifest
-	if m.State != profiles.StateComplete {
+	if m.State != runfolder.StateComplete {
 		add("incomplete", "%s is %s: only %d of %d blocks are compared", v.Name, m.State, len(m.Blocks), m.Plan.Blocks)
 	}
 	if n := v.Totals.Errors; n > 0 {
@@ -97,7 +97,7 @@ func warnState(add adder, v Variant) {
 
 // warnDirty objects to programs that cannot be built again.
 func warnDirty(add adder, variants []Variant) {
-	for _, group := range groupBy(variants, func(v Variant) profiles.Binary { return v.Manifest.Subject.Binary }) {
+	for _, group := range groupBy(variants, func(v Variant) runfolder.Binary { return v.Manifest.Subject.Binary }) {
 		if b := group[0].Manifest.Subject.Binary; b.Dirty {
 			add("dirty", "the program of %s was built from commit %s with uncommitted changes: nobody can build it again; commit, build and record again before you rely on it",
 				names(group), b.Commit[:min(12, len(b.Commit))])
@@ -126,12 +126,12 @@ func warnBottleneck(add adder, v Variant) {
 func warnLongSlices(add adder, v Variant) {
 	const much, tolerated = 1.5, 0.10
 	long := 0
-	for _, s := range v.run.Samples {
+	for _, s := range v.run.Slices {
 		if float64(s.Duration) > much*float64(v.Manifest.Plan.Slice) {
 			long++
 		}
 	}
-	if share := float64(long) / float64(len(v.run.Samples)); share > tolerated && !v.Manifest.Load.Open() {
+	if share := float64(long) / float64(len(v.run.Slices)); share > tolerated && !v.Manifest.Load.Open() {
 		add("long_slices", "%.0f%% of the slices of %s took more than %.1f times the %v they should, to wait for their last requests: record with a longer --slice", share*100, v.Name, much, v.Manifest.Plan.Slice)
 	}
 }
@@ -203,7 +203,7 @@ func warnClock(add adder, names string, v Variant) {
 
 func warnShortSlices(add adder, v Variant) {
 	short := 0
-	for _, s := range v.run.Samples {
+	for _, s := range v.run.Slices {
 		if s.Duration < v.Manifest.Plan.Slice {
 			short++
 		}
@@ -263,7 +263,7 @@ func warnSettings(add adder, base, head Variant) {
 }
 
 // sameProgram tells whether two subjects are one, by whatever path and name.
-func sameProgram(a, b profiles.SubjectInfo) bool {
+func sameProgram(a, b runfolder.SubjectInfo) bool {
 	return a.Binary.SHA256 != "" && a.Binary.SHA256 == b.Binary.SHA256 && maps.Equal(a.Options, b.Options) &&
 		slices.Equal(a.Command[min(1, len(a.Command)):], b.Command[min(1, len(b.Command)):])
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eventobench/eventobench/loadgen"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 func warningCodes(r *Report) []string {
@@ -31,7 +32,7 @@ func warningCodes(r *Report) []string {
 
 // onMachine has a run's blocks measured within a second each, on one CPU, with
 // the given happening meanwhile.
-func onMachine(r *profiles.Run, m profiles.Machine) {
+func onMachine(r *runfolder.Run, m runfolder.Machine) {
 	m.Window, m.CPUs = time.Second, 1
 	for b := range r.Manifest.Blocks {
 		r.Manifest.Blocks[b].Machine = &m
@@ -39,53 +40,53 @@ func onMachine(r *profiles.Run, m profiles.Machine) {
 }
 
 // scale changes the times of all slices.
-func scale(duration, server, generator float64) func(*profiles.Run) {
+func scale(duration, server, generator float64) func(*runfolder.Run) {
 	times := func(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
-	return func(r *profiles.Run) {
-		for i := range r.Samples {
-			s := &r.Samples[i]
+	return func(r *runfolder.Run) {
+		for i := range r.Slices {
+			s := &r.Slices[i]
 			s.Duration, s.ServerCPU, s.GeneratorCPU = times(s.Duration, duration), times(s.ServerCPU, server), times(s.GeneratorCPU, generator)
 		}
 	}
 }
 
-func machine(m profiles.Machine) func(*profiles.Run) {
-	return func(r *profiles.Run) { onMachine(r, m) }
+func machine(m runfolder.Machine) func(*runfolder.Run) {
+	return func(r *runfolder.Run) { onMachine(r, m) }
 }
 
 func TestWarnings(t *testing.T) {
 	fullCosts := map[string]cost{"f": {value: slow.bytes}}
 	tests := []struct {
 		name   string
-		change func(head *profiles.Run)
+		change func(head *runfolder.Run)
 		want   string
 		figure string // in the message
 	}{
-		{"interrupted", func(r *profiles.Run) { r.Manifest.State = profiles.StateInterrupted }, "incomplete", "12 of 12 blocks"},
-		{"failed requests", func(r *profiles.Run) { r.Manifest.Errors = map[string]int64{"timeout": 2, "status 500": 1} }, "errors", "3 requests to head failed (status 500: 1, timeout: 2)"},
-		{"another host", func(r *profiles.Run) { r.Manifest.Host.CPUModel = "Other" }, "host_differs", ""},
-		{"another Go", func(r *profiles.Run) { r.Manifest.Subject.Binary.GoVersion = "go1.27" }, "go_version_differs", "go1.27"},
-		{"other profiling rates", func(r *profiles.Run) { r.Manifest.Capture.CPUHz = 500 }, "capture_differs", ""},
-		{"another plan", func(r *profiles.Run) { r.Manifest.Plan.Warmup = 9 }, "plan_differs", ""},
-		{"uncommitted changes", func(r *profiles.Run) { r.Manifest.Subject.Binary.Dirty = true }, "dirty", "the program of head was built from commit 0123456789ab "},
+		{"interrupted", func(r *runfolder.Run) { r.Manifest.State = runfolder.StateInterrupted }, "incomplete", "12 of 12 blocks"},
+		{"failed requests", func(r *runfolder.Run) { r.Manifest.Errors = map[string]int64{"timeout": 2, "status 500": 1} }, "errors", "3 requests to head failed (status 500: 1, timeout: 2)"},
+		{"another host", func(r *runfolder.Run) { r.Manifest.Host.CPUModel = "Other" }, "host_differs", ""},
+		{"another Go", func(r *runfolder.Run) { r.Manifest.Subject.Binary.GoVersion = "go1.27" }, "go_version_differs", "go1.27"},
+		{"other profiling rates", func(r *runfolder.Run) { r.Manifest.Capture.CPUHz = 500 }, "capture_differs", ""},
+		{"another plan", func(r *runfolder.Run) { r.Manifest.Plan.Warmup = 9 }, "plan_differs", ""},
+		{"uncommitted changes", func(r *runfolder.Run) { r.Manifest.Subject.Binary.Dirty = true }, "dirty", "the program of head was built from commit 0123456789ab "},
 		{"a slow generator", scale(1, 1, 6), "generator_bound", "took 41% of the CPU time of an operation (60.0 us, the server 86.0 us)"},
 		{"waiting", scale(1, 0.5, 1), "not_saturated", "the CPUs were 51% idle: 10 workers, each waiting 1.20 ms for an answer, can ask for 8333 requests a second"},
 		{"slices that overrun", scale(2, 2, 2), "long_slices", "100% of the slices of head took more than 1.5 times the 50ms"},
 		{"slices that end early", scale(0.99, 0.99, 0.99), "clock", "240 slices of head took less than the 50ms"},
-		{"others at work", machine(profiles.Machine{Busy: new(980 * time.Millisecond), Ours: new(880 * time.Millisecond), Runnable: new(2.5)}), "other_load", "other processes used 10.0% of the CPUs, 2.5 tasks ran or wanted to between rounds"},
-		{"a busy hypervisor", machine(profiles.Machine{Steal: new(70 * time.Millisecond), Pressure: new(300 * time.Millisecond)}), "other_load", "the hypervisor withheld 7.0%, some task waited for a CPU in 30% of the time"},
-		{"a quota", machine(profiles.Machine{Throttled: new(time.Millisecond), ThrottledPeriods: new(int64(3))}), "throttled", "stopped us 36 times, 12ms in all, and cores slowed down 0 times"},
-		{"heat", machine(profiles.Machine{ThermalEvents: new(int64(1))}), "throttled", "slowed down 12 times"},
-		{"a slow clock", machine(profiles.Machine{Clocksource: new("hpet")}), "clock", "clocksource hpet"},
-		{"a clock that changes", func(r *profiles.Run) {
-			onMachine(r, profiles.Machine{Clocksource: new("tsc")})
-			r.Manifest.Blocks[3].Machine = &profiles.Machine{Clocksource: new("kvm-clock")}
+		{"others at work", machine(runfolder.Machine{Busy: new(980 * time.Millisecond), Ours: new(880 * time.Millisecond), Runnable: new(2.5)}), "other_load", "other processes used 10.0% of the CPUs, 2.5 tasks ran or wanted to between rounds"},
+		{"a busy hypervisor", machine(runfolder.Machine{Steal: new(70 * time.Millisecond), Pressure: new(300 * time.Millisecond)}), "other_load", "the hypervisor withheld 7.0%, some task waited for a CPU in 30% of the time"},
+		{"a quota", machine(runfolder.Machine{Throttled: new(time.Millisecond), ThrottledPeriods: new(int64(3))}), "throttled", "stopped us 36 times, 12ms in all, and cores slowed down 0 times"},
+		{"heat", machine(runfolder.Machine{ThermalEvents: new(int64(1))}), "throttled", "slowed down 12 times"},
+		{"a slow clock", machine(runfolder.Machine{Clocksource: new("hpet")}), "clock", "clocksource hpet"},
+		{"a clock that changes", func(r *runfolder.Run) {
+			onMachine(r, runfolder.Machine{Clocksource: new("tsc")})
+			r.Manifest.Blocks[3].Machine = &runfolder.Machine{Clocksource: new("kvm-clock")}
 		}, "clock", "from tsc to kvm-clock"},
-		{"all well with the machine", machine(profiles.Machine{
+		{"all well with the machine", machine(runfolder.Machine{
 			Busy: new(920 * time.Millisecond), Ours: new(900 * time.Millisecond), Idle: new(80 * time.Millisecond), Steal: new(time.Duration(0)),
 			Pressure: new(900 * time.Millisecond), Runnable: new(0.5), Throttled: new(time.Duration(0)), ThrottledPeriods: new(int64(0)), Clocksource: new("tsc"),
 		}), "", ""},
-		{"all the same", func(*profiles.Run) {}, "", ""},
+		{"all the same", func(*runfolder.Run) {}, "", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -108,13 +109,13 @@ func TestWarnings(t *testing.T) {
 
 func TestOneProgramOfBothSidesIsNamedOnce(t *testing.T) {
 	base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, slow, 7)
-	for i, r := range []*profiles.Run{base, head} {
+	for i, r := range []*runfolder.Run{base, head} {
 		r.Manifest.Subject.Binary.SHA256, r.Manifest.Subject.Binary.Dirty = "abc", true
 		r.Manifest.Subject.Command = []string{fmt.Sprintf("/bin/%d", i), "serve"}
 	}
 	costs := map[string]cost{"f": {value: slow.bytes}}
-	onMachine(base, profiles.Machine{Steal: new(time.Second)})
-	onMachine(head, profiles.Machine{Steal: new(time.Second)})
+	onMachine(base, runfolder.Machine{Steal: new(time.Second)})
+	onMachine(head, runfolder.Machine{Steal: new(time.Second)})
 	r := newReport([]Variant{variant(base, costs), variant(head, costs)}, defaults())
 	if codes := warningCodes(r); !cmp.Equal(codes, []string{"other_load", "same_binary", "dirty"}) || !strings.Contains(r.Warnings[2].Message, "the program of base and head was") {
 		t.Errorf("warnings %v", r.Warnings)
@@ -142,7 +143,7 @@ func TestGeneratorBoundLeadsWithCPU(t *testing.T) {
 
 // synthesizeOpen makes a run at a fixed rate, whose latencies from sending are
 // shorter than those from when requests were due.
-func synthesizeOpen(t *testing.T, name string, want truth, sentMs float64) *profiles.Run {
+func synthesizeOpen(t *testing.T, name string, want truth, sentMs float64) *runfolder.Run {
 	t.Helper()
 	r := synthesize(t, name, "e1", 12, want, 7)
 	r.Manifest.Load.Rate, r.Manifest.Load.Arrivals = want.ops, loadgen.Poisson
@@ -169,7 +170,7 @@ func TestOpenLoop(t *testing.T) {
 	if c.Verdict != Improved || strings.Contains(r.Summary[0], "throughput") {
 		t.Errorf("summary %q", r.Summary)
 	}
-	for _, d := range Decide([]*profiles.Run{base, head}, DefaultCriteria()).Decisions {
+	for _, d := range Decide([]*runfolder.Run{base, head}, DefaultCriteria()).Decisions {
 		if d.Metric == "ops_per_sec" {
 			t.Error("throughput decides how long to measure")
 		}
@@ -191,10 +192,10 @@ func TestOpenLoop(t *testing.T) {
 // side, and leave the others to speak.
 func TestSlicesWithoutRequests(t *testing.T) {
 	base, head := synthesizeOpen(t, "base", slow, 0.6), synthesizeOpen(t, "head", slow, 0.6)
-	for _, r := range []*profiles.Run{base, head} {
-		for i := range r.Samples {
+	for _, r := range []*runfolder.Run{base, head} {
+		for i := range r.Slices {
 			if i%2 == 0 {
-				r.Samples[i].Kinds, r.Samples[i].ServerCPU = make([]profiles.KindSample, 2), time.Microsecond
+				r.Slices[i].Kinds, r.Slices[i].ServerCPU = make([]runfolder.KindSlice, 2), time.Microsecond
 			}
 		}
 	}
@@ -208,21 +209,21 @@ func TestSlicesWithoutRequests(t *testing.T) {
 func TestOpenLoopWarnings(t *testing.T) {
 	tests := []struct {
 		name   string
-		change func(*profiles.Sample)
+		change func(*runfolder.Slice)
 		sentMs float64
 		want   string
 		figure string
 	}{
-		{"all in time", func(s *profiles.Sample) { s.Late, s.MaxLate = 1, 2*time.Millisecond }, 1, "", ""},
-		{"late, with idle workers", func(s *profiles.Sample) { s.Late, s.MaxLate = s.Ops()/10, 200*time.Millisecond }, 0.1, "late_requests", "by up to 200 ms; on average 0.8 of 10 workers were busy: the server stood still"},
-		{"late, with busy workers", func(s *profiles.Sample) { s.Late = s.Ops() / 10 }, 1.1, "late_requests", "on average 8.8 of 10 workers were busy: there are too few"},
-		{"missed", func(s *profiles.Sample) { s.Missed = 1 }, 1, "missed_requests", "240 of "},
+		{"all in time", func(s *runfolder.Slice) { s.Late, s.MaxLate = 1, 2*time.Millisecond }, 1, "", ""},
+		{"late, with idle workers", func(s *runfolder.Slice) { s.Late, s.MaxLate = s.Ops()/10, 200*time.Millisecond }, 0.1, "late_requests", "by up to 200 ms; on average 0.8 of 10 workers were busy: the server stood still"},
+		{"late, with busy workers", func(s *runfolder.Slice) { s.Late = s.Ops() / 10 }, 1.1, "late_requests", "on average 8.8 of 10 workers were busy: there are too few"},
+		{"missed", func(s *runfolder.Slice) { s.Missed = 1 }, 1, "missed_requests", "240 of "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			base, head := synthesizeOpen(t, "base", slow, 1), synthesizeOpen(t, "head", slow, tt.sentMs)
-			for i := range head.Samples {
-				tt.change(&head.Samples[i])
+			for i := range head.Slices {
+				tt.change(&head.Slices[i])
 			}
 			costs := map[string]cost{"f": {value: slow.bytes}}
 			r := newReport([]Variant{variant(base, costs), variant(head, costs)}, defaults())

@@ -9,22 +9,26 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/eventobench/eventobench/loadgen"
+
+	"github.com/eventobench/eventobench/profiles/host"
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 // instance is a subject's process in one block, with all that the block has
 // captured of it so far.
 type instance struct {
-	run     *recording
-	process *process
+	run     *runfolder.Writer
+	process *subject.Process
 	driver  *loadgen.Driver
-	pprof   *pprofClient
-	cpu     *cpuProfile
+	pprof   *subject.PprofClient
+	cpu     *subject.CpuProfile
 
 	profileTime time.Duration
 
-	block    Block
-	before   memStats
-	samples  []Sample
+	block    runfolder.Block
+	before   subject.MemStats
+	samples  []runfolder.Slice
 	lastCPU  time.Duration // the CPU clock when the latest slice began
 	profiles map[string]*profile.Profile
 }
@@ -68,16 +72,16 @@ func (r *recorder) startAll(ctx context.Context, block int) ([]*instance, error)
 	seed := rand.NewPCG(r.Plan.Seed, uint64(block)+1).Uint64() // the same requests for every subject
 	var in []*instance
 	for order, s := range r.rng.Perm(len(r.Subjects)) {
-		p, err := startProcess(ctx, r.Subjects[s], r.runs[s].log)
+		p, err := subject.StartProcess(ctx, r.Subjects[s], r.runs[s].Log)
 		if err != nil {
 			return in, err
 		}
 		in = append(in, &instance{
 			run:     r.runs[s],
 			process: p,
-			driver:  loadgen.NewDriver(p.url.Host, r.Workload, r.Load(), seed),
-			pprof:   &pprofClient{base: p.url},
-			block:   Block{Block: block, StartOrder: order},
+			driver:  loadgen.NewDriver(p.Url.Host, r.Workload, r.Load(), seed),
+			pprof:   &subject.PprofClient{Base: p.Url},
+			block:   runfolder.Block{Block: block, StartOrder: order},
 			// The rounds take longer than their slices: outstanding requests are waited for.
 			profileTime: r.window() + r.window()/10 + 300*time.Millisecond,
 			profiles:    map[string]*profile.Profile{},
@@ -92,14 +96,14 @@ func stopAll(in []*instance, cancel context.CancelFunc) {
 	cancel()
 	for _, i := range in {
 		i.driver.Close()
-		terminateGroup(i.process.pid())
+		subject.TerminateGroup(i.process.Pid())
 	}
 	for _, i := range in {
-		i.process.stop()
+		i.process.Stop()
 		if i.cpu != nil {
-			_, _ = i.cpu.wait()
+			_, _ = i.cpu.Wait()
 		}
-		i.pprof.http.CloseIdleConnections()
+		i.pprof.Http.CloseIdleConnections()
 	}
 }
 
@@ -130,22 +134,22 @@ func (r *recorder) warmUp(ctx context.Context, in []*instance) error {
 // captureBefore sets a garbage collection point and takes the profiles that
 // the window starts from.
 func (i *instance) captureBefore(ctx context.Context) error {
-	return i.capture(ctx, FileHeapBefore, FileAllocsBefore)
+	return i.capture(ctx, runfolder.FileHeapBefore, runfolder.FileAllocsBefore)
 }
 
 // capture reads the heap after a garbage collection, and the allocations that
 // the collection brought up to date.
 func (i *instance) capture(ctx context.Context, heap, allocs string) (err error) {
-	if i.profiles[heap], err = i.pprof.profile(ctx, "heap?gc=1"); err != nil {
+	if i.profiles[heap], err = i.pprof.Profile(ctx, "heap?gc=1"); err != nil {
 		return err
 	}
-	i.profiles[allocs], err = i.pprof.profile(ctx, "allocs")
+	i.profiles[allocs], err = i.pprof.Profile(ctx, "allocs")
 	return err
 }
 
 // startCPU begins a CPU profile of all rounds.
 func (i *instance) startCPU(ctx context.Context) error {
-	i.cpu = i.pprof.startCPUProfile(ctx, i.profileTime)
+	i.cpu = i.pprof.StartCPUProfile(ctx, i.profileTime)
 	return nil
 }
 
@@ -155,27 +159,27 @@ func (i *instance) startCPU(ctx context.Context) error {
 // two readings empties the server's pools, and the next reading allocates
 // buffers of a megabyte that the one before it did not.
 func (i *instance) countBefore(ctx context.Context) error {
-	var readings [3]memStats
+	var readings [3]subject.MemStats
 	for n := range readings {
 		var err error
-		if readings[n], err = i.pprof.countersAfterGC(ctx); err != nil {
+		if readings[n], err = i.pprof.CountersAfterGC(ctx); err != nil {
 			return err
 		}
 	}
 	i.before = readings[2]
-	i.block.Before = i.before.counters(i.before.numGC)
-	cost := i.block.Before.Sub(readings[1].counters(readings[1].numGC))
-	i.block.ReadCost = Counters{TotalAlloc: cost.TotalAlloc, Mallocs: cost.Mallocs}
+	i.block.Before = i.before.Counters(i.before.NumGC)
+	cost := i.block.Before.Sub(readings[1].Counters(readings[1].NumGC))
+	i.block.ReadCost = runfolder.Counters{TotalAlloc: cost.TotalAlloc, Mallocs: cost.Mallocs}
 	return nil
 }
 
 // rounds gives every subject its slices, and follows the machine meanwhile.
 func (r *recorder) rounds(ctx context.Context, in []*instance, block int) error {
-	window := openMachineWindow(machineRoot)
+	window := host.OpenWindow(host.MachineRoot)
 	for round := range r.Plan.Rounds {
-		window.look()
+		window.Look()
 		for order, i := range r.perm(in) {
-			if err := i.slice(ctx, r, Sample{Block: block, Round: round, Order: order}); err != nil {
+			if err := i.slice(ctx, r, runfolder.Slice{Block: block, Round: round, Order: order}); err != nil {
 				return i.explain(ctx, err)
 			}
 		}
@@ -187,7 +191,7 @@ func (r *recorder) rounds(ctx context.Context, in []*instance, block int) error 
 			return i.explain(ctx, err)
 		}
 	}
-	machine := window.close(serverCPU(in))
+	machine := window.Close(serverCPU(in))
 	for _, i := range in {
 		i.block.Machine = machine
 	}
@@ -199,7 +203,7 @@ func (r *recorder) rounds(ctx context.Context, in []*instance, block int) error 
 func serverCPU(in []*instance) *time.Duration {
 	var sum time.Duration
 	for _, i := range in {
-		if _, missing := i.run.manifest.Unavailable[SourceCPUClock]; missing {
+		if _, missing := i.run.Manifest.Unavailable[runfolder.SourceCPUClock]; missing {
 			return nil
 		}
 		for _, s := range i.samples {
@@ -210,17 +214,17 @@ func serverCPU(in []*instance) *time.Duration {
 }
 
 // slice loads one instance for one slice and completes the sample.
-func (i *instance) slice(ctx context.Context, r *recorder, s Sample) error {
+func (i *instance) slice(ctx context.Context, r *recorder, s runfolder.Slice) error {
 	if err := i.chargeCPU(); err != nil {
 		return err
 	}
-	generator := ownCPU()
+	generator := host.OwnCPU()
 	result := i.driver.Slice(ctx, r.Plan.Slice)
-	s.GeneratorCPU = ownCPU() - generator
+	s.GeneratorCPU = host.OwnCPU() - generator
 	s.Start, s.Duration, s.Errors = result.Start.Sub(r.start), result.Duration, result.Errors.Total()
 	s.Late, s.Missed, s.MaxLate = result.Late, result.Missed, result.MaxLate
 	for _, k := range result.Kinds {
-		s.Kinds = append(s.Kinds, KindSample(k))
+		s.Kinds = append(s.Kinds, runfolder.KindSlice(k))
 	}
 	i.samples = append(i.samples, s)
 	return i.checkResult(ctx, result)
@@ -230,10 +234,10 @@ func (i *instance) slice(ctx context.Context, r *recorder, s Sample) error {
 // slice began to that slice: work that requests leave behind, such as a
 // garbage collection, is theirs although it goes on while the subject idles.
 func (i *instance) chargeCPU() error {
-	if _, missing := i.run.manifest.Unavailable[SourceCPUClock]; missing {
+	if _, missing := i.run.Manifest.Unavailable[runfolder.SourceCPUClock]; missing {
 		return nil
 	}
-	now, err := processCPU(i.process.pid())
+	now, err := subject.ProcessCPU(i.process.Pid())
 	if err != nil {
 		return err
 	}
@@ -245,29 +249,29 @@ func (i *instance) chargeCPU() error {
 }
 
 func (i *instance) countAfter(ctx context.Context) error {
-	after, err := i.pprof.counters(ctx)
+	after, err := i.pprof.Counters(ctx)
 	if err != nil {
 		return err
 	}
-	i.block.After = after.counters(i.before.numGC)
+	i.block.After = after.Counters(i.before.NumGC)
 	return nil
 }
 
 // captureAfter waits for the CPU profile and takes the profiles at the end of
 // the window.
 func (i *instance) captureAfter(ctx context.Context) (err error) {
-	if i.profiles[FileCPU], err = i.cpu.wait(); err != nil {
+	if i.profiles[runfolder.FileCPU], err = i.cpu.Wait(); err != nil {
 		return err
 	}
-	if err := i.capture(ctx, FileHeapAfter, FileAllocsAfter); err != nil {
+	if err := i.capture(ctx, runfolder.FileHeapAfter, runfolder.FileAllocsAfter); err != nil {
 		return err
 	}
-	if i.profiles[FileGoroutine], err = i.pprof.profile(ctx, "goroutine"); err != nil {
+	if i.profiles[runfolder.FileGoroutine], err = i.pprof.Profile(ctx, "goroutine"); err != nil {
 		return err
 	}
-	i.block.Goroutines = sampleSum(i.profiles[FileGoroutine])
-	if _, missing := i.run.manifest.Unavailable[SourceRSS]; !missing {
-		i.block.RSSPeak, err = processRSSPeak(i.process.pid())
+	i.block.Goroutines = runfolder.SampleSum(i.profiles[runfolder.FileGoroutine])
+	if _, missing := i.run.Manifest.Unavailable[runfolder.SourceRSS]; !missing {
+		i.block.RSSPeak, err = subject.ProcessRSSPeak(i.process.Pid())
 	}
 	return err
 }
@@ -279,12 +283,12 @@ func (i *instance) complete() error {
 		ops += s.Ops()
 	}
 	if ops == 0 {
-		return fmt.Errorf("subject %s answered no request in a whole block", i.process.subject.Name)
+		return fmt.Errorf("subject %s answered no request in a whole block", i.process.Subject.Name)
 	}
-	if err := i.process.out.err(); err != nil {
-		return fmt.Errorf("writing %s: %w", FileServerLog, err)
+	if err := i.process.Out.Err(); err != nil {
+		return fmt.Errorf("writing %s: %w", runfolder.FileServerLog, err)
 	}
-	return i.run.add(i.block, i.samples, i.driver.TakeLatency(), i.profiles)
+	return i.run.Add(i.block, i.samples, i.driver.TakeLatency(), i.profiles)
 }
 
 // checkResult objects to failed requests and to a load that got nothing done.
@@ -292,9 +296,9 @@ func (i *instance) checkResult(ctx context.Context, result loadgen.Result) error
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	i.run.countErrors(result.Errors)
+	i.run.CountErrors(result.Errors)
 	if n := result.Errors.Total(); n > 0 {
-		return fmt.Errorf("subject %s failed %d of %d requests: %s", i.process.subject.Name, n, n+result.Ops(), result.Errors.First)
+		return fmt.Errorf("subject %s failed %d of %d requests: %s", i.process.Subject.Name, n, n+result.Ops(), result.Errors.First)
 	}
 	return nil
 }
@@ -307,8 +311,8 @@ func (i *instance) explain(ctx context.Context, err error) error {
 	}
 	const noticed = time.Second // for the death to show after the connections went
 	select {
-	case <-i.process.exited:
-		return i.process.death("while it was measured")
+	case <-i.process.Exited:
+		return i.process.Death("while it was measured")
 	case <-time.After(noticed):
 		return err
 	}

@@ -7,25 +7,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
 	"regexp"
 	"slices"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
+
+	"github.com/eventobench/eventobench/profiles/host"
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 // Experiment is a randomized complete block design: in every block each
 // subject is a fresh process, and in every round of a block each subject gets
 // one slice of the load while the others idle.
 type Experiment struct {
-	Subjects []Subject
+	Subjects []subject.Subject
 	Workload loadgen.Workload
 	Workers  int
 	Timeout  time.Duration    // of one request
 	Rate     float64          // requests due in a second; 0 for a closed loop
 	Arrivals loadgen.Arrivals // of an open loop
-	Plan     Plan
+	Plan     runfolder.Plan
 	Out      string // folder that receives the run folders
 	Label    string
 	Tool     string         // version of the program that records
@@ -33,7 +39,7 @@ type Experiment struct {
 
 	// Decide judges the runs so far at every look of the plan. A sequential
 	// experiment ends when it is done. It may be nil if there is one subject.
-	Decide  func(runs []*Run) Look
+	Decide  func(runs []*runfolder.Run) runfolder.Look
 	MaxTime time.Duration // no block begins that would probably end later; 0 for no limit
 }
 
@@ -42,15 +48,7 @@ type Progress struct {
 	Done, Blocks  int // Done blocks are complete and saved
 	Round, Rounds int // rounds of the next block that are done
 	Left          time.Duration
-	Subjects      []SubjectProgress // over the blocks that are complete
-}
-
-// SubjectProgress sums up what one subject did so far; before the first block
-// is complete its figures are zero.
-type SubjectProgress struct {
-	Name      string
-	OpsPerSec float64
-	P99Ms     float64
+	Subjects      []runfolder.SubjectProgress // over the blocks that are complete
 }
 
 // Record runs the experiment and returns its run folders, one a subject and in
@@ -107,29 +105,29 @@ type recorder struct {
 	Experiment
 	start time.Time
 	rng   *rand.Rand // decides every order
-	runs  []*recording
+	runs  []*runfolder.Writer
 	done  int    // blocks that are complete
 	early string // why it ended before its last block, if it did so as planned
 }
 
 func newRecorder(e Experiment) (*recorder, error) {
 	r := &recorder{Experiment: e, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0))}
-	host, missing := readHost(), unavailable()
-	var templates []Manifest
+	host, missing := host.ReadHost(), unavailable()
+	var templates []runfolder.Manifest
 	for _, s := range e.Subjects {
-		binary, err := readBinary(s)
+		binary, err := subject.ReadBinary(s)
 		if err != nil {
 			return nil, err
 		}
-		templates = append(templates, Manifest{
-			Schema: Schema, Tool: e.Tool, Label: e.Label, Load: e.Load(), Plan: e.Plan, Host: host,
-			Start: r.start.UTC(), State: StateRecording, Unavailable: missing,
-			Subject: SubjectInfo{Name: s.Name, Kind: s.Kind, Command: s.Command, Options: s.Options, Binary: binary},
-			Blocks:  []Block{},
+		templates = append(templates, runfolder.Manifest{
+			Schema: runfolder.Schema, Tool: e.Tool, Label: e.Label, Load: e.Load(), Plan: e.Plan, Host: host,
+			Start: r.start.UTC(), State: runfolder.StateRecording, Unavailable: missing,
+			Subject: runfolder.SubjectInfo{Name: s.Name, Kind: s.Kind, Command: s.Command, Options: s.Options, Binary: binary},
+			Blocks:  []runfolder.Block{},
 		})
 	}
 	var err error
-	r.runs, err = createFolders(e.Out, r.start, templates)
+	r.runs, err = runfolder.Create(e.Out, r.start, templates)
 	return r, err
 }
 
@@ -160,7 +158,7 @@ func (r *recorder) record(ctx context.Context) error {
 
 func (r *recorder) save() error {
 	for _, run := range r.runs {
-		if err := run.save(); err != nil {
+		if err := run.Save(); err != nil {
 			return err
 		}
 	}
@@ -173,13 +171,13 @@ func (r *recorder) look() (done bool) {
 	if r.Decide == nil {
 		return false
 	}
-	var runs []*Run
+	var runs []*runfolder.Run
 	for _, run := range r.runs {
-		runs = append(runs, run.view())
+		runs = append(runs, run.View())
 	}
 	look := r.Decide(runs)
 	for _, run := range r.runs {
-		run.manifest.Looks = append(run.manifest.Looks, look)
+		run.Manifest.Looks = append(run.Manifest.Looks, look)
 	}
 	return look.Done
 }
@@ -197,7 +195,7 @@ func (r *recorder) timeIsUp() bool {
 // stop ends the experiment before its last block, and says why. If no look
 // came at this block, it is one.
 func (r *recorder) stop(reason string) {
-	looks := r.runs[0].manifest.Looks
+	looks := r.runs[0].Manifest.Looks
 	if len(looks) == 0 || looks[len(looks)-1].Blocks != r.done {
 		r.look()
 	}
@@ -206,19 +204,19 @@ func (r *recorder) stop(reason string) {
 
 // finish gives the run folders their final state and names.
 func (r *recorder) finish(ctx context.Context, err error) ([]string, error) {
-	state, reason := StateComplete, r.early
+	state, reason := runfolder.StateComplete, r.early
 	switch {
 	case err != nil && ctx.Err() != nil:
-		state = StateInterrupted
+		state = runfolder.StateInterrupted
 		err = fmt.Errorf("interrupted after %d of %d blocks", r.done, r.Plan.Blocks)
 		reason = err.Error()
 	case err != nil:
-		state, reason = StateFailed, err.Error()
+		state, reason = runfolder.StateFailed, err.Error()
 	}
 	dirs, saveErr := r.finishFolders(state, reason)
 	if saveErr != nil {
 		for _, run := range r.runs {
-			run.discard()
+			run.Discard()
 		}
 		return nil, saveErr
 	}
@@ -226,14 +224,14 @@ func (r *recorder) finish(ctx context.Context, err error) ([]string, error) {
 }
 
 // finishFolders completes all folders before it gives the first its final name.
-func (r *recorder) finishFolders(state State, reason string) (dirs []string, err error) {
+func (r *recorder) finishFolders(state runfolder.State, reason string) (dirs []string, err error) {
 	for _, run := range r.runs {
-		if err := run.complete(state, reason); err != nil {
+		if err := run.Complete(state, reason); err != nil {
 			return nil, err
 		}
 	}
 	for _, run := range r.runs {
-		dir, err := run.publish()
+		dir, err := run.Publish()
 		if err != nil {
 			return nil, err
 		}
@@ -258,7 +256,7 @@ func (r *recorder) report(round int) {
 	}
 	p := Progress{Done: r.done, Blocks: r.Plan.Blocks, Round: round, Rounds: r.Plan.Rounds, Left: r.left(round)}
 	for _, run := range r.runs {
-		p.Subjects = append(p.Subjects, run.progress)
+		p.Subjects = append(p.Subjects, run.Progress)
 	}
 	r.Progress(p)
 }
@@ -278,4 +276,18 @@ func (r *recorder) left(round int) time.Duration {
 // window is the planned length of all slices of a block.
 func (r *recorder) window() time.Duration {
 	return time.Duration(r.Plan.Rounds*len(r.Subjects)) * r.Plan.Slice
+}
+
+// unavailable probes, on the recorder's own process, which figures of a
+// process and of the machine this system can give.
+func unavailable() map[runfolder.Source]string {
+	missing := map[runfolder.Source]string{}
+	if _, err := subject.ProcessCPU(os.Getpid()); err != nil {
+		missing[runfolder.SourceCPUClock] = err.Error()
+	}
+	if _, err := subject.ProcessRSSPeak(os.Getpid()); err != nil {
+		missing[runfolder.SourceRSS] = err.Error()
+	}
+	maps.Copy(missing, host.ReadMachine(host.MachineRoot).Missing)
+	return missing
 }

@@ -2,7 +2,6 @@ package profiles
 
 import (
 	"context"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,9 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/pprof/profile"
-
 	"github.com/eventobench/eventobench/loadgen"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 func TestRecord(t *testing.T) {
@@ -41,12 +41,12 @@ func TestRecord(t *testing.T) {
 
 func checkRun(t *testing.T, e Experiment, dir string) {
 	t.Helper()
-	run, err := Open(dir)
+	run, err := runfolder.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := run.Manifest
-	if m.State != StateComplete || m.Reason != "" || m.Plan != e.Plan || m.Label != "a test" {
+	if m.State != runfolder.StateComplete || m.Reason != "" || m.Plan != e.Plan || m.Label != "a test" {
 		t.Errorf("manifest %+v", m)
 	}
 	if len(m.Folders) != 2 || !slices.Contains(m.Folders, filepath.Base(dir)) {
@@ -71,17 +71,17 @@ func checkRun(t *testing.T, e Experiment, dir string) {
 	checkProfiles(t, run)
 }
 
-func checkProfiles(t *testing.T, run *Run) {
+func checkProfiles(t *testing.T, run *runfolder.Run) {
 	t.Helper()
-	for _, file := range []string{FileCPU, FileAllocs, FileAllocsBefore, FileAllocsAfter, FileHeapBefore, FileHeapAfter, FileGoroutine} {
+	for _, file := range []string{runfolder.FileCPU, runfolder.FileAllocs, runfolder.FileAllocsBefore, runfolder.FileAllocsAfter, runfolder.FileHeapBefore, runfolder.FileHeapAfter, runfolder.FileGoroutine} {
 		if _, err := run.Profile(file); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, file := range []string{FileCPU, FileAllocs} {
+	for _, file := range []string{runfolder.FileCPU, runfolder.FileAllocs} {
 		checkBlocks(t, run, file)
 	}
-	for _, file := range []string{FileReadme, FileServerLog, FileTotals} {
+	for _, file := range []string{runfolder.FileReadme, runfolder.FileServerLog, runfolder.FileTotals} {
 		if text, err := os.ReadFile(filepath.Join(run.Dir, file)); err != nil || len(text) == 0 {
 			t.Errorf("%s: %d bytes, %v", file, len(text), err)
 		}
@@ -98,7 +98,7 @@ func TestRecordOpenLoop(t *testing.T) {
 	var due []int64
 	for _, dir := range dirs {
 		checkRun(t, e, dir)
-		run, err := Open(dir)
+		run, err := runfolder.Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,14 +123,14 @@ func TestRateNeedsLongEnoughSlices(t *testing.T) {
 
 // checkBlocks expects every sample to tell a block of the run; a CPU profile of
 // a few milliseconds may have none.
-func checkBlocks(t *testing.T, run *Run, file string) {
+func checkBlocks(t *testing.T, run *runfolder.Run, file string) {
 	t.Helper()
 	p, err := run.Profile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range p.Sample {
-		if b, ok := SampleBlock(s); !ok || b < 0 || b >= len(run.Manifest.Blocks) {
+		if b, ok := runfolder.SampleBlock(s); !ok || b < 0 || b >= len(run.Manifest.Blocks) {
 			t.Errorf("%s has a sample of block %d (%v)", file, b, ok)
 		}
 	}
@@ -145,7 +145,7 @@ func leftovers(t *testing.T, out string) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if !folderName.MatchString(e.Name()) {
+		if !runfolder.FolderName.MatchString(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}
@@ -161,7 +161,7 @@ func TestOrderIsRandom(t *testing.T) {
 	}
 	defer func() {
 		for _, run := range r.runs {
-			run.discard()
+			run.Discard()
 		}
 	}()
 	in := []*instance{{}, {}, {}}
@@ -199,29 +199,29 @@ func TestRecordFailures(t *testing.T) {
 					t.Errorf("error %q does not say %q", err, want)
 				}
 			}
-			checkKept(t, dirs, StateFailed)
+			checkKept(t, dirs, runfolder.StateFailed)
 		})
 	}
 }
 
 func TestSubjectThatIsNeverReady(t *testing.T) {
-	bad := Subject{Name: "bad", Command: []string{"sleep", "600"}, Timeout: 20 * time.Millisecond}
+	bad := subject.Subject{Name: "bad", Command: []string{"sleep", "600"}, Timeout: 20 * time.Millisecond}
 	dirs, err := testExperiment(t, bad, testSubject(t, "good", "fine")).Record(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "subject bad was not ready within 20ms; it printed nothing") {
 		t.Errorf("error %v", err)
 	}
-	checkKept(t, dirs, StateFailed)
+	checkKept(t, dirs, runfolder.StateFailed)
 }
 
 // checkKept holds that the folders of an experiment that ended early can be
 // read and say so.
-func checkKept(t *testing.T, dirs []string, state State) {
+func checkKept(t *testing.T, dirs []string, state runfolder.State) {
 	t.Helper()
 	if len(dirs) != 2 {
 		t.Fatalf("kept %v", dirs)
 	}
 	for _, dir := range dirs {
-		run, err := Open(dir)
+		run, err := runfolder.Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,77 +270,7 @@ func checkInterrupted(t *testing.T, dirs []string, err error) {
 	if err == nil || !strings.Contains(err.Error(), "interrupted after 0 of") {
 		t.Errorf("error %v", err)
 	}
-	checkKept(t, dirs, StateInterrupted)
-}
-
-// allocation is a heap profile of one sample.
-func allocation(objects, space int64) *profile.Profile {
-	f := &profile.Function{ID: 1, Name: "f"}
-	l := &profile.Location{ID: 1, Line: []profile.Line{{Function: f}}}
-	return &profile.Profile{
-		SampleType: []*profile.ValueType{
-			{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"},
-			{Type: "inuse_objects", Unit: "count"}, {Type: "inuse_space", Unit: "bytes"},
-		},
-		PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
-		Period:     1,
-		Function:   []*profile.Function{f},
-		Location:   []*profile.Location{l},
-		Sample:     []*profile.Sample{{Location: []*profile.Location{l}, Value: []int64{objects, space, 1, 1}}},
-	}
-}
-
-func TestProfileDifference(t *testing.T) {
-	diff, err := subtract(allocation(10, 1000), allocation(4, 300))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := diff.Sample[0].Value; !slices.Equal(got, []int64{6, 700}) {
-		t.Errorf("difference %v, want [6 700]", got)
-	}
-	if diff, err = subtract(allocation(4, 300), allocation(4, 300)); err != nil || len(diff.Sample) != 0 {
-		t.Errorf("nothing was allocated: %v, %v", diff, err)
-	}
-}
-
-// The same stack in two blocks is two samples of the window's profiles, and
-// one of the others.
-func TestBlocksStayApart(t *testing.T) {
-	run, err := newRecording(t.TempDir(), "20260102_030405-one", exampleManifest())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for b := range 2 {
-		p := exampleProfiles()
-		p[FileAllocsBefore], p[FileAllocsAfter] = allocation(4, 300), allocation(10, int64(1000+b))
-		if err := run.add(exampleBlock(b), exampleSamples(b), exampleLatency(t, false), p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := run.complete(StateComplete, ""); err != nil {
-		t.Fatal(err)
-	}
-	read := func(file string) map[int][]int64 {
-		p, err := run.view().Profile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values := map[int][]int64{}
-		for _, s := range p.Sample {
-			block, ok := SampleBlock(s)
-			if !ok {
-				block = -1
-			}
-			values[block] = s.Value
-		}
-		return values
-	}
-	if got, want := read(FileAllocs), map[int][]int64{0: {6, 700}, 1: {6, 701}}; !maps.EqualFunc(got, want, slices.Equal) {
-		t.Errorf("%s by block: %v, want %v", FileAllocs, got, want)
-	}
-	if got, want := read(FileAllocsAfter), map[int][]int64{-1: {20, 2001, 2, 2}}; !maps.EqualFunc(got, want, slices.Equal) {
-		t.Errorf("%s: %v, want %v", FileAllocsAfter, got, want)
-	}
+	checkKept(t, dirs, runfolder.StateInterrupted)
 }
 
 // TestSequential holds that an experiment ends at the look that decides it, and
@@ -348,11 +278,11 @@ func TestBlocksStayApart(t *testing.T) {
 func TestSequential(t *testing.T) {
 	t.Parallel()
 	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
-	e.Plan = Plan{Blocks: 20, Sequential: true, Rounds: 1, Slice: time.Millisecond, Warmup: 1, Seed: 1}
+	e.Plan = runfolder.Plan{Blocks: 20, Sequential: true, Rounds: 1, Slice: time.Millisecond, Warmup: 1, Seed: 1}
 	var looked []int
-	e.Decide = func(runs []*Run) Look {
+	e.Decide = func(runs []*runfolder.Run) runfolder.Look {
 		looked = append(looked, len(runs[0].Manifest.Blocks))
-		return Look{Blocks: len(runs[1].Manifest.Blocks), Done: true, Decisions: []Decision{{Head: "two", Metric: "speed", Verdict: "same"}}}
+		return runfolder.Look{Blocks: len(runs[1].Manifest.Blocks), Done: true, Decisions: []runfolder.Decision{{Head: "two", Metric: "speed", Verdict: "same"}}}
 	}
 	dirs, err := e.Record(t.Context())
 	if err != nil {
@@ -362,12 +292,12 @@ func TestSequential(t *testing.T) {
 		t.Errorf("looks at %v, want %v", looked, want)
 	}
 	for _, dir := range dirs {
-		run, err := Open(dir)
+		run, err := runfolder.Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		m := run.Manifest
-		if m.State != StateComplete || len(m.Blocks) != 12 || m.Reason != "every gated metric was decided after 12 of at most 20 blocks" {
+		if m.State != runfolder.StateComplete || len(m.Blocks) != 12 || m.Reason != "every gated metric was decided after 12 of at most 20 blocks" {
 			t.Errorf("%s after %d blocks: %s", m.State, len(m.Blocks), m.Reason)
 		}
 		if len(m.Looks) != 1 || !m.Looks[0].Done || m.Looks[0].Blocks != 12 || m.Looks[0].Decisions[0].Verdict != "same" {
@@ -381,31 +311,33 @@ func TestSequential(t *testing.T) {
 func TestTimeLimit(t *testing.T) {
 	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
 	e.MaxTime = time.Nanosecond
-	e.Decide = func(runs []*Run) Look { return Look{Blocks: len(runs[0].Manifest.Blocks)} }
+	e.Decide = func(runs []*runfolder.Run) runfolder.Look {
+		return runfolder.Look{Blocks: len(runs[0].Manifest.Blocks)}
+	}
 	dirs, err := e.Record(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := Open(dirs[0])
+	run, err := runfolder.Open(dirs[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := run.Manifest; m.State != StateComplete || len(m.Blocks) != 1 || len(m.Looks) != 1 || m.Reason != "the time limit of 1ns ended it after 1 of 2 blocks" {
+	if m := run.Manifest; m.State != runfolder.StateComplete || len(m.Blocks) != 1 || len(m.Looks) != 1 || m.Reason != "the time limit of 1ns ended it after 1 of 2 blocks" {
 		t.Errorf("%s after %d blocks, looks %+v: %s", m.State, len(m.Blocks), m.Looks, m.Reason)
 	}
 }
 
 func TestLooks(t *testing.T) {
 	for _, tt := range []struct {
-		plan Plan
+		plan runfolder.Plan
 		want []int
 	}{
-		{DefaultPlan(), []int{12, 16, 20}},
-		{Plan{Blocks: 40, Sequential: true}, []int{24, 32, 40}},
-		{Plan{Blocks: 19, Sequential: true}, []int{19}}, // 60% of 19 are too few for a verdict
-		{Plan{Blocks: 12, Sequential: true}, []int{12}},
-		{Plan{Blocks: 20}, []int{20}},
-		{QuickPlan(), []int{3}},
+		{runfolder.DefaultPlan(), []int{12, 16, 20}},
+		{runfolder.Plan{Blocks: 40, Sequential: true}, []int{24, 32, 40}},
+		{runfolder.Plan{Blocks: 19, Sequential: true}, []int{19}}, // 60% of 19 are too few for a verdict
+		{runfolder.Plan{Blocks: 12, Sequential: true}, []int{12}},
+		{runfolder.Plan{Blocks: 20}, []int{20}},
+		{runfolder.QuickPlan(), []int{3}},
 	} {
 		if got := tt.plan.Looks(); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v: looks at %v, want %v", tt.plan, got, tt.want)

@@ -16,6 +16,9 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/eventobench/eventobench/loadgen"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 // subjectMode is the environment variable that makes the test binary a server
@@ -100,23 +103,23 @@ func (work) Next(req *fasthttp.Request) int {
 }
 
 // testSubject is the test binary as a server in one of serve's modes.
-func testSubject(t *testing.T, name, mode string) Subject {
+func testSubject(t *testing.T, name, mode string) subject.Subject {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Subject{Name: name, Kind: "test", Command: []string{"/usr/bin/env", subjectMode + "=" + mode, program}, Health: "/health"}
+	return subject.Subject{Name: name, Kind: "test", Command: []string{"/usr/bin/env", subjectMode + "=" + mode, program}, Health: "/health"}
 }
 
-func testExperiment(t *testing.T, subjects ...Subject) Experiment {
+func testExperiment(t *testing.T, subjects ...subject.Subject) Experiment {
 	t.Helper()
 	return Experiment{
 		Subjects: subjects,
 		Workload: work{},
 		Workers:  2,
 		Timeout:  10 * time.Second,
-		Plan:     Plan{Blocks: 2, Rounds: 3, Slice: 5 * time.Millisecond, Warmup: 10, Seed: 1},
+		Plan:     runfolder.Plan{Blocks: 2, Rounds: 3, Slice: 5 * time.Millisecond, Warmup: 10, Seed: 1},
 		Out:      t.TempDir(),
 		Label:    "a test",
 		Tool:     "test",

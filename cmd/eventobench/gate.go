@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 type gateOptions struct {
@@ -176,7 +178,7 @@ func (o *gateOptions) dirs(cmd *cobra.Command, args []string, in gateInput) ([]s
 	case o.head == "":
 		return nil, errors.New("there is nothing to judge: name two run folders, one to hold against the baseline, or subjects with --base and --head")
 	case o.base == "":
-		if _, err := profiles.OpenManifest(in.baseline); err != nil { // before a minute is spent on recording
+		if _, err := runfolder.OpenManifest(in.baseline); err != nil { // before a minute is spent on recording
 			return nil, err
 		}
 		recorded, err := o.recordSubjects(cmd, in, o.head)
@@ -186,7 +188,7 @@ func (o *gateOptions) dirs(cmd *cobra.Command, args []string, in gateInput) ([]s
 }
 
 func (o *gateOptions) recordSubjects(cmd *cobra.Command, in gateInput, specs ...string) ([]string, error) {
-	var subjects []profiles.Subject
+	var subjects []subject.Subject
 	for _, text := range specs {
 		spec, err := parseStoreSpec(text)
 		if err != nil {
@@ -207,7 +209,7 @@ func (o *gateOptions) updateBaseline(w io.Writer, args []string, baseline string
 	if len(args) != 1 {
 		return fmt.Errorf("--update-baseline takes the one run folder that shall be the baseline, not %d", len(args))
 	}
-	if err := profiles.Copy(args[0], baseline); err != nil {
+	if err := runfolder.Copy(args[0], baseline); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "%s is now a copy of %s; commit it\n", baseline, args[0])

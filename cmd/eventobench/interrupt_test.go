@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // running is an experiment in a process of its own, past its first block.
@@ -98,14 +98,14 @@ func (r *running) killSubject(t *testing.T) {
 
 // checkFolders holds that both folders can be read, are in the given state,
 // and are all there is.
-func (r *running) checkFolders(t *testing.T, state profiles.State) {
+func (r *running) checkFolders(t *testing.T, state runfolder.State) {
 	t.Helper()
 	entries, err := os.ReadDir(r.out)
 	if err != nil || len(entries) != 2 {
 		t.Fatalf("%d entries in the folder of run folders (%v)", len(entries), err)
 	}
 	for _, e := range entries {
-		run, err := profiles.Open(filepath.Join(r.out, e.Name()))
+		run, err := runfolder.Open(filepath.Join(r.out, e.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestCtrlC(t *testing.T) {
 	if left := r.subjects(t); len(left) > 0 {
 		t.Errorf("processes left behind: %v", left)
 	}
-	r.checkFolders(t, profiles.StateInterrupted)
+	r.checkFolders(t, runfolder.StateInterrupted)
 }
 
 func TestSubjectIsKilled(t *testing.T) {
@@ -140,7 +140,7 @@ func TestSubjectIsKilled(t *testing.T) {
 	if strings.Contains(text, "goroutine ") {
 		t.Errorf("a stack trace: %s", text)
 	}
-	r.checkFolders(t, profiles.StateFailed)
+	r.checkFolders(t, runfolder.StateFailed)
 }
 
 // TestRecorderIsKilled holds that servers do not outlive a recorder that could
@@ -162,7 +162,7 @@ func TestRecorderIsKilled(t *testing.T) {
 			}
 		}
 	}
-	r.checkFolders(t, profiles.StateRecording)
+	r.checkFolders(t, runfolder.StateRecording)
 }
 
 // TestDiskIsFull records onto file systems that are full from the start, and

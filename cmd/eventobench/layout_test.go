@@ -32,9 +32,9 @@ func allowed(family, imported string) bool {
 	case "cmd":
 		return true
 	case "compare":
-		return imported == "profiles" || imported == "loadgen"
+		return imported == "compare" || imported == "profiles" || imported == "loadgen"
 	case "profiles":
-		return imported == "loadgen"
+		return imported == "profiles" || imported == "loadgen"
 	case "server":
 		return imported == "server"
 	}

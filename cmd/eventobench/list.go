@@ -6,7 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 func newListCmd() *cobra.Command {
@@ -22,7 +23,7 @@ Exit codes: 0 listed, be it none; 2 the folder cannot be read.`,
   eventobench list --out=/var/tmp/profiles`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			entries, err := profiles.List(out)
+			entries, err := runfolder.List(out)
 			if err != nil {
 				return err
 			}
@@ -34,7 +35,7 @@ Exit codes: 0 listed, be it none; 2 the folder cannot be read.`,
 	return cmd
 }
 
-func listTable(entries []profiles.Entry) string {
+func listTable(entries []runfolder.Entry) string {
 	table := compare.NewTable("folder", "date", "subject", "state", "blocks", "ops/s", "p99 ms", "B/op", "allocs/op", "label")
 	unreadable := ""
 	for _, e := range entries {

@@ -6,19 +6,19 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // planOptions are the flags that divide an experiment.
 type planOptions struct {
-	profiles.Plan
+	runfolder.Plan
 	maxBlocks int
 	maxTime   time.Duration
 	quick     bool
 }
 
 func (o *planOptions) addFlags(f *pflag.FlagSet) {
-	d := profiles.DefaultPlan()
+	d := runfolder.DefaultPlan()
 	f.IntVar(&o.Blocks, "blocks", 0, "fresh processes a subject, exactly; without it their number follows from the verdicts")
 	f.IntVar(&o.maxBlocks, "max-blocks", d.Blocks, "fresh processes a subject, at most; verdicts are looked for at 60%, 80% and all of them")
 	f.DurationVar(&o.maxTime, "max-time", 0, "begin no block that would end later than this; 0 for no limit")
@@ -32,9 +32,9 @@ func (o *planOptions) addFlags(f *pflag.FlagSet) {
 // plan is the plan of the flags for a number of subjects. With --quick, flags
 // that were not given take the quick plan's values; one subject has nothing to
 // be judged against, and gets ten blocks.
-func (o *planOptions) plan(subjects int, given func(flag string) bool) profiles.Plan {
+func (o *planOptions) plan(subjects int, given func(flag string) bool) runfolder.Plan {
 	plan := o.Plan
-	quick := profiles.QuickPlan()
+	quick := runfolder.QuickPlan()
 	switch {
 	case given("blocks"):
 	case o.quick:

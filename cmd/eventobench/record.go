@@ -12,6 +12,9 @@ import (
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 // recordOptions are the flags of every command that records experiments.
@@ -38,7 +41,7 @@ func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 // run records an experiment of the subjects, telling on stderr how far it is
 // unless it is to be quiet, and returns its folders. Of an experiment that
 // failed it tells where the folders are.
-func (o *recordOptions) run(cmd *cobra.Command, subjects []profiles.Subject, c compare.Criteria, quiet bool) ([]string, error) {
+func (o *recordOptions) run(cmd *cobra.Command, subjects []subject.Subject, c compare.Criteria, quiet bool) ([]string, error) {
 	e, err := o.experiment(subjects, c, cmd.Flags().Changed)
 	if err != nil {
 		return nil, err
@@ -58,7 +61,7 @@ func (o *recordOptions) run(cmd *cobra.Command, subjects []profiles.Subject, c c
 	return dirs, err
 }
 
-func (o *recordOptions) experiment(subjects []profiles.Subject, c compare.Criteria, given func(flag string) bool) (profiles.Experiment, error) {
+func (o *recordOptions) experiment(subjects []subject.Subject, c compare.Criteria, given func(flag string) bool) (profiles.Experiment, error) {
 	e := profiles.Experiment{
 		Subjects: subjects,
 		Workload: loadgen.EventMix{Token: benchToken, Streams: loadgen.DefaultStreams},
@@ -88,11 +91,11 @@ func (o *recordOptions) addRate(e *profiles.Experiment, arrivals bool) (err erro
 }
 
 // decider judges the experiment at its looks, if there is anything to compare.
-func decider(c compare.Criteria, subjects int) func([]*profiles.Run) profiles.Look {
+func decider(c compare.Criteria, subjects int) func([]*runfolder.Run) runfolder.Look {
 	if subjects < 2 {
 		return nil
 	}
-	return func(runs []*profiles.Run) profiles.Look { return compare.Decide(runs, c) }
+	return func(runs []*runfolder.Run) runfolder.Look { return compare.Decide(runs, c) }
 }
 
 func describe(e profiles.Experiment) string {
@@ -105,7 +108,7 @@ func describe(e profiles.Experiment) string {
 }
 
 // blocks says how many blocks a plan has.
-func blocks(p profiles.Plan) string {
+func blocks(p runfolder.Plan) string {
 	if looks := p.Looks(); len(looks) > 1 {
 		return fmt.Sprintf("%d to %d blocks", looks[0], p.Blocks)
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 type runOptions struct {
@@ -96,7 +97,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 	}
 	table := compare.NewTable(columns...)
 	for _, dir := range dirs {
-		run, err := profiles.Open(dir)
+		run, err := runfolder.Open(dir)
 		if err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 // nextCommand is what a user will want to type after a run.
 func nextCommand(dirs []string) string {
 	if len(dirs) == 1 {
-		return "go tool pprof -top " + filepath.Join(dirs[0], profiles.FileCPU)
+		return "go tool pprof -top " + filepath.Join(dirs[0], runfolder.FileCPU)
 	}
 	return strings.Join(slices.Concat([]string{programName(), "compare"}, dirs), " ")
 }

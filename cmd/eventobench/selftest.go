@@ -15,8 +15,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
-	"github.com/eventobench/eventobench/profiles"
 	"github.com/eventobench/eventobench/server"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 type selftestOptions struct {
@@ -148,8 +150,8 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // recordOne records one experiment. Nothing but the handicap tells its two
 // sides apart, and a coin decides which of them comes first.
-func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*profiles.Run, error) {
-	var subjects []profiles.Subject
+func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*runfolder.Run, error) {
+	var subjects []subject.Subject
 	for _, h := range []string{"none", handicap} {
 		s, err := storeSpec{transport: o.transport, handicap: h}.subject()
 		if err != nil {
@@ -173,10 +175,10 @@ func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*pro
 	return openPair(dirs)
 }
 
-func openPair(dirs []string) ([]*profiles.Run, error) {
-	var runs []*profiles.Run
+func openPair(dirs []string) ([]*runfolder.Run, error) {
+	var runs []*runfolder.Run
 	for _, dir := range dirs {
-		run, err := profiles.Open(dir)
+		run, err := runfolder.Open(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -207,7 +209,7 @@ type selftestCase struct {
 // readAll judges recorded experiments again.
 func (t *selftest) readAll(folders []string) error {
 	for _, folder := range folders {
-		entries, err := profiles.List(folder)
+		entries, err := runfolder.List(folder)
 		if err != nil {
 			return err
 		}
@@ -247,10 +249,10 @@ func (t *selftest) read(dirs []string) error {
 	return nil
 }
 
-func handicapOf(r *profiles.Run) string { return r.Manifest.Subject.Options["handicap"] }
+func handicapOf(r *runfolder.Run) string { return r.Manifest.Subject.Options["handicap"] }
 
 // add judges one experiment, base first, and returns a line about it.
-func (t *selftest) add(runs []*profiles.Run) string {
+func (t *selftest) add(runs []*runfolder.Run) string {
 	look := compare.Decide(runs, t.criteria)
 	c := t.caseOf(handicapOf(runs[1]))
 	c.experiments++
@@ -282,7 +284,7 @@ func (t *selftest) caseOf(handicap string) *selftestCase {
 
 // worst is the verdict that speaks loudest: a regression, then an improvement,
 // then doubt.
-func worst(look profiles.Look) compare.Verdict {
+func worst(look runfolder.Look) compare.Verdict {
 	for _, v := range []compare.Verdict{compare.Regressed, compare.Improved, compare.Inconclusive} {
 		for _, d := range look.Decisions {
 			if d.Verdict == string(v) {
@@ -333,7 +335,7 @@ func percentOf(v float64) string {
 
 // falseAlarms draws experiments from the blocks without a handicap.
 func (t *selftest) falseAlarms(ctx context.Context) string {
-	looks := profiles.DefaultPlan().Looks()
+	looks := runfolder.DefaultPlan().Looks()
 	if need := looks[len(looks)-1]; t.pool.Blocks() < need {
 		return fmt.Sprintf("%d blocks without a handicap are too few to draw experiments from: %d are needed.\n", t.pool.Blocks(), need)
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 func newShowCmd() *cobra.Command {
@@ -39,7 +40,7 @@ Exit codes: 0 shown; 2 the folder is missing, damaged, or from a newer version.`
 			if format != "text" && format != "json" {
 				return fmt.Errorf("unknown format %q; use text, json", format)
 			}
-			run, err := profiles.Open(args[0])
+			run, err := runfolder.Open(args[0])
 			if err != nil {
 				return err
 			}
@@ -61,15 +62,15 @@ Exit codes: 0 shown; 2 the folder is missing, damaged, or from a newer version.`
 // folder and manifest.
 type shown struct {
 	Folder      string                 `json:"folder"`
-	Manifest    profiles.Manifest      `json:"manifest"`
+	Manifest    runfolder.Manifest     `json:"manifest"`
 	Warnings    []compare.Warning      `json:"warnings"`
-	Totals      *profiles.Totals       `json:"totals"`
+	Totals      *runfolder.Totals      `json:"totals"`
 	Latency     []kindLatency          `json:"latency"`
 	Slices      []sliceRate            `json:"slices"`
 	CPU         *compare.FunctionTable `json:"cpu"`
 	Allocations *compare.FunctionTable `json:"allocations"`
 
-	run *profiles.Run
+	run *runfolder.Run
 }
 
 // kindLatency is the latency of one kind of request, or of "all", in ms. That
@@ -93,7 +94,7 @@ type sliceRate struct {
 	OpsPerSec float64 `json:"ops_per_sec"`
 }
 
-func newShown(run *profiles.Run) (*shown, error) {
+func newShown(run *runfolder.Run) (*shown, error) {
 	s := &shown{Folder: run.Dir, Manifest: run.Manifest, run: run}
 	if len(run.Manifest.Blocks) == 0 {
 		return s, nil
@@ -104,17 +105,17 @@ func newShown(run *profiles.Run) (*shown, error) {
 	}
 	s.CPU, s.Allocations, s.Totals, s.Warnings = &v.CPU, &v.Allocations, &v.Totals, warnings
 	s.Latency = latencies(run)
-	for _, sample := range run.Samples {
-		s.Slices = append(s.Slices, sliceRate{sample.Block, sample.Round, opsPerSec([]profiles.Sample{sample})})
+	for _, sample := range run.Slices {
+		s.Slices = append(s.Slices, sliceRate{sample.Block, sample.Round, opsPerSec([]runfolder.Slice{sample})})
 	}
 	return s, nil
 }
 
 // latencies are those of all requests and, if there are several, of each kind.
-func latencies(run *profiles.Run) []kindLatency {
+func latencies(run *runfolder.Run) []kindLatency {
 	sum := make([]time.Duration, len(run.Manifest.Load.Kinds))
 	var total time.Duration
-	for _, sample := range run.Samples {
+	for _, sample := range run.Slices {
 		total += sample.Latency()
 		for k, kind := range sample.Kinds {
 			sum[k] += kind.Latency
@@ -145,7 +146,7 @@ func newKindLatency(kind string, h *hdrhistogram.Histogram, sum time.Duration) k
 }
 
 // opsPerSec is the throughput of several slices together.
-func opsPerSec(samples []profiles.Sample) float64 {
+func opsPerSec(samples []runfolder.Slice) float64 {
 	var ops int64
 	var d time.Duration
 	for _, s := range samples {
@@ -196,7 +197,7 @@ func (s *shown) headline() string {
 	m := s.Manifest
 	text := fmt.Sprintf("%s: %s, %d of %d blocks", m.Subject.Name, m.State, len(m.Blocks), m.Plan.Blocks)
 	switch {
-	case m.State == profiles.StateRecording:
+	case m.State == runfolder.StateRecording:
 		text += "; it is still being recorded, or its recorder was killed"
 	case m.Reason != "":
 		text += ": " + strings.Join(strings.Fields(m.Reason), " ") // it may be of several lines
@@ -228,12 +229,12 @@ func (s *shown) description() string {
 }
 
 // others are the folders that were recorded together with this one.
-func others(m profiles.Manifest) []string {
+func others(m runfolder.Manifest) []string {
 	own := m.Experiment + "-" + m.Subject.Name
 	return slices.DeleteFunc(slices.Clone(m.Folders), func(folder string) bool { return folder == own })
 }
 
-func describeBinary(b profiles.Binary) string {
+func describeBinary(b runfolder.Binary) string {
 	parts := []string{"SHA-256 " + b.SHA256[:min(12, len(b.SHA256))]}
 	if b.GoVersion != "" {
 		parts = append(parts, b.GoVersion)
@@ -250,7 +251,7 @@ func describeBinary(b profiles.Binary) string {
 	return strings.Join(parts, ", ")
 }
 
-func describePlan(p profiles.Plan) string {
+func describePlan(p runfolder.Plan) string {
 	most := ""
 	if p.Sequential {
 		most = "up to "
@@ -259,7 +260,7 @@ func describePlan(p profiles.Plan) string {
 		most, p.Blocks, p.Rounds, p.Slice, compare.Number(float64(p.Warmup), 0), p.Seed)
 }
 
-func describeHost(h profiles.Host) string {
+func describeHost(h runfolder.Host) string {
 	return fmt.Sprintf("%s, %d of %d CPUs, %s GB of memory, %s/%s, kernel %s",
 		h.CPUModel, h.Affinity, h.Cores, compare.Number(float64(h.Memory)/1e9, 1), h.OS, h.Arch, h.Kernel)
 }
@@ -296,7 +297,7 @@ func (s *shown) figures() string {
 	table.Add("memory, peak", "MB", scaled(t.RSSPeakBytes, 1e6, 1))
 	table.Add("goroutines", "at the end", compare.Number(float64(t.Goroutines), 0))
 	text := table.String()
-	for _, source := range []profiles.Source{profiles.SourceCPUClock, profiles.SourceMemStats, profiles.SourceRSS} {
+	for _, source := range []runfolder.Source{runfolder.SourceCPUClock, runfolder.SourceMemStats, runfolder.SourceRSS} {
 		if reason, missing := s.Manifest.Unavailable[source]; missing {
 			text += wrap(fmt.Sprintf("unavailable for lack of %s: %s", source, reason), showWidth-2, "  ")
 		}
@@ -322,7 +323,7 @@ func (s *shown) throughput() string {
 	bars := min(rounds, (showWidth-2+1)/perLine-1)
 	rates := make([]float64, 0, blocks*bars)
 	for b := range blocks {
-		samples := s.run.BlockSamples(b)
+		samples := s.run.BlockSlices(b)
 		for i := range bars {
 			rates = append(rates, opsPerSec(samples[i*rounds/bars:(i+1)*rounds/bars]))
 		}
@@ -415,14 +416,14 @@ func (s *shown) commands() string {
 	if s.Totals != nil {
 		lines = append(lines,
 			"eventobench view "+s.Folder,
-			"go tool pprof -top "+file(profiles.FileCPU),
-			"go tool pprof -top -sample_index=alloc_space "+file(profiles.FileAllocs),
+			"go tool pprof -top "+file(runfolder.FileCPU),
+			"go tool pprof -top -sample_index=alloc_space "+file(runfolder.FileAllocs),
 		)
 		if dirs := s.siblings(); len(dirs) > 1 {
 			lines = append(lines, "eventobench compare "+strings.Join(dirs, " "))
 		}
 	}
-	return strings.Join(append(lines, "less "+file(profiles.FileServerLog)), "\n") + "\n"
+	return strings.Join(append(lines, "less "+file(runfolder.FileServerLog)), "\n") + "\n"
 }
 
 // siblings are the folders of the experiment, this one included, if they are

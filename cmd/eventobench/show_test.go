@@ -15,31 +15,32 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/loadgen"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // exampleRun is an interrupted run on a system without a CPU clock, whose
 // throughput climbs within a block and falls from block to block.
-func exampleRun(t *testing.T, blocks, rounds int) *profiles.Run {
+func exampleRun(t *testing.T, blocks, rounds int) *runfolder.Run {
 	t.Helper()
-	run := &profiles.Run{Dir: "profiles/20260102_030405-one", Manifest: profiles.Manifest{
+	run := &runfolder.Run{Dir: "profiles/20260102_030405-one", Manifest: runfolder.Manifest{
 		Experiment: "20260102_030405", Tool: "v1.2.3", Label: "a try",
 		Folders: []string{"20260102_030405-one", "20260102_030405-one-2"},
-		Subject: profiles.SubjectInfo{
+		Subject: runfolder.SubjectInfo{
 			Name: "one", Command: []string{"/usr/local/bin/one", "--listen=127.0.0.1:0", "--with=" + strings.Repeat("x", 40), "--and=" + strings.Repeat("y", 40)},
-			Binary: profiles.Binary{SHA256: strings.Repeat("0123456789abcdef", 4), GoVersion: "go1.26.0", Commit: "fedcba9876543210", Dirty: true},
+			Binary: runfolder.Binary{SHA256: strings.Repeat("0123456789abcdef", 4), GoVersion: "go1.26.0", Commit: "fedcba9876543210", Dirty: true},
 		},
 		Load:        loadgen.Load{Workload: "mix", Kinds: []string{"write", "read"}, Workers: 10},
-		Plan:        profiles.Plan{Blocks: blocks + 3, Rounds: rounds, Slice: 50 * time.Millisecond, Warmup: 2000, Seed: 7},
-		Host:        profiles.Host{OS: "linux", Arch: "amd64", Kernel: "6.1", CPUModel: "Test CPU", Cores: 4, Affinity: 2, Memory: 8e9},
+		Plan:        runfolder.Plan{Blocks: blocks + 3, Rounds: rounds, Slice: 50 * time.Millisecond, Warmup: 2000, Seed: 7},
+		Host:        runfolder.Host{OS: "linux", Arch: "amd64", Kernel: "6.1", CPUModel: "Test CPU", Cores: 4, Affinity: 2, Memory: 8e9},
 		Start:       time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		End:         time.Date(2026, 1, 2, 3, 5, 6, 0, time.UTC),
-		State:       profiles.StateInterrupted,
+		State:       runfolder.StateInterrupted,
 		Reason:      "stopped by the user",
 		Errors:      map[string]int64{"timeout": 3},
-		Unavailable: map[profiles.Source]string{profiles.SourceCPUClock: "there is no such clock on this system"},
+		Unavailable: map[runfolder.Source]string{runfolder.SourceCPUClock: "there is no such clock on this system"},
 	}}
 	for b := range blocks {
 		var histograms []*hdrhistogram.Histogram
@@ -51,14 +52,14 @@ func exampleRun(t *testing.T, blocks, rounds int) *profiles.Run {
 			histograms = append(histograms, h)
 		}
 		run.Latency = append(run.Latency, histograms)
-		run.Manifest.Blocks = append(run.Manifest.Blocks, profiles.Block{
-			Block: b, After: profiles.Counters{TotalAlloc: int64(rounds) * 200 * 512, Mallocs: int64(rounds) * 200 * 4, NumGC: 2, GCPause: 1e6, HeapSys: 20e6},
+		run.Manifest.Blocks = append(run.Manifest.Blocks, runfolder.Block{
+			Block: b, After: runfolder.Counters{TotalAlloc: int64(rounds) * 200 * 512, Mallocs: int64(rounds) * 200 * 4, NumGC: 2, GCPause: 1e6, HeapSys: 20e6},
 			RSSPeak: 40e6, Goroutines: 12,
 		})
 		for round := range rounds {
-			run.Samples = append(run.Samples, profiles.Sample{
+			run.Slices = append(run.Slices, runfolder.Slice{
 				Block: b, Round: round, Duration: time.Duration(500+10*b-2*round) * time.Millisecond, GeneratorCPU: time.Millisecond,
-				Kinds: []profiles.KindSample{{Ops: 100, Latency: 100 * time.Millisecond}, {Ops: 100, Latency: 200 * time.Millisecond}},
+				Kinds: []runfolder.KindSlice{{Ops: 100, Latency: 100 * time.Millisecond}, {Ops: 100, Latency: 200 * time.Millisecond}},
 			})
 		}
 	}
@@ -84,7 +85,7 @@ func exampleShown(t *testing.T, blocks, rounds int) *shown {
 func TestShowGolden(t *testing.T) {
 	unfinished := exampleShown(t, 0, 10)
 	unfinished.Totals, unfinished.Warnings = nil, nil
-	unfinished.Manifest.State, unfinished.Manifest.Reason = profiles.StateFailed, "subject one died before it listened: exit status 1"
+	unfinished.Manifest.State, unfinished.Manifest.Reason = runfolder.StateFailed, "subject one died before it listened: exit status 1"
 	for name, s := range map[string]*shown{"show.txt": exampleShown(t, 12, 16), "show-failed.txt": unfinished} {
 		t.Run(name, func(t *testing.T) {
 			var got bytes.Buffer

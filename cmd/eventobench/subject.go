@@ -12,10 +12,11 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/eventobench/eventobench/profiles"
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
 	"github.com/eventobench/eventobench/server/transport"
+
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 // benchToken is the default namespace's token while the built-in store is
@@ -56,26 +57,26 @@ func parseStoreSpec(text string) (storeSpec, error) {
 }
 
 // subject makes the profiles.Subject that starts the store.
-func (s storeSpec) subject() (profiles.Subject, error) {
+func (s storeSpec) subject() (subject.Subject, error) {
 	kind, err := transport.Parse(s.transport)
 	if err != nil {
-		return profiles.Subject{}, err
+		return subject.Subject{}, err
 	}
 	if _, err := server.ParseHandicap(s.handicap); err != nil {
-		return profiles.Subject{}, err
+		return subject.Subject{}, err
 	}
 	store := cmp.Or(s.store, "sqlite::memory:")
 	fresh, scratch, err := freshStore(store)
 	if err != nil {
-		return profiles.Subject{}, err
+		return subject.Subject{}, err
 	}
 	program := s.binary
 	if program == "" {
 		if program, err = os.Executable(); err != nil {
-			return profiles.Subject{}, fmt.Errorf("finding the program to start subjects with: %w", err)
+			return subject.Subject{}, fmt.Errorf("finding the program to start subjects with: %w", err)
 		}
 	}
-	subject := profiles.Subject{
+	subject := subject.Subject{
 		Name:    string(kind),
 		Kind:    "built-in",
 		Command: []string{program, "serve", "--addr=127.0.0.1:0", "--store=" + fresh, "--token=" + benchToken, "--log-level=warn", "--transport=" + string(kind)},
@@ -100,7 +101,7 @@ func freshStore(store string) (fresh, scratch string, err error) {
 		return store, "", err
 	}
 	scratch, err = filepath.Abs(filepath.Dir(file))
-	return "sqlite:" + filepath.Join(profiles.ScratchFolder, filepath.Base(file)), scratch, err
+	return "sqlite:" + filepath.Join(subject.ScratchFolder, filepath.Base(file)), scratch, err
 }
 
 // factorOptions are the flags of run: a subject for each combination of values.
@@ -120,8 +121,8 @@ func (o *factorOptions) addFlags(f *pflag.FlagSet) {
 // subjects makes a subject of each combination of transport, codec, sync and
 // batch. A choice that has several values is part of the names, and a subject
 // that is asked for again gets a number.
-func (o *factorOptions) subjects() ([]profiles.Subject, error) {
-	var subjects []profiles.Subject
+func (o *factorOptions) subjects() ([]subject.Subject, error) {
+	var subjects []subject.Subject
 	for _, values := range combinations(o.transports, o.codecs, o.syncs, o.batches) {
 		spec := storeSpec{transport: values[0], codec: values[1], sync: values[2], batch: values[3], store: o.store}
 		s, err := spec.subject()
@@ -160,7 +161,7 @@ func combinations(lists ...[]string) [][]string {
 
 // numberNames makes the names of subjects distinct: the second fasthttp is
 // fasthttp-2.
-func numberNames(subjects []profiles.Subject) {
+func numberNames(subjects []subject.Subject) {
 	count := map[string]int{}
 	for i := range subjects {
 		s := &subjects[i]

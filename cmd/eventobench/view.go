@@ -24,7 +24,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
-	"github.com/eventobench/eventobench/profiles"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 type viewOptions struct {
@@ -123,13 +124,13 @@ func openBrowser(ctx context.Context, address string) error {
 
 // viewed is what the pages show: a run, and the one it is held against if any.
 type viewed struct {
-	Head, Base *profiles.Run
+	Head, Base *runfolder.Run
 }
 
 func openViewed(dirs []string) (viewed, error) {
-	var runs [2]*profiles.Run
+	var runs [2]*runfolder.Run
 	for i, dir := range dirs {
-		run, err := profiles.Open(dir)
+		run, err := runfolder.Open(dir)
 		if err != nil {
 			return viewed{}, err
 		}

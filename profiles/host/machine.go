@@ -1,4 +1,4 @@
-package profiles
+package host
 
 import (
 	"bytes"
@@ -11,47 +11,28 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-// Machine is what the whole machine did while a block's slices were measured:
-// what may disturb a measurement without showing in it. A nil field could not
-// be read here; the manifest says why.
-type Machine struct {
-	Window time.Duration  `json:"window_ns"`         // from the first slice to the end of the last
-	CPUs   int            `json:"cpus,omitempty"`    // that the machine's times below are of
-	Busy   *time.Duration `json:"busy_ns,omitempty"` // user and system time of all processes
-	Ours   *time.Duration `json:"ours_ns,omitempty"` // of it, what the subjects and the generator used
-	Idle   *time.Duration `json:"idle_ns,omitempty"` // waiting for disks included
-	Steal  *time.Duration `json:"steal_ns,omitempty"`
-
-	Pressure *time.Duration `json:"cpu_pressure_ns,omitempty"` // in which some task waited for a CPU
-	Runnable *float64       `json:"runnable,omitempty"`        // tasks between rounds that ran or wanted to, the recorder's own one not counted; mean
-
-	Throttled        *time.Duration `json:"throttled_ns,omitempty"` // by a CPU quota of our control groups
-	ThrottledPeriods *int64         `json:"throttled_periods,omitempty"`
-	ThermalEvents    *int64         `json:"thermal_events,omitempty"` // times a core slowed down because of heat
-	FrequencyMHz     *float64       `json:"frequency_mhz,omitempty"`  // mean over the CPUs at the end of the window
-	Clocksource      *string        `json:"clocksource,omitempty"`
-}
-
 // machineRoot is where /proc and /sys are.
-var machineRoot = os.DirFS("/")
+var MachineRoot = os.DirFS("/")
 
 // machineSources reads one source each into a reading of the machine.
-var machineSources = map[Source]func(root fs.FS, r *machineReading) error{
-	SourceMachineCPU:  readMachineCPU,
-	SourcePressure:    readPressure,
-	SourceThrottling:  readThrottling,
-	SourceThermal:     readThermal,
-	SourceFrequency:   readFrequency,
-	SourceClocksource: readClocksource,
-	SourceRunQueue:    readRunnable,
+var machineSources = map[runfolder.Source]func(root fs.FS, r *machineReading) error{
+	runfolder.SourceMachineCPU:  readMachineCPU,
+	runfolder.SourcePressure:    readPressure,
+	runfolder.SourceThrottling:  readThrottling,
+	runfolder.SourceThermal:     readThermal,
+	runfolder.SourceFrequency:   readFrequency,
+	runfolder.SourceClocksource: readClocksource,
+	runfolder.SourceRunQueue:    readRunnable,
 }
 
 // machineReading holds all sources at one moment. Times and counts are since
 // the machine started, or since some other moment in the past.
 type machineReading struct {
-	missing map[Source]string // why a source could not be read
+	Missing map[runfolder.Source]string // why a source could not be read
 
 	cpus              int
 	busy, idle, steal time.Duration
@@ -64,11 +45,11 @@ type machineReading struct {
 	runnable          int64
 }
 
-func readMachine(root fs.FS) machineReading {
-	r := machineReading{missing: map[Source]string{}}
+func ReadMachine(root fs.FS) machineReading {
+	r := machineReading{Missing: map[runfolder.Source]string{}}
 	for source, read := range machineSources {
 		if err := read(root, &r); err != nil {
-			r.missing[source] = unreadable(err)
+			r.Missing[source] = unreadable(err)
 		}
 	}
 	return r
@@ -81,8 +62,8 @@ func unreadable(err error) string {
 	return err.Error()
 }
 
-// machineWindow follows the machine over the rounds of a block.
-type machineWindow struct {
+// Window follows the machine over the rounds of a block.
+type Window struct {
 	root     fs.FS
 	start    time.Time
 	ownCPU   time.Duration
@@ -92,14 +73,14 @@ type machineWindow struct {
 	err      error // of reading the run queue
 }
 
-func openMachineWindow(root fs.FS) *machineWindow {
-	w := &machineWindow{root: root, before: readMachine(root)}
-	w.start, w.ownCPU = time.Now(), ownCPU()
+func OpenWindow(root fs.FS) *Window {
+	w := &Window{root: root, before: ReadMachine(root)}
+	w.start, w.ownCPU = time.Now(), OwnCPU()
 	return w
 }
 
 // look reads the run queue; nothing of ours may be loading the machine.
-func (w *machineWindow) look() {
+func (w *Window) Look() {
 	var r machineReading
 	if err := readRunnable(w.root, &r); err != nil {
 		w.err = err
@@ -111,30 +92,30 @@ func (w *machineWindow) look() {
 
 // close ends the window. Of what was used in it, subjects is the CPU time of
 // the subjects, nil if it is not known.
-func (w *machineWindow) close(subjects *time.Duration) *Machine {
-	m := &Machine{Window: time.Since(w.start)}
+func (w *Window) Close(subjects *time.Duration) *runfolder.Machine {
+	m := &runfolder.Machine{Window: time.Since(w.start)}
 	if subjects != nil {
-		m.Ours = new(*subjects + ownCPU() - w.ownCPU)
+		m.Ours = new(*subjects + OwnCPU() - w.ownCPU)
 	}
-	before, after := w.before, readMachine(w.root)
-	both := func(s Source) bool { return before.missing[s] == "" && after.missing[s] == "" }
-	if both(SourceMachineCPU) {
+	before, after := w.before, ReadMachine(w.root)
+	both := func(s runfolder.Source) bool { return before.Missing[s] == "" && after.Missing[s] == "" }
+	if both(runfolder.SourceMachineCPU) {
 		m.CPUs = after.cpus
 		m.Busy, m.Idle, m.Steal = new(after.busy-before.busy), new(after.idle-before.idle), new(after.steal-before.steal)
 	}
-	if both(SourcePressure) {
+	if both(runfolder.SourcePressure) {
 		m.Pressure = new(after.pressure - before.pressure)
 	}
-	if both(SourceThrottling) {
+	if both(runfolder.SourceThrottling) {
 		m.Throttled, m.ThrottledPeriods = new(after.throttled-before.throttled), new(after.throttledPeriods-before.throttledPeriods)
 	}
-	if both(SourceThermal) {
+	if both(runfolder.SourceThermal) {
 		m.ThermalEvents = new(after.thermalEvents - before.thermalEvents)
 	}
-	if both(SourceFrequency) {
+	if both(runfolder.SourceFrequency) {
 		m.FrequencyMHz = &after.frequencyMHz
 	}
-	if both(SourceClocksource) {
+	if both(runfolder.SourceClocksource) {
 		m.Clocksource = &after.clocksource
 	}
 	if w.err == nil && w.readings > 0 {
@@ -155,7 +136,7 @@ func readMachineCPU(root fs.FS, r *machineReading) error {
 		return err
 	}
 	line, rest, _ := strings.Cut(string(text), "\n")
-	t := parseInts(strings.TrimPrefix(line, "cpu "))
+	t := statInts(strings.TrimPrefix(line, "cpu "))
 	const user, nice, system, idle, iowait, steal = 0, 1, 2, 3, 4, 7
 	if !strings.HasPrefix(line, "cpu ") || len(t) <= steal {
 		return errors.New("proc/stat does not begin with the times of all CPUs")
@@ -316,4 +297,17 @@ func readClocksource(root fs.FS, r *machineReading) error {
 	text, err := fs.ReadFile(root, "sys/devices/system/clocksource/clocksource0/current_clocksource")
 	r.clocksource = strings.TrimSpace(string(text))
 	return err
+}
+
+// statInts reads a list such as "[1 2 3]"; a list it cannot read is empty.
+func statInts(list string) []int64 {
+	var ints []int64
+	for _, field := range strings.Fields(strings.Trim(list, "[]")) {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return nil
+		}
+		ints = append(ints, n)
+	}
+	return ints
 }

@@ -1,4 +1,4 @@
-package profiles
+package subject
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func processAttributes() *syscall.SysProcAttr {
 
 // processCPU reads the CPU clock of a process: user and system time of all its
 // threads, in nanoseconds rather than scheduler ticks.
-func processCPU(pid int) (time.Duration, error) {
+func ProcessCPU(pid int) (time.Duration, error) {
 	// The clock id of a process is ~pid<<3 with CPUCLOCK_SCHED (2); see
 	// clock_getcpuclockid(3) and the kernel's posix-timers.h.
 	id := int32(^pid<<3 | 2)
@@ -31,14 +31,8 @@ func processCPU(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// ownCPU is the CPU time of this process.
-func ownCPU() time.Duration {
-	cpu, _ := processCPU(os.Getpid()) // a process can always read its own clock
-	return cpu
-}
-
 // processRSSPeak reads the peak resident set size of a process in bytes.
-func processRSSPeak(pid int) (int64, error) {
+func ProcessRSSPeak(pid int) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("reading the peak memory of process %d: %w", pid, err)

@@ -1,4 +1,4 @@
-package profiles
+package subject
 
 import (
 	"bufio"
@@ -13,17 +13,19 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-// pprofClient reads a server's net/http/pprof pages.
-type pprofClient struct {
-	base *url.URL // of the server; the pages are below /debug/pprof
-	http http.Client
+// PprofClient reads a server's net/http/pprof pages.
+type PprofClient struct {
+	Base *url.URL // of the server; the pages are below /debug/pprof
+	Http http.Client
 }
 
 // profile fetches a pprof page, such as "allocs" or "profile?seconds=5", and
 // parses it.
-func (c *pprofClient) profile(ctx context.Context, page string) (*profile.Profile, error) {
+func (c *PprofClient) Profile(ctx context.Context, page string) (*profile.Profile, error) {
 	var p *profile.Profile
 	err := c.get(ctx, page, func(body io.Reader) (err error) {
 		p, err = profile.Parse(body)
@@ -33,17 +35,17 @@ func (c *pprofClient) profile(ctx context.Context, page string) (*profile.Profil
 }
 
 // counters reads the exact runtime.MemStats that the heap page ends with.
-func (c *pprofClient) counters(ctx context.Context) (memStats, error) {
+func (c *PprofClient) Counters(ctx context.Context) (MemStats, error) {
 	return c.memStats(ctx, "heap?debug=1")
 }
 
 // countersAfterGC does the same after a garbage collection.
-func (c *pprofClient) countersAfterGC(ctx context.Context) (memStats, error) {
+func (c *PprofClient) CountersAfterGC(ctx context.Context) (MemStats, error) {
 	return c.memStats(ctx, "heap?debug=1&gc=1")
 }
 
-func (c *pprofClient) memStats(ctx context.Context, page string) (memStats, error) {
-	var m memStats
+func (c *PprofClient) memStats(ctx context.Context, page string) (MemStats, error) {
+	var m MemStats
 	err := c.get(ctx, page, func(body io.Reader) (err error) {
 		m, err = parseMemStats(body)
 		return err
@@ -51,15 +53,15 @@ func (c *pprofClient) memStats(ctx context.Context, page string) (memStats, erro
 	return m, err
 }
 
-func (c *pprofClient) get(ctx context.Context, page string, read func(io.Reader) error) error {
+func (c *PprofClient) get(ctx context.Context, page string, read func(io.Reader) error) error {
 	path, query, _ := strings.Cut(page, "?")
-	u := c.base.JoinPath("debug/pprof", path)
+	u := c.Base.JoinPath("debug/pprof", path)
 	u.RawQuery = query
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return err
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.Http.Do(req)
 	if err != nil {
 		return fmt.Errorf("reading a profile: %w", err)
 	}
@@ -76,16 +78,16 @@ func (c *pprofClient) get(ctx context.Context, page string, read func(io.Reader)
 
 // memStats are the fields of runtime.MemStats that are kept. The pauses of the
 // last 256 collections stand in a ring: that of collection n at (n+255)%256.
-type memStats struct {
-	totalAlloc, mallocs, numGC, heapSys int64
+type MemStats struct {
+	totalAlloc, mallocs, NumGC, heapSys int64
 	pauses                              []int64
 }
 
 // parseMemStats reads the "# Name = value" lines at the end of a heap page
 // with debug=1.
-func parseMemStats(r io.Reader) (memStats, error) {
-	var m memStats
-	missing := map[string]*int64{"TotalAlloc": &m.totalAlloc, "Mallocs": &m.mallocs, "NumGC": &m.numGC, "HeapSys": &m.heapSys}
+func parseMemStats(r io.Reader) (MemStats, error) {
+	var m MemStats
+	missing := map[string]*int64{"TotalAlloc": &m.totalAlloc, "Mallocs": &m.mallocs, "NumGC": &m.NumGC, "HeapSys": &m.heapSys}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -114,6 +116,48 @@ func parseMemStats(r io.Reader) (memStats, error) {
 	return m, nil
 }
 
+// counters returns m as Counters that count GC pauses from collection since
+// on. Of more collections than the ring holds, the pauses it lacks are taken
+// to be like those it has.
+func (m MemStats) Counters(since int64) runfolder.Counters {
+	c := runfolder.Counters{TotalAlloc: m.totalAlloc, Mallocs: m.mallocs, NumGC: m.NumGC, HeapSys: m.heapSys}
+	ring := int64(len(m.pauses))
+	collections := m.NumGC - since
+	if ring == 0 || collections <= 0 {
+		return c
+	}
+	known := min(collections, ring)
+	for n := m.NumGC; n > m.NumGC-known; n-- {
+		c.GCPause += m.pauses[(n+ring-1)%ring]
+	}
+	c.GCPause = c.GCPause * collections / known
+	return c
+}
+
+// cpuProfile is a CPU profile that a server is taking.
+type CpuProfile struct {
+	done    chan struct{}
+	profile *profile.Profile
+	err     error
+}
+
+// startCPUProfile asks the server for a CPU profile of at least the given
+// time. It must be waited for.
+func (c *PprofClient) StartCPUProfile(ctx context.Context, window time.Duration) *CpuProfile {
+	p := &CpuProfile{done: make(chan struct{})}
+	seconds := int((window + time.Second - 1) / time.Second)
+	go func() {
+		defer close(p.done)
+		p.profile, p.err = c.Profile(ctx, fmt.Sprintf("profile?seconds=%d", seconds))
+	}()
+	return p
+}
+
+func (p *CpuProfile) Wait() (*profile.Profile, error) {
+	<-p.done
+	return p.profile, p.err
+}
+
 // parseInts reads a list such as "[1 2 3]"; a list it cannot read is empty.
 func parseInts(list string) []int64 {
 	var ints []int64
@@ -125,46 +169,4 @@ func parseInts(list string) []int64 {
 		ints = append(ints, n)
 	}
 	return ints
-}
-
-// counters returns m as Counters that count GC pauses from collection since
-// on. Of more collections than the ring holds, the pauses it lacks are taken
-// to be like those it has.
-func (m memStats) counters(since int64) Counters {
-	c := Counters{TotalAlloc: m.totalAlloc, Mallocs: m.mallocs, NumGC: m.numGC, HeapSys: m.heapSys}
-	ring := int64(len(m.pauses))
-	collections := m.numGC - since
-	if ring == 0 || collections <= 0 {
-		return c
-	}
-	known := min(collections, ring)
-	for n := m.numGC; n > m.numGC-known; n-- {
-		c.GCPause += m.pauses[(n+ring-1)%ring]
-	}
-	c.GCPause = c.GCPause * collections / known
-	return c
-}
-
-// cpuProfile is a CPU profile that a server is taking.
-type cpuProfile struct {
-	done    chan struct{}
-	profile *profile.Profile
-	err     error
-}
-
-// startCPUProfile asks the server for a CPU profile of at least the given
-// time. It must be waited for.
-func (c *pprofClient) startCPUProfile(ctx context.Context, window time.Duration) *cpuProfile {
-	p := &cpuProfile{done: make(chan struct{})}
-	seconds := int((window + time.Second - 1) / time.Second)
-	go func() {
-		defer close(p.done)
-		p.profile, p.err = c.profile(ctx, fmt.Sprintf("profile?seconds=%d", seconds))
-	}()
-	return p
-}
-
-func (p *cpuProfile) wait() (*profile.Profile, error) {
-	<-p.done
-	return p.profile, p.err
 }

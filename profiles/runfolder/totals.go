@@ -1,4 +1,4 @@
-package profiles
+package runfolder
 
 import "time"
 
@@ -65,7 +65,7 @@ func (r *Run) Totals() Totals {
 
 func (t *Totals) addLoad(r *Run) {
 	var duration, generatorCPU time.Duration
-	for _, s := range r.Samples {
+	for _, s := range r.Slices {
 		duration += s.Duration
 		generatorCPU += s.GeneratorCPU
 		t.TotalOps += s.Ops()
@@ -89,7 +89,7 @@ func (t *Totals) addLatency(r *Run) {
 		return
 	}
 	var sum time.Duration
-	for _, s := range r.Samples {
+	for _, s := range r.Slices {
 		sum += s.Latency()
 	}
 	t.AvgLatencyMs = sum.Seconds() * 1e3 / float64(t.TotalOps)
@@ -102,7 +102,7 @@ func (t *Totals) addLatency(r *Run) {
 func openLoop(r *Run) *OpenLoop {
 	o := &OpenLoop{RatePerSec: r.Manifest.Load.Rate}
 	var maxLate time.Duration
-	for _, s := range r.Samples {
+	for _, s := range r.Slices {
 		o.Late += s.Late
 		o.Missed += s.Missed
 		maxLate = max(maxLate, s.MaxLate)
@@ -119,7 +119,7 @@ func (t *Totals) addProcess(r *Run) {
 	ops := float64(t.TotalOps)
 	if r.Has(SourceCPUClock) {
 		var cpu time.Duration
-		for _, s := range r.Samples {
+		for _, s := range r.Slices {
 			cpu += s.ServerCPU
 		}
 		t.CPUPerOp = new(micros(cpu) / ops)

@@ -1,4 +1,4 @@
-package profiles
+package runfolder
 
 import (
 	"bytes"
@@ -38,9 +38,9 @@ const (
 type Run struct {
 	Dir      string
 	Manifest Manifest
-	Samples  []Sample // ordered by block and round
-	Latency  Latency  // from when requests were due
-	Sent     Latency  // from when they were sent; nil for a closed loop, where that is the same
+	Slices   []Slice // ordered by block and round
+	Latency  Latency // from when requests were due
+	Sent     Latency // from when they were sent; nil for a closed loop, where that is the same
 }
 
 // Open reads a run folder. Whatever is missing, damaged, contradictory or from
@@ -52,7 +52,7 @@ func Open(dir string) (*Run, error) {
 	}
 	r := &Run{Dir: dir, Manifest: m}
 	if err := readFile(dir, FileSamples, func(f io.Reader) (err error) {
-		r.Samples, err = readSamples(f, m.Schema, m.Load.Kinds)
+		r.Slices, err = readSamples(f, m.Schema, m.Load.Kinds)
 		return err
 	}); err != nil {
 		return nil, err
@@ -96,26 +96,26 @@ func (r *Run) Profile(file string) (*profile.Profile, error) {
 	return p, err
 }
 
-// BlockSamples returns the slices of one block.
-func (r *Run) BlockSamples(block int) []Sample {
+// BlockSlices returns the slices of one block.
+func (r *Run) BlockSlices(block int) []Slice {
 	rounds := r.Manifest.Plan.Rounds
-	return r.Samples[block*rounds : (block+1)*rounds]
+	return r.Slices[block*rounds : (block+1)*rounds]
 }
 
 // check holds the files of a folder against each other.
 func (r *Run) check() error {
 	m := r.Manifest
-	if want := len(m.Blocks) * m.Plan.Rounds; len(r.Samples) != want {
-		return fmt.Errorf("%s is damaged: %d rows, but %d blocks of %d rounds", FileSamples, len(r.Samples), len(m.Blocks), m.Plan.Rounds)
+	if want := len(m.Blocks) * m.Plan.Rounds; len(r.Slices) != want {
+		return fmt.Errorf("%s is damaged: %d rows, but %d blocks of %d rounds", FileSamples, len(r.Slices), len(m.Blocks), m.Plan.Rounds)
 	}
-	for i, s := range r.Samples {
+	for i, s := range r.Slices {
 		if s.Block != i/m.Plan.Rounds || s.Round != i%m.Plan.Rounds {
 			return fmt.Errorf("%s is damaged: row %d holds block %d, round %d", FileSamples, i+1, s.Block, s.Round)
 		}
 	}
 	for b := range m.Blocks {
 		var ops int64
-		for _, s := range r.BlockSamples(b) {
+		for _, s := range r.BlockSlices(b) {
 			ops += s.Ops()
 		}
 		for _, l := range []Latency{r.Latency, r.Sent} {
@@ -182,7 +182,7 @@ func List(out string) ([]Entry, error) {
 	})
 	var entries []Entry
 	for _, f := range found {
-		if f.IsDir() && folderName.MatchString(finalName(f.Name())) {
+		if f.IsDir() && FolderName.MatchString(finalName(f.Name())) {
 			entries = append(entries, openEntry(filepath.Join(out, f.Name())))
 		}
 	}
@@ -213,7 +213,7 @@ func unmarshalStrict(data []byte, v any) error {
 }
 
 // blockEnds returns when the last slice of each block ended.
-func blockEnds(samples []Sample, blocks int) []time.Duration {
+func blockEnds(samples []Slice, blocks int) []time.Duration {
 	ends := make([]time.Duration, blocks)
 	for _, s := range samples {
 		ends[s.Block] = max(ends[s.Block], s.Start+s.Duration)

@@ -1,4 +1,4 @@
-package profiles
+package runfolder
 
 import (
 	"bytes"
@@ -48,19 +48,19 @@ func openManifest() Manifest {
 
 func recordExampleOf(t *testing.T, m Manifest) string {
 	t.Helper()
-	run, err := newRecording(t.TempDir(), "20260102_030405-one", m)
+	run, err := newFolder(t.TempDir(), "20260102_030405-one", m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for b := range 2 {
-		if err := run.add(exampleBlock(b), exampleSamples(b), exampleLatency(t, m.Load.Open()), exampleProfiles()); err != nil {
+		if err := run.Add(exampleBlock(b), exampleSamples(b), exampleLatency(t, m.Load.Open()), exampleProfiles()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := run.complete(StateComplete, ""); err != nil {
+	if err := run.Complete(StateComplete, ""); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := run.publish()
+	dir, err := run.Publish()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,16 +79,16 @@ func exampleBlock(b int) Block {
 	}
 }
 
-func exampleSamples(b int) []Sample {
-	kinds := []KindSample{{Ops: 4, Latency: 8 * time.Millisecond}, {Ops: 1, Latency: 3 * time.Millisecond}}
-	sample := func(round int) Sample {
-		return Sample{
+func exampleSamples(b int) []Slice {
+	kinds := []KindSlice{{Ops: 4, Latency: 8 * time.Millisecond}, {Ops: 1, Latency: 3 * time.Millisecond}}
+	sample := func(round int) Slice {
+		return Slice{
 			Block: b, Round: round, Order: 0, Start: time.Duration(2*b+round) * time.Second, Duration: 50 * time.Millisecond,
 			ServerCPU: time.Millisecond, GeneratorCPU: 500 * time.Microsecond, Kinds: kinds,
 			Late: 2, Missed: int64(round), MaxLate: time.Duration(1+b) * time.Millisecond,
 		}
 	}
-	return []Sample{sample(0), sample(1)}
+	return []Slice{sample(0), sample(1)}
 }
 
 func exampleLatency(t *testing.T, open bool) loadgen.Latency {
@@ -137,8 +137,8 @@ func TestFolderRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := slices.Concat(exampleSamples(0), exampleSamples(1)); !cmp.Equal(run.Samples, want) {
-		t.Errorf("samples: %s", cmp.Diff(want, run.Samples))
+	if want := slices.Concat(exampleSamples(0), exampleSamples(1)); !cmp.Equal(run.Slices, want) {
+		t.Errorf("samples: %s", cmp.Diff(want, run.Slices))
 	}
 	if diff := cmp.Diff(exampleBlock(1), run.Manifest.Blocks[1]); diff != "" {
 		t.Errorf("block: %s", diff)
@@ -367,15 +367,15 @@ func TestStampsDoNotCollide(t *testing.T) {
 	out := t.TempDir()
 	start := time.Now()
 	for want := range 3 {
-		runs, err := createFolders(out, start, []Manifest{exampleManifest()})
+		runs, err := Create(out, start, []Manifest{exampleManifest()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if stamp := start.Add(time.Duration(want) * time.Second).Format("20060102_150405"); runs[0].manifest.Experiment != stamp {
-			t.Errorf("experiment %s, want %s", runs[0].manifest.Experiment, stamp)
+		if stamp := start.Add(time.Duration(want) * time.Second).Format("20060102_150405"); runs[0].Manifest.Experiment != stamp {
+			t.Errorf("experiment %s, want %s", runs[0].Manifest.Experiment, stamp)
 		}
 		if want == 0 { // a finished folder stands in the way as a partial one does
-			if _, err := runs[0].publish(); err != nil {
+			if _, err := runs[0].Publish(); err != nil {
 				t.Fatal(err)
 			}
 		}

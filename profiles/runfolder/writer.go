@@ -1,4 +1,4 @@
-package profiles
+package runfolder
 
 import (
 	"encoding/json"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,26 +24,26 @@ const (
 	partialSuffix = ".partial"
 )
 
-var folderName = regexp.MustCompile(`^\d{8}_\d{6}-`)
+var FolderName = regexp.MustCompile(`^\d{8}_\d{6}-`)
 
-// recording is one run in progress: what will be its folder, and the folder
+// Writer is one run in progress: what will be its folder, and the folder
 // itself under its temporary name.
-type recording struct {
+type Writer struct {
 	out, name string // the final place
-	log       *os.File
+	Log       *os.File
 
-	manifest Manifest
-	samples  []Sample
+	Manifest Manifest
+	samples  []Slice
 	latency  Latency                     // from when requests were due
 	sent     Latency                     // from when they were sent; of an open loop
 	profiles map[string]*profile.Profile // merged over blocks
-	progress SubjectProgress             // as of the last save
+	Progress SubjectProgress             // as of the last save
 }
 
-// createFolders makes the temporary folders of all runs of an experiment. Their
+// create makes the temporary folders of all runs of an experiment. Their
 // names share the time of its start, moved on to the first second that has no
 // folders yet; that stamp is the experiment's id.
-func createFolders(out string, start time.Time, manifests []Manifest) ([]*recording, error) {
+func Create(out string, start time.Time, manifests []Manifest) ([]*Writer, error) {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, fmt.Errorf("creating the folder for run folders: %w", err)
 	}
@@ -56,18 +55,18 @@ func createFolders(out string, start time.Time, manifests []Manifest) ([]*record
 	}
 }
 
-func createStamped(out, stamp string, manifests []Manifest) ([]*recording, error) {
-	var runs []*recording
+func createStamped(out, stamp string, manifests []Manifest) ([]*Writer, error) {
+	var runs []*Writer
 	var names []string
 	for _, m := range manifests {
 		names = append(names, stamp+"-"+m.Subject.Name)
 	}
 	for i, m := range manifests {
 		m.Experiment, m.Folders = stamp, names
-		run, err := newRecording(out, names[i], m)
+		run, err := newFolder(out, names[i], m)
 		if err != nil {
 			for _, other := range runs {
-				other.discard()
+				other.Discard()
 			}
 			return nil, err
 		}
@@ -76,8 +75,8 @@ func createStamped(out, stamp string, manifests []Manifest) ([]*recording, error
 	return runs, nil
 }
 
-func newRecording(out, name string, m Manifest) (*recording, error) {
-	run := &recording{out: out, name: name, manifest: m, profiles: map[string]*profile.Profile{}}
+func newFolder(out, name string, m Manifest) (*Writer, error) {
+	run := &Writer{out: out, name: name, Manifest: m, profiles: map[string]*profile.Profile{}}
 	if _, err := os.Stat(filepath.Join(out, name)); err == nil {
 		return nil, fs.ErrExist
 	}
@@ -85,37 +84,23 @@ func newRecording(out, name string, m Manifest) (*recording, error) {
 		return nil, fmt.Errorf("creating a run folder: %w", err)
 	}
 	var err error
-	if run.log, err = os.Create(filepath.Join(run.dir(), FileServerLog)); err == nil {
-		err = run.save() // a full or read-only disk shows now, not after minutes of work
+	if run.Log, err = os.Create(filepath.Join(run.dir(), FileServerLog)); err == nil {
+		err = run.Save() // a full or read-only disk shows now, not after minutes of work
 	}
 	if err != nil {
-		run.discard()
+		run.Discard()
 		return nil, run.writeError(err)
 	}
 	return run, nil
 }
 
-// unavailable probes, on the recorder's own process, which figures of a
-// process and of the machine this system can give.
-func unavailable() map[Source]string {
-	missing := map[Source]string{}
-	if _, err := processCPU(os.Getpid()); err != nil {
-		missing[SourceCPUClock] = err.Error()
-	}
-	if _, err := processRSSPeak(os.Getpid()); err != nil {
-		missing[SourceRSS] = err.Error()
-	}
-	maps.Copy(missing, readMachine(machineRoot).missing)
-	return missing
-}
-
 // dir is where the run is while it is recorded.
-func (run *recording) dir() string {
+func (run *Writer) dir() string {
 	return filepath.Join(run.out, partialPrefix+run.name+partialSuffix)
 }
 
 // add takes in a complete block.
-func (run *recording) add(b Block, samples []Sample, latency loadgen.Latency, profiles map[string]*profile.Profile) error {
+func (run *Writer) Add(b Block, samples []Slice, latency loadgen.Latency, profiles map[string]*profile.Profile) error {
 	diff, err := subtract(profiles[FileAllocsAfter], profiles[FileAllocsBefore])
 	if err != nil {
 		return err
@@ -130,13 +115,13 @@ func (run *recording) add(b Block, samples []Sample, latency loadgen.Latency, pr
 			return err
 		}
 	}
-	run.manifest.Blocks = append(run.manifest.Blocks, b)
+	run.Manifest.Blocks = append(run.Manifest.Blocks, b)
 	run.samples = append(run.samples, samples...)
 	run.latency = append(run.latency, latency.Due)
 	if latency.Sent != nil {
 		run.sent = append(run.sent, latency.Sent)
 	}
-	run.manifest.Capture = CaptureInfo{
+	run.Manifest.Capture = CaptureInfo{
 		CPUHz:          int(time.Second / time.Duration(max(run.profiles[FileCPU].Period, 1))),
 		MemProfileRate: int(run.profiles[FileAllocsAfter].Period),
 	}
@@ -144,7 +129,7 @@ func (run *recording) add(b Block, samples []Sample, latency loadgen.Latency, pr
 }
 
 // merge adds a block's profile to the sum of the blocks before it.
-func (run *recording) merge(file string, p *profile.Profile) error {
+func (run *Writer) merge(file string, p *profile.Profile) error {
 	if sum := run.profiles[file]; sum != nil {
 		var err error
 		if p, err = profile.Merge([]*profile.Profile{sum, p}); err != nil {
@@ -155,34 +140,34 @@ func (run *recording) merge(file string, p *profile.Profile) error {
 	return nil
 }
 
-func (run *recording) countErrors(e loadgen.Errors) {
+func (run *Writer) CountErrors(e loadgen.Errors) {
 	for kind, n := range e.Kinds {
-		if run.manifest.Errors == nil {
-			run.manifest.Errors = map[string]int64{}
+		if run.Manifest.Errors == nil {
+			run.Manifest.Errors = map[string]int64{}
 		}
-		run.manifest.Errors[kind] += n
+		run.Manifest.Errors[kind] += n
 	}
 }
 
 // run is the recording so far, as Open will give it back.
-func (run *recording) view() *Run {
-	return &Run{Dir: run.dir(), Manifest: run.manifest, Samples: run.samples, Latency: run.latency, Sent: run.sent}
+func (run *Writer) View() *Run {
+	return &Run{Dir: run.dir(), Manifest: run.Manifest, Slices: run.samples, Latency: run.latency, Sent: run.sent}
 }
 
 // save writes all files as they stand, so that what is complete survives the
 // recorder.
-func (run *recording) save() error {
-	run.manifest.End = time.Now().UTC()
-	totals := run.view().Totals()
-	run.progress = SubjectProgress{Name: run.manifest.Subject.Name, OpsPerSec: totals.OpsPerSec, P99Ms: totals.P99Ms}
+func (run *Writer) Save() error {
+	run.Manifest.End = time.Now().UTC()
+	totals := run.View().Totals()
+	run.Progress = SubjectProgress{Name: run.Manifest.Subject.Name, OpsPerSec: totals.OpsPerSec, P99Ms: totals.P99Ms}
 	writers := map[string]func(io.Writer) error{
-		FileManifest: func(w io.Writer) error { return writeJSON(w, run.manifest) },
+		FileManifest: func(w io.Writer) error { return writeJSON(w, run.Manifest) },
 		FileTotals:   func(w io.Writer) error { return writeJSON(w, totals) },
-		FileSamples:  func(w io.Writer) error { return writeSamples(w, run.manifest.Load.Kinds, run.samples) },
+		FileSamples:  func(w io.Writer) error { return writeSamples(w, run.Manifest.Load.Kinds, run.samples) },
 		FileLatency: func(w io.Writer) error {
-			return writeLatency(w, run.manifest, run.latency, run.sent, blockEnds(run.samples, len(run.manifest.Blocks)))
+			return writeLatency(w, run.Manifest, run.latency, run.sent, blockEnds(run.samples, len(run.Manifest.Blocks)))
 		},
-		FileReadme: func(w io.Writer) error { return writeReadme(w, run.name, run.manifest, totals) },
+		FileReadme: func(w io.Writer) error { return writeReadme(w, run.name, run.Manifest, totals) },
 	}
 	for file, p := range run.profiles {
 		writers[file] = p.Write
@@ -196,13 +181,13 @@ func (run *recording) save() error {
 }
 
 // complete writes the folder's final state.
-func (run *recording) complete(state State, reason string) error {
-	run.manifest.State, run.manifest.Reason = state, reason
-	return errors.Join(run.save(), run.log.Close())
+func (run *Writer) Complete(state State, reason string) error {
+	run.Manifest.State, run.Manifest.Reason = state, reason
+	return errors.Join(run.Save(), run.Log.Close())
 }
 
 // publish gives a complete folder its final name, and returns its path.
-func (run *recording) publish() (string, error) {
+func (run *Writer) Publish() (string, error) {
 	final := filepath.Join(run.out, run.name)
 	if err := os.Rename(run.dir(), final); err != nil {
 		return "", run.writeError(err)
@@ -211,14 +196,14 @@ func (run *recording) publish() (string, error) {
 }
 
 // discard removes what cannot be completed.
-func (run *recording) discard() {
-	if run.log != nil {
-		_ = run.log.Close()
+func (run *Writer) Discard() {
+	if run.Log != nil {
+		_ = run.Log.Close()
 	}
 	_ = os.RemoveAll(run.dir())
 }
 
-func (run *recording) writeError(err error) error {
+func (run *Writer) writeError(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = path.Err

@@ -1,4 +1,4 @@
-package profiles
+package subject
 
 import (
 	"net/http"
@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 const heapPage = `heap profile: 1: 2 [3: 4] @ heap/1048576
@@ -26,8 +28,8 @@ func TestParseMemStats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Counters{TotalAlloc: 1000, Mallocs: 20, NumGC: 3, HeapSys: 4096, GCPause: 50}
-	if got := m.counters(1); got != want {
+	want := runfolder.Counters{TotalAlloc: 1000, Mallocs: 20, NumGC: 3, HeapSys: 4096, GCPause: 50}
+	if got := m.Counters(1); got != want {
 		t.Errorf("counters since collection 1: %+v, want %+v", got, want)
 	}
 }
@@ -59,7 +61,7 @@ func TestGCPauses(t *testing.T) {
 		{8, 0, 30}, // twice what the ring holds
 	}
 	for _, tt := range tests {
-		if got := (memStats{numGC: tt.numGC, pauses: ring}).counters(tt.since).GCPause; got != tt.want {
+		if got := (MemStats{NumGC: tt.numGC, pauses: ring}).Counters(tt.since).GCPause; got != tt.want {
 			t.Errorf("pauses of collections %d to %d: %d, want %d", tt.since+1, tt.numGC, got, tt.want)
 		}
 	}
@@ -70,7 +72,7 @@ func FuzzParseMemStats(f *testing.F) {
 	f.Add("# PauseNs = [1 x]\n")
 	f.Fuzz(func(t *testing.T, page string) {
 		if m, err := parseMemStats(strings.NewReader(page)); err == nil {
-			m.counters(0)
+			m.Counters(0)
 		}
 	})
 }
@@ -88,9 +90,9 @@ func TestPprofClientExplainsErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := pprofClient{base: base}
+	c := PprofClient{Base: base}
 	for page, want := range map[string]string{"allocs": "403 Forbidden: profiling is off", "goroutine": "GET " + server.URL + "/debug/pprof/goroutine: "} {
-		if _, err := c.profile(t.Context(), page); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := c.Profile(t.Context(), page); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v does not say %q", page, err, want)
 		}
 	}

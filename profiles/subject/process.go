@@ -1,4 +1,4 @@
-package profiles
+package subject
 
 import (
 	"bytes"
@@ -44,41 +44,41 @@ type Subject struct {
 const ScratchFolder = "{scratch}"
 
 // process is one running process of a subject.
-type process struct {
-	subject Subject
+type Process struct {
+	Subject Subject
 	cmd     *exec.Cmd
-	out     *output
+	Out     *output
 	scratch string // removed at the end; may be empty
-	url     *url.URL
-	exited  chan struct{} // closed when the process has ended
+	Url     *url.URL
+	Exited  chan struct{} // closed when the process has ended
 }
 
 // startProcess starts the subject and waits until it is ready. Its output goes
 // to log. The caller must stop the process.
-func startProcess(ctx context.Context, s Subject, log io.Writer) (*process, error) {
-	p := &process{subject: s, out: &output{log: log, announced: make(chan string, 1)}, exited: make(chan struct{})}
+func StartProcess(ctx context.Context, s Subject, log io.Writer) (*Process, error) {
+	p := &Process{Subject: s, Out: &output{log: log, announced: make(chan string, 1)}, Exited: make(chan struct{})}
 	if err := p.start(); err != nil {
 		return nil, fmt.Errorf("starting subject %s: %w", s.Name, err)
 	}
 	if err := p.awaitReady(ctx); err != nil {
-		p.stop()
+		p.Stop()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *process) start() (err error) {
-	if p.subject.Scratch != "" {
-		if p.scratch, err = os.MkdirTemp(p.subject.Scratch, "eventobench-"); err != nil {
+func (p *Process) start() (err error) {
+	if p.Subject.Scratch != "" {
+		if p.scratch, err = os.MkdirTemp(p.Subject.Scratch, "eventobench-"); err != nil {
 			return err
 		}
 	}
 	var args []string
-	for _, arg := range p.subject.Command[1:] {
+	for _, arg := range p.Subject.Command[1:] {
 		args = append(args, strings.ReplaceAll(arg, ScratchFolder, p.scratch))
 	}
-	p.cmd = exec.Command(p.subject.Command[0], args...)
-	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd = exec.Command(p.Subject.Command[0], args...)
+	p.cmd.Stdout, p.cmd.Stderr = p.Out, p.Out
 	p.cmd.SysProcAttr = processAttributes()
 	// A grandchild that keeps the output open must not keep us waiting.
 	p.cmd.WaitDelay = stopTimeout
@@ -87,41 +87,41 @@ func (p *process) start() (err error) {
 		return err
 	}
 	go func() {
-		defer close(p.exited)
+		defer close(p.Exited)
 		_ = p.cmd.Wait() // the state is read from cmd.ProcessState
 	}()
 	return nil
 }
 
-func (p *process) removeScratch() {
+func (p *Process) removeScratch() {
 	if p.scratch != "" {
 		_ = os.RemoveAll(p.scratch)
 	}
 }
 
-func (p *process) awaitReady(ctx context.Context) error {
-	timeout := cmp.Or(p.subject.Timeout, startTimeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("subject %s was not ready within %v", p.subject.Name, timeout))
+func (p *Process) awaitReady(ctx context.Context) error {
+	timeout := cmp.Or(p.Subject.Timeout, startTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("subject %s was not ready within %v", p.Subject.Name, timeout))
 	defer cancel()
 	select {
-	case text := <-p.out.announced:
+	case text := <-p.Out.announced:
 		u, err := url.Parse(text)
 		if err != nil || u.Host == "" {
-			return fmt.Errorf("subject %s announced %q, which is not a URL", p.subject.Name, text)
+			return fmt.Errorf("subject %s announced %q, which is not a URL", p.Subject.Name, text)
 		}
-		p.url = u
-	case <-p.exited:
-		return p.death("before it was ready")
+		p.Url = u
+	case <-p.Exited:
+		return p.Death("before it was ready")
 	case <-ctx.Done():
 		return p.notReady(ctx)
 	}
 	return p.awaitHealth(ctx)
 }
 
-func (p *process) awaitHealth(ctx context.Context) error {
+func (p *Process) awaitHealth(ctx context.Context) error {
 	const pause = 20 * time.Millisecond
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url.JoinPath(p.subject.Health).String(), nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Url.JoinPath(p.Subject.Health).String(), nil)
 		if err != nil {
 			return err
 		}
@@ -133,8 +133,8 @@ func (p *process) awaitHealth(ctx context.Context) error {
 		}
 		select {
 		case <-time.After(pause):
-		case <-p.exited:
-			return p.death("before it was ready")
+		case <-p.Exited:
+			return p.Death("before it was ready")
 		case <-ctx.Done():
 			return p.notReady(ctx)
 		}
@@ -143,31 +143,31 @@ func (p *process) awaitHealth(ctx context.Context) error {
 
 // notReady explains why waiting for the subject ended: a time-out, or the
 // caller's wish.
-func (p *process) notReady(ctx context.Context) error {
+func (p *Process) notReady(ctx context.Context) error {
 	if err := context.Cause(ctx); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w%s", err, p.out.tail())
+		return fmt.Errorf("%w%s", err, p.Out.tail())
 	}
 	return ctx.Err()
 }
 
 // death is the error of a subject that ended by itself.
-func (p *process) death(when string) error {
-	<-p.exited
-	return fmt.Errorf("subject %s died %s (%v)%s", p.subject.Name, when, p.cmd.ProcessState, p.out.tail())
+func (p *Process) Death(when string) error {
+	<-p.Exited
+	return fmt.Errorf("subject %s died %s (%v)%s", p.Subject.Name, when, p.cmd.ProcessState, p.Out.tail())
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // stop ends the process and all it started: politely first, so that a server
 // may finish what it is writing. It returns once nothing is left.
-func (p *process) stop() {
-	terminateGroup(p.pid())
+func (p *Process) Stop() {
+	TerminateGroup(p.Pid())
 	select {
-	case <-p.exited:
+	case <-p.Exited:
 	case <-time.After(stopTimeout):
 	}
-	killGroup(p.pid())
-	<-p.exited
+	killGroup(p.Pid())
+	<-p.Exited
 	p.removeScratch()
 }
 
@@ -216,7 +216,7 @@ func (o *output) line(text string) {
 }
 
 // err is the first error of writing the log.
-func (o *output) err() error {
+func (o *output) Err() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.logErr

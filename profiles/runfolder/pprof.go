@@ -1,4 +1,4 @@
-package profiles
+package runfolder
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-func sampleSum(p *profile.Profile) int64 {
+func SampleSum(p *profile.Profile) int64 {
 	var n int64
 	for _, s := range p.Sample {
 		n += s.Value[0]

@@ -1,4 +1,4 @@
-package profiles
+package host
 
 import (
 	"io/fs"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // files is a file system of the given texts.
@@ -50,16 +52,16 @@ func machineAfter() map[string]string {
 }
 
 func TestMachineWindow(t *testing.T) {
-	w := openMachineWindow(files(machineBefore()))
-	w.look()
+	w := OpenWindow(files(machineBefore()))
+	w.Look()
 	w.root = files(machineAfter())
-	w.look()
-	got := w.close(new(5 * time.Second))
+	w.Look()
+	got := w.Close(new(5 * time.Second))
 	if got.Window <= 0 || *got.Ours < 5*time.Second {
 		t.Errorf("window %v, of ours %v", got.Window, *got.Ours)
 	}
 	got.Window, got.Ours = 0, nil
-	want := &Machine{
+	want := &runfolder.Machine{
 		CPUs: 2, Busy: new(12 * time.Second), Idle: new(7100 * time.Millisecond), Steal: new(800 * time.Millisecond),
 		Pressure: new(2500 * time.Millisecond), Runnable: new(2.0),
 		Throttled: new(300 * time.Millisecond), ThrottledPeriods: new(int64(10)), ThermalEvents: new(int64(6)),
@@ -73,18 +75,18 @@ func TestMachineWindow(t *testing.T) {
 // TestMachineWithoutSources: what cannot be read is missing with a reason, and
 // does not take the rest with it.
 func TestMachineWithoutSources(t *testing.T) {
-	got := openMachineWindow(files(nil)).close(nil)
+	got := OpenWindow(files(nil)).Close(nil)
 	got.Window = 0
-	if diff := cmp.Diff(&Machine{}, got); diff != "" {
+	if diff := cmp.Diff(&runfolder.Machine{}, got); diff != "" {
 		t.Errorf("read from nothing: %s", diff)
 	}
-	if missing := readMachine(files(nil)).missing; len(missing) != len(machineSources) {
+	if missing := ReadMachine(files(nil)).Missing; len(missing) != len(machineSources) {
 		t.Errorf("missing %v", missing)
 	}
-	for file, source := range map[string]Source{
-		"proc/stat": SourceMachineCPU, "proc/pressure/cpu": SourcePressure, "proc/loadavg": SourceRunQueue,
-		"proc/self/cgroup": SourceThrottling, clocksourceFile: SourceClocksource,
-		"sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": SourceFrequency,
+	for file, source := range map[string]runfolder.Source{
+		"proc/stat": runfolder.SourceMachineCPU, "proc/pressure/cpu": runfolder.SourcePressure, "proc/loadavg": runfolder.SourceRunQueue,
+		"proc/self/cgroup": runfolder.SourceThrottling, clocksourceFile: runfolder.SourceClocksource,
+		"sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": runfolder.SourceFrequency,
 	} {
 		for _, text := range []string{"", "nonsense", "cpu  1 2 3", "some avg10=0", "1 2 3 x/y", "9:cpu"} {
 			if file == clocksourceFile {
@@ -92,7 +94,7 @@ func TestMachineWithoutSources(t *testing.T) {
 			}
 			machine := machineBefore()
 			machine[file] = text
-			if missing := readMachine(files(machine)).missing; len(missing) != 1 || missing[source] == "" {
+			if missing := ReadMachine(files(machine)).Missing; len(missing) != 1 || missing[source] == "" {
 				t.Errorf("%s of %q: missing %v", file, text, missing)
 			}
 		}
@@ -101,7 +103,7 @@ func TestMachineWithoutSources(t *testing.T) {
 		if file == "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq" {
 			delete(machine, strings.Replace(file, "cpu0", "cpu1", 1))
 		}
-		if missing := readMachine(files(machine)).missing; len(missing) != 1 || missing[source] == "" {
+		if missing := ReadMachine(files(machine)).Missing; len(missing) != 1 || missing[source] == "" {
 			t.Errorf("without %s: missing %v", file, missing)
 		}
 	}
@@ -151,10 +153,10 @@ func FuzzReadMachine(f *testing.F) {
 	m := machineBefore()
 	f.Add(m["proc/stat"], m["proc/pressure/cpu"], m["proc/loadavg"], m["proc/self/cgroup"], m["sys/fs/cgroup/app/cpu.stat"])
 	f.Fuzz(func(t *testing.T, stat, pressure, loadavg, cgroup, cpuStat string) {
-		r := readMachine(files(map[string]string{
+		r := ReadMachine(files(map[string]string{
 			"proc/stat": stat, "proc/pressure/cpu": pressure, "proc/loadavg": loadavg, "proc/self/cgroup": cgroup, "sys/fs/cgroup/app/cpu.stat": cpuStat,
 		}))
-		if r.missing[SourceClocksource] == "" {
+		if r.Missing[runfolder.SourceClocksource] == "" {
 			t.Error("read a clocksource that is not there")
 		}
 	})

@@ -1,4 +1,4 @@
-package profiles
+package runfolder
 
 import (
 	"encoding/csv"
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Sample is one slice: a short stretch in which one subject had the load.
-type Sample struct {
+// Slice is one slice: a short stretch in which one subject had the load.
+type Slice struct {
 	Block, Round int
 	Order        int           // place of the slice in its round
 	Start        time.Duration // from the start of the experiment
@@ -23,17 +23,17 @@ type Sample struct {
 	Late, Missed int64
 	MaxLate      time.Duration
 
-	Kinds []KindSample // one for each of the load's kinds of request, in its order
+	Kinds []KindSlice // one for each of the load's kinds of request, in its order
 }
 
-// KindSample sums the finished requests of one kind.
-type KindSample struct {
+// KindSlice sums the finished requests of one kind.
+type KindSlice struct {
 	Ops     int64
 	Latency time.Duration // sum over Ops, each from when it was due
 }
 
 // Ops is the number of requests that finished in the slice.
-func (s Sample) Ops() int64 {
+func (s Slice) Ops() int64 {
 	var n int64
 	for _, k := range s.Kinds {
 		n += k.Ops
@@ -42,7 +42,7 @@ func (s Sample) Ops() int64 {
 }
 
 // Latency is the sum of the latencies of all finished requests.
-func (s Sample) Latency() time.Duration {
+func (s Slice) Latency() time.Duration {
 	var d time.Duration
 	for _, k := range s.Kinds {
 		d += k.Latency
@@ -68,7 +68,7 @@ func sampleHeader(schema int, kinds []string) []string {
 
 // writeSamples writes samples as CSV, a row a slice, with two columns for each
 // kind of request.
-func writeSamples(w io.Writer, kinds []string, samples []Sample) error {
+func writeSamples(w io.Writer, kinds []string, samples []Slice) error {
 	out := csv.NewWriter(w)
 	_ = out.Write(sampleHeader(Schema, kinds)) // a csv.Writer keeps its first error until Error is called
 	for _, s := range samples {
@@ -78,7 +78,7 @@ func writeSamples(w io.Writer, kinds []string, samples []Sample) error {
 	return out.Error()
 }
 
-func (s Sample) row() []string {
+func (s Slice) row() []string {
 	fields := []int64{
 		int64(s.Block), int64(s.Round), int64(s.Order), int64(s.Start), int64(s.Duration),
 		s.Errors, int64(s.ServerCPU), int64(s.GeneratorCPU),
@@ -96,7 +96,7 @@ func (s Sample) row() []string {
 
 // readSamples reads what writeSamples wrote, or wrote when it wrote the given
 // format, for the same kinds of request.
-func readSamples(r io.Reader, schema int, kinds []string) ([]Sample, error) {
+func readSamples(r io.Reader, schema int, kinds []string) ([]Slice, error) {
 	in := csv.NewReader(r)
 	header, err := in.Read()
 	if err != nil {
@@ -105,7 +105,7 @@ func readSamples(r io.Reader, schema int, kinds []string) ([]Sample, error) {
 	if want := sampleHeader(schema, kinds); !slices.Equal(header, want) {
 		return nil, fmt.Errorf("damaged: columns %q, want %q", header, want)
 	}
-	var samples []Sample
+	var samples []Slice
 	for {
 		row, err := in.Read()
 		if err == io.EOF {
@@ -122,16 +122,16 @@ func readSamples(r io.Reader, schema int, kinds []string) ([]Sample, error) {
 	}
 }
 
-func parseSample(schema int, row []string) (Sample, error) {
+func parseSample(schema int, row []string) (Slice, error) {
 	f := make([]int64, len(row))
 	for i, cell := range row {
 		n, err := strconv.ParseInt(cell, 10, 64)
 		if err != nil || n < 0 {
-			return Sample{}, fmt.Errorf("column %d holds %q, not a count", i+1, cell)
+			return Slice{}, fmt.Errorf("column %d holds %q, not a count", i+1, cell)
 		}
 		f[i] = n
 	}
-	s := Sample{
+	s := Slice{
 		Block: int(f[0]), Round: int(f[1]), Order: int(f[2]),
 		Start: time.Duration(f[3]), Duration: time.Duration(f[4]),
 		Errors: f[5], ServerCPU: time.Duration(f[6]), GeneratorCPU: time.Duration(f[7]),
@@ -142,7 +142,7 @@ func parseSample(schema int, row []string) (Sample, error) {
 		f = f[len(sampleColumnsOpen):]
 	}
 	for i := 0; i < len(f); i += 2 {
-		s.Kinds = append(s.Kinds, KindSample{Ops: f[i], Latency: time.Duration(f[i+1])})
+		s.Kinds = append(s.Kinds, KindSlice{Ops: f[i], Latency: time.Duration(f[i+1])})
 	}
 	return s, nil
 }

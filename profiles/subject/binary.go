@@ -1,0 +1,54 @@
+package subject
+
+import (
+	"crypto/sha256"
+	"debug/buildinfo"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
+)
+
+// readBinary identifies the program file of a subject. A program that is not
+// Go's has no build information, and a hash all the same.
+func ReadBinary(s Subject) (runfolder.Binary, error) {
+	path, err := exec.LookPath(s.Command[0])
+	if err != nil {
+		return runfolder.Binary{}, fmt.Errorf("subject %s: %w", s.Name, err)
+	}
+	sum, err := hashFile(path)
+	if err != nil {
+		return runfolder.Binary{}, fmt.Errorf("subject %s: %w", s.Name, err)
+	}
+	b := runfolder.Binary{SHA256: sum}
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return b, nil
+	}
+	b.GoVersion, b.Module, b.Version = info.GoVersion, info.Main.Path, info.Main.Version
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Commit = s.Value
+		case "vcs.modified":
+			b.Dirty = s.Value == "true"
+		}
+	}
+	return b, nil
+}
+
+func hashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("reading %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
