@@ -1,25 +1,27 @@
 package compare
 
 import (
-	"bytes"
 	"flag"
+	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/google/go-cmp/cmp"
+	"github.com/google/pprof/profile"
 
+	"github.com/eventobench/eventobench/compare/profdiff"
 	"github.com/eventobench/eventobench/loadgen"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
+
+func near(a, b, tolerance float64) bool { return math.Abs(a-b) <= tolerance }
 
 // truth is what a synthetic run is made to show.
 type truth struct {
@@ -40,7 +42,7 @@ func synthesize(t *testing.T, name, experiment string, blocks int, want truth, d
 		Subject: runfolder.SubjectInfo{Name: name, Binary: runfolder.Binary{GoVersion: "go1.26.0", Commit: "0123456789abcdef"}},
 		Load:    loadgen.Load{Workload: "test mix", Kinds: []string{"write", "read"}, Workers: 10},
 		Plan:    runfolder.Plan{Blocks: blocks, Rounds: testRounds, Slice: 50 * time.Millisecond, Seed: 1},
-		Capture: runfolder.CaptureInfo{CPUHz: 100, MemProfileRate: 524288},
+		Capture: runfolder.CaptureInfo{CPUHz: 100, MemProfileRate: 524288, Profiles: []string{"cpu", "allocs", "heap", "goroutine"}},
 		Host:    runfolder.Host{OS: "linux", Arch: "amd64", Kernel: "6.1", CPUModel: "Test CPU", Cores: 2, Affinity: 1},
 		Start:   time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		State:   runfolder.StateComplete,
@@ -90,39 +92,82 @@ func latencies(t *testing.T, ops int64, ms float64) []*hdrhistogram.Histogram {
 	return []*hdrhistogram.Histogram{writes, reads}
 }
 
-// variant gives a run the costs of a few functions that add up to its truth.
-func variant(run *runfolder.Run, functions map[string]cost) Variant {
-	v := Variant{Name: run.Manifest.Subject.Name, Dir: run.Dir, Manifest: run.Manifest, Totals: run.Totals(), run: run}
-	blocks := len(run.Manifest.Blocks)
-	v.allocCosts = madeUp(functions, blocks, v.Totals.AllocBytesPerOp)
-	v.cpuCosts = madeUp(map[string]cost{"syscall.Syscall": {value: 12}, "main.handle": {value: *v.Totals.CPUPerOp - 12}}, blocks, v.Totals.CPUPerOp)
-	v.allocCosts.unit, v.cpuCosts.unit = allocUnit, cpuUnit
-	v.Allocations, v.CPU = v.allocCosts.table(), v.cpuCosts.table()
+// cost is what a function of a synthetic profile costs in one operation: the
+// same in every block unless blocks are given.
+type cost struct {
+	value, count float64
+	blocks       []float64
+}
+
+// variant gives a run profiles of a few functions that add up to its truth.
+func variant(run *runfolder.Run, allocators map[string]cost) Variant {
+	v := newVariant(run)
+	profiles := map[string]map[string]cost{"allocs": allocators}
+	if cpu := v.Value(CPUPerOp); cpu != nil {
+		profiles["cpu"] = map[string]cost{"syscall.Syscall": {value: 12}, "main.handle": {value: *cpu - 12}}
+	}
+	for _, kind := range runfolder.Kinds {
+		functions, there := profiles[kind.Name]
+		if !there || !run.Recorded(kind) {
+			continue
+		}
+		a, err := profdiff.Attribute(profileOf(kind, functions, profdiff.BlockOps(run)), kind, profdiff.BlockOps(run),
+			profdiff.Options{Groups: profdiff.DefaultGroups()})
+		if err != nil {
+			panic(err)
+		}
+		a.Exact = v.Value(MetricID(kind.Explains))
+		v.attributions[kind.Name] = a
+		v.Profiles = append(v.Profiles, a.Table())
+	}
 	return v
 }
 
-// madeUp completes costs that nobody sampled: every function is charged to its
-// own group, and costs the same in every block unless it says otherwise.
-func madeUp(functions map[string]cost, blocks int, exact *float64) costs {
-	c := costs{exact: exact, blocks: blocks, values: map[string]cost{}, groups: map[string]cost{}, packages: map[packageInGroup]cost{}}
-	rules := DefaultGroups().of("")
-	for name, f := range functions {
-		if f.blocks == nil {
-			f.blocks = slices.Repeat([]float64{f.value}, blocks)
-		}
-		path := packagePath(name)
-		label := rules.group(name, path)
-		f.cum, f.standsOut, f.charged = f.value, true, map[string]float64{label: f.value}
-		c.values[name] = f
-		c.groups[label] = withMore(c.groups[label], f)
-		c.packages[packageInGroup{label, path}] = withMore(c.packages[packageInGroup{label, path}], f)
+// profileOf is a profile in which functions cost what they shall in every block.
+func profileOf(kind runfolder.ProfileKind, functions map[string]cost, ops []float64) *profile.Profile {
+	p := &profile.Profile{
+		SampleType: []*profile.ValueType{{Type: kind.Count, Unit: "count"}, {Type: kind.Value, Unit: "unit"}},
+		PeriodType: &profile.ValueType{Type: kind.Value, Unit: "unit"},
+		Period:     1,
 	}
-	return c
+	for i, name := range slices.Sorted(maps.Keys(functions)) {
+		f := &profile.Function{ID: uint64(i + 1), Name: name}
+		l := &profile.Location{ID: uint64(i + 1), Line: []profile.Line{{Function: f}}}
+		p.Function, p.Location = append(p.Function, f), append(p.Location, l)
+		for b, n := range ops {
+			c := functions[name]
+			value := c.value
+			if c.blocks != nil {
+				value = c.blocks[b]
+			}
+			count := int64(math.Round(max(c.count, 10) * n))
+			p.Sample = append(p.Sample, &profile.Sample{
+				Location: []*profile.Location{l},
+				Value:    []int64{count, int64(math.Round(value * n / kind.Scale))},
+				NumLabel: map[string][]int64{"block": {int64(b) + 1}},
+			})
+		}
+	}
+	return p
 }
 
-func withMore(c, by cost) cost {
-	c = c.plus(by)
-	c.cum = c.value
+// mustReport compares variants.
+func mustReport(t *testing.T, variants []Variant, o Options) *Report {
+	t.Helper()
+	r, err := newReport(variants, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// mustCompare compares two.
+func mustCompare(t *testing.T, base, head Variant) Comparison {
+	t.Helper()
+	c, err := compareTwo(base, head, defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -132,8 +177,8 @@ var slow, fast = truth{ops: 8000, cpu: 100, bytes: 14000, latencyMs: 1.2}, truth
 
 func TestPairingCancelsDrift(t *testing.T) {
 	base, head := synthesize(t, "base", "e1", 10, slow, 7), synthesize(t, "head-", "e1", 10, fast, 7)
-	c := compareTwo(variant(base, nil), variant(head, nil), defaults())
-	for name, want := range map[string]struct {
+	c := mustCompare(t, variant(base, nil), variant(head, nil))
+	for id, want := range map[MetricID]struct {
 		percent, width float64
 		verdict        Verdict
 	}{
@@ -144,12 +189,12 @@ func TestPairingCancelsDrift(t *testing.T) {
 		"latency_p50":        {-8.33, 0.2, Improved},
 		"gc_cycles":          {-9.1, 2, NotJudged},
 	} {
-		m := c.Metric(name)
+		m := c.Metric(id)
 		if got := m.Change; !near(got.Percent, want.percent, want.width) || got.High-got.Low > 2*want.width || m.Verdict != want.verdict {
-			t.Errorf("%s: %v (%s), want about %v%% (%s)", name, got, m.Verdict, want.percent, want.verdict)
+			t.Errorf("%s: %v (%s), want about %v%% (%s)", id, got, m.Verdict, want.percent, want.verdict)
 		}
 	}
-	back := compareTwo(variant(head, nil), variant(base, nil), defaults())
+	back := mustCompare(t, variant(head, nil), variant(base, nil))
 	if got := back.Metric("ops_per_sec").Verdict; got != Regressed {
 		t.Errorf("the other way round throughput is %q", got)
 	}
@@ -157,12 +202,12 @@ func TestPairingCancelsDrift(t *testing.T) {
 
 func TestUnpairedRunsShowTheDrift(t *testing.T) {
 	base, head := synthesize(t, "base", "e1", 10, slow, 7), synthesize(t, "head-", "e2", 10, fast, 8)
-	r := newReport([]Variant{variant(base, nil), variant(head, nil)}, defaults())
+	r := mustReport(t, []Variant{variant(base, nil), variant(head, nil)}, defaults())
 	c := r.Comparisons[0]
 	if c.Paired {
 		t.Error("runs of two experiments are paired")
 	}
-	paired := compareTwo(variant(base, nil), variant(synthesize(t, "head-", "e1", 10, fast, 7), nil), defaults()).Metric("ops_per_sec").Change
+	paired := mustCompare(t, variant(base, nil), variant(synthesize(t, "head-", "e1", 10, fast, 7), nil)).Metric("ops_per_sec").Change
 	if got := c.Metric("ops_per_sec").Change; got.High-got.Low < 2*(paired.High-paired.Low) {
 		t.Errorf("the interval %v is not much wider than %v of paired slices", got, paired)
 	}
@@ -172,7 +217,7 @@ func TestUnpairedRunsShowTheDrift(t *testing.T) {
 }
 
 func TestFewBlocksAreNotJudged(t *testing.T) {
-	r := newReport([]Variant{variant(synthesize(t, "base", "e1", 3, slow, 7), nil), variant(synthesize(t, "head", "e1", 3, fast, 7), nil)}, defaults())
+	r := mustReport(t, []Variant{variant(synthesize(t, "base", "e1", 3, slow, 7), nil), variant(synthesize(t, "head", "e1", 3, fast, 7), nil)}, defaults())
 	if got := r.Comparisons[0].Metric("ops_per_sec"); got.Verdict != Inconclusive || got.Change.Level != 0.75 {
 		t.Errorf("%s at level %v", got.Verdict, got.Change.Level)
 	}
@@ -183,32 +228,55 @@ func TestFewBlocksAreNotJudged(t *testing.T) {
 
 func TestUnavailableMetric(t *testing.T) {
 	head := synthesize(t, "head", "e1", 12, fast, 7)
-	v := variant(head, nil)
 	head.Manifest.Unavailable = map[runfolder.Source]string{runfolder.SourceCPUClock: "no such clock here"}
-	v.Manifest = head.Manifest
-	got := compareTwo(variant(synthesize(t, "base", "e1", 12, slow, 7), nil), v, defaults()).Metric("cpu_per_op")
+	got := mustCompare(t, variant(synthesize(t, "base", "e1", 12, slow, 7), nil), variant(head, nil)).Metric("cpu_per_op")
 	if got.Head != nil || got.Change != nil || got.Verdict != Inconclusive || got.Unavailable != "no such clock here" {
 		t.Errorf("%+v", got)
 	}
 }
 
+// TestZeroHasNoRatio holds what is said of counts that are 0 on one side or both.
 func TestZeroHasNoRatio(t *testing.T) {
-	head := synthesize(t, "head", "e1", 12, fast, 7)
-	for b := range head.Manifest.Blocks {
-		head.Manifest.Blocks[b].After.NumGC = 0
+	none := func(r *runfolder.Run, blocks ...int) {
+		for _, b := range blocks {
+			r.Manifest.Blocks[b].After.NumGC = 0
+			r.Manifest.Blocks[b].After.Mallocs = 0
+		}
 	}
-	got := compareTwo(variant(synthesize(t, "base", "e1", 12, slow, 7), nil), variant(head, nil), defaults()).Metric("gc_cycles")
-	if got.Change != nil || got.Unavailable == "" || *got.Head != 0 {
-		t.Errorf("%+v", got)
+	all := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
+	tests := []struct {
+		name       string
+		base, head []int // blocks without a collection or an allocation
+		cycles     string
+		allocs     Verdict
+	}{
+		{"from nothing", all, nil, "from 0 to 2.93", Regressed},
+		{"to nothing", nil, all, "from 3.23 to 0", Improved},
+		{"nothing on both sides", all, all, "0 on both sides", Equivalent},
+		{"nothing in a block", nil, []int{3}, "from 3.23 to 2.69, with 0 in some block, so there is no ratio", Inconclusive},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, fast, 7)
+			none(base, tt.base...)
+			none(head, tt.head...)
+			c := mustCompare(t, variant(base, nil), variant(head, nil))
+			if got := c.Metric("gc_cycles"); got.Change != nil || got.Unavailable != tt.cycles || got.Verdict != NotJudged {
+				t.Errorf("GC cycles, which are not judged: %+v", got)
+			}
+			if got := c.Metric("allocs_per_op"); got.Verdict != tt.allocs {
+				t.Errorf("allocations: %+v, want %s", got, tt.allocs)
+			}
+		})
 	}
 }
 
 // storyCosts are allocators such as the story names, of the given total.
 func storyCosts(total float64, only string) map[string]cost {
 	return map[string]cost{
-		"encoding/json.(*decodeState).objectInterface": {value: total * 0.4, allocs: 30},
-		only:          {value: total * 0.35, allocs: 12},
-		"main.handle": {value: total * 0.25, allocs: 5},
+		"encoding/json.(*decodeState).objectInterface": {value: total * 0.4, count: 30},
+		only:          {value: total * 0.35, count: 12},
+		"main.handle": {value: total * 0.25, count: 5},
 	}
 }
 
@@ -218,58 +286,23 @@ func wavering(costs map[string]cost, mean float64, blocks ...float64) map[string
 	handle := costs["main.handle"]
 	handle.value -= mean
 	costs["main.handle"] = handle
-	costs["database/sql.(*Rows).Scan"] = cost{value: mean, allocs: 1, blocks: slices.Repeat(blocks, 2)}
+	costs["database/sql.(*Rows).Scan"] = cost{value: mean, count: 1, blocks: slices.Repeat(blocks, 2)}
 	return costs
-}
-
-func TestGolden(t *testing.T) {
-	base, head := synthesize(t, "nethttp", "20260102_030405", 16, slow, 7), synthesize(t, "fasthttp", "20260102_030405", 16, fast, 7)
-	for _, blocks := range []int{12, 16} {
-		head.Manifest.Looks = append(head.Manifest.Looks, Decide([]*runfolder.Run{upTo(base, blocks), upTo(head, blocks)}, DefaultCriteria()))
-	}
-	for _, run := range []*runfolder.Run{base, head} {
-		run.Manifest.Subject.Binary.Dirty = true
-		run.Manifest.Unavailable = map[runfolder.Source]string{runfolder.SourceThermal: "no CPU tells"}
-		onMachine(run, runfolder.Machine{Busy: new(920 * time.Millisecond), Ours: new(900 * time.Millisecond), Steal: new(time.Millisecond), Runnable: new(0.25), Clocksource: new("tsc")})
-	}
-	r := newReport([]Variant{
-		recorded(t, variant(base, wavering(storyCosts(slow.bytes, "net/textproto.readMIMEHeader"), 90, 70, 110, 95, 85, 90, 80, 100, 90)),
-			stack{1, "net/textproto.readMIMEHeader net/http.(*conn).serve"}, stack{1, "main.handle net/http.(*conn).serve"}),
-		recorded(t, variant(head, wavering(storyCosts(fast.bytes, "github.com/valyala/fasthttp.(*Args).Add"), 95, 110, 90, 85, 105, 95, 90, 80, 105)),
-			stack{1, "main.handle github.com/valyala/fasthttp.(*Server).serveConn"}),
-	}, defaults())
-	for _, format := range Formats {
-		t.Run(format, func(t *testing.T) {
-			var got bytes.Buffer
-			if err := r.Render(&got, format); err != nil {
-				t.Fatal(err)
-			}
-			text := withoutAssets(got.Bytes())
-			path := filepath.Join("testdata", "report."+format)
-			if *update {
-				if err := os.WriteFile(path, text, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(text)); diff != "" {
-				t.Errorf("differs from %s; go test ./compare -update rewrites it\n%s", path, diff)
-			}
-		})
-	}
-	if err := r.Render(&bytes.Buffer{}, "pdf"); err == nil {
-		t.Error("rendered a format that does not exist")
-	}
 }
 
 func TestSameNamesAreToldApart(t *testing.T) {
 	a, b := synthesize(t, "fasthttp", "e1", 12, slow, 7), synthesize(t, "fasthttp", "e2", 6, fast, 7)
 	b.Manifest.Label = "pool"
-	r := newReport([]Variant{variant(a, nil), variant(b, nil)}, defaults())
+	r := mustReport(t, []Variant{variant(a, nil), variant(b, nil)}, defaults())
 	if r.Variants[0].Name != "fasthttp e1" || r.Variants[1].Name != "fasthttp e2 pool" {
 		t.Errorf("names %q and %q", r.Variants[0].Name, r.Variants[1].Name)
+	}
+}
+
+func TestUnpairedCPUIsNotExplained(t *testing.T) {
+	base, head := synthesize(t, "base", "e1", 8, slow, 7), synthesize(t, "head", "e2", 8, fast, 7)
+	c := mustCompare(t, variant(base, storyCosts(slow.bytes, "net/textproto.readMIMEHeader")), variant(head, storyCosts(fast.bytes, "net/textproto.readMIMEHeader")))
+	if len(c.Explanation) == 0 || strings.Contains(strings.Join(c.Explanation, " "), "us/op") {
+		t.Errorf("%q", c.Explanation)
 	}
 }

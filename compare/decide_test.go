@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/compare/stat"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -75,12 +76,12 @@ func upTo(r *runfolder.Run, blocks int) *runfolder.Run {
 }
 
 // decide is the verdict on each gated metric of a whole sequential experiment.
-func decide(runs []*runfolder.Run, c Criteria) map[string]Verdict {
-	verdicts := map[string]Verdict{}
+func decide(runs []*runfolder.Run, c Criteria) map[MetricID]Verdict {
+	verdicts := map[MetricID]Verdict{}
 	for _, blocks := range runs[0].Manifest.Plan.Looks() {
 		look := Decide([]*runfolder.Run{upTo(runs[0], blocks), upTo(runs[1], blocks)}, c)
 		for _, d := range look.Decisions {
-			verdicts[d.Metric] = Verdict(d.Verdict)
+			verdicts[MetricID(d.Metric)] = Verdict(d.Verdict)
 		}
 		if look.Done {
 			break
@@ -96,19 +97,19 @@ func TestErrorRates(t *testing.T) {
 	tests := []struct {
 		name        string
 		world       world
-		metric      string // if set, what must be found
+		metric      MetricID // if set, what must be found
 		want        Verdict
 		experiments int
 		least, most float64 // share of experiments that find it, or say improved or regressed at all
 	}{
-		{"no change", shared, "", "", 3000, 0, falseAlarms},
-		{"no change, quiet machine", world{processes: 0.5, slices: 3}, "", "", 1500, 0, falseAlarms},
-		{"no change, wild machine", world{processes: 2, slices: 25, drift: 30, bursts: 0.1}, "", "", 1500, 0, falseAlarms},
+		{"no change", shared, "", "", 3000, 0, FalseAlarms},
+		{"no change, quiet machine", world{processes: 0.5, slices: 3}, "", "", 1500, 0, FalseAlarms},
+		{"no change, wild machine", world{processes: 2, slices: 25, drift: 30, bursts: 0.1}, "", "", 1500, 0, FalseAlarms},
 		{"5% CPU", change(func(w *world) { w.cpu, w.ops = 5, -3 }), "cpu_per_op", Regressed, 300, 0.97, 1},
 		{"3% CPU", change(func(w *world) { w.cpu, w.ops = 3, -2 }), "cpu_per_op", Regressed, 300, 0.80, 1},
 		{"3% allocation", change(func(w *world) { w.bytes = 3 }), "alloc_bytes_per_op", Regressed, 300, 1, 1},
 		{"6% throughput", change(func(w *world) { w.ops = 6 }), "ops_per_sec", Improved, 300, 0.97, 1},
-		{"less than matters", change(func(w *world) { w.cpu = 0.3 }), "cpu_per_op", Regressed, 1000, 0, falseAlarms},
+		{"less than matters", change(func(w *world) { w.cpu = 0.3 }), "cpu_per_op", Regressed, 1000, 0, FalseAlarms},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,7 +132,7 @@ func TestErrorRates(t *testing.T) {
 
 // matches tells whether a metric got the verdict, or, without a metric, whether
 // any was called improved or regressed.
-func matches(verdicts map[string]Verdict, metric string, want Verdict) bool {
+func matches(verdicts map[MetricID]Verdict, metric MetricID, want Verdict) bool {
 	if metric != "" {
 		return verdicts[metric] == want
 	}
@@ -185,18 +186,18 @@ func TestPocock(t *testing.T) {
 		}
 	}
 	// The standard error of the share is 0.0002.
-	if share := float64(beyond) / experiments; !near(share, falseAlarms, 0.0007) {
-		t.Errorf("%v of experiments without a difference find one, want %v", share, falseAlarms)
+	if share := float64(beyond) / experiments; !near(share, FalseAlarms, 0.0007) {
+		t.Errorf("%v of experiments without a difference find one, want %v", share, FalseAlarms)
 	}
 }
 
 func TestJudge(t *testing.T) {
-	spread := func(centre float64) Estimator { // twenty values around a change in percent
+	spread := func(center float64) stat.Estimator { // twenty values around a change in percent
 		var values []float64
 		for i := range 20 {
-			values = append(values, logRatio(centre)+(float64(i)-9.5)/2000)
+			values = append(values, stat.LogRatio(center)+(float64(i)-9.5)/2000)
 		}
-		return SignedRank(values)
+		return stat.SignedRank(values)
 	}
 	tests := []struct {
 		change float64
@@ -209,12 +210,12 @@ func TestJudge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		f := &finding{better: tt.better, rule: timeRule, estimator: spread(tt.change)}
-		if judge([]*finding{f}, falseAlarms); f.verdict != tt.want {
-			t.Errorf("%+v%% where %s is better: %s [%v, %v], want %s", tt.change, tt.better, f.verdict, percent(f.interval.Low), percent(f.interval.High), tt.want)
+		if judge([]*finding{f}, FalseAlarms); f.verdict != tt.want {
+			t.Errorf("%+v%% where %s is better: %s [%v, %v], want %s", tt.change, tt.better, f.verdict, stat.Percent(f.interval.Low), stat.Percent(f.interval.High), tt.want)
 		}
 	}
-	few := &finding{better: Up, rule: timeRule, estimator: SignedRank([]float64{9, 9, 9})}
-	if judge([]*finding{few}, falseAlarms); few.verdict != Inconclusive {
+	few := &finding{better: Up, rule: timeRule, estimator: stat.SignedRank([]float64{9, 9, 9})}
+	if judge([]*finding{few}, FalseAlarms); few.verdict != Inconclusive {
 		t.Errorf("three blocks: %s", few.verdict)
 	}
 }
@@ -226,48 +227,48 @@ func TestHolm(t *testing.T) {
 	for i := range clear {
 		clear[i], doubtful[i] = 0.2+float64(i)/1000, 0.01+float64(i-9)/300
 	}
-	alone := &finding{better: Down, rule: timeRule, estimator: SignedRank(doubtful)}
-	judge([]*finding{alone}, falseAlarms)
-	first, second := &finding{better: Down, rule: timeRule, estimator: SignedRank(clear)}, &finding{better: Down, rule: timeRule, estimator: SignedRank(doubtful)}
-	judge([]*finding{second, first}, falseAlarms)
-	if first.interval.Level < 1-falseAlarms/2 || first.verdict != Regressed {
-		t.Errorf("the clearer metric: %s at level %v, want regressed at %v", first.verdict, first.interval.Level, 1-falseAlarms/2)
+	alone := &finding{better: Down, rule: timeRule, estimator: stat.SignedRank(doubtful)}
+	judge([]*finding{alone}, FalseAlarms)
+	first, second := &finding{better: Down, rule: timeRule, estimator: stat.SignedRank(clear)}, &finding{better: Down, rule: timeRule, estimator: stat.SignedRank(doubtful)}
+	judge([]*finding{second, first}, FalseAlarms)
+	if first.interval.Level < 1-FalseAlarms/2 || first.verdict != Regressed {
+		t.Errorf("the clearer metric: %s at level %v, want regressed at %v", first.verdict, first.interval.Level, 1-FalseAlarms/2)
 	}
 	if second.interval != alone.interval {
 		t.Errorf("the other: %v, want %v as if it were alone", second.interval, alone.interval)
 	}
 	noise := []float64{-0.03, 0.01, 0.02, -0.01, 0.03, -0.02, 0.015, -0.025, 0.005, -0.015, 0.028, -0.004}
-	a, b := &finding{rule: timeRule, estimator: SignedRank(noise)}, &finding{rule: timeRule, estimator: SignedRank(noise)}
-	judge([]*finding{a, b}, falseAlarms)
-	if a.interval.Level < 1-falseAlarms/2 || b.interval.Level < 1-falseAlarms/2 {
-		t.Errorf("levels %v and %v of two metrics of which none is found, want at least %v", a.interval.Level, b.interval.Level, 1-falseAlarms/2)
+	a, b := &finding{rule: timeRule, estimator: stat.SignedRank(noise)}, &finding{rule: timeRule, estimator: stat.SignedRank(noise)}
+	judge([]*finding{a, b}, FalseAlarms)
+	if a.interval.Level < 1-FalseAlarms/2 || b.interval.Level < 1-FalseAlarms/2 {
+		t.Errorf("levels %v and %v of two metrics of which none is found, want at least %v", a.interval.Level, b.interval.Level, 1-FalseAlarms/2)
 	}
 }
 
-// TestBeyondAgreesWithIntervals holds the p-value against its definition.
-func TestBeyondAgreesWithIntervals(t *testing.T) {
+// TestPValueAgreesWithIntervals holds the p-value against its definition.
+func TestPValueAgreesWithIntervals(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	for range 300 {
 		values := make([]float64, 8+rng.IntN(13))
-		centre := rng.NormFloat64()
+		center := rng.NormFloat64()
 		for i := range values {
-			values[i] = centre + rng.NormFloat64()
+			values[i] = center + rng.NormFloat64()
 		}
-		e := SignedRank(values)
+		e := stat.SignedRank(values)
 		for _, level := range []float64{0.9, 0.99, 0.9963} {
 			interval := e.Interval(level)
 			outside := interval.Low > 0.2 || interval.High < -0.2
-			if p := e.Beyond(0.2); interval.Level >= level && outside != (p <= 1-level) {
+			if p := e.PValue(0.2); interval.Level >= level && outside != (p <= 1-level) {
 				t.Fatalf("interval %v at level %v, p-value %v", interval, level, p)
 			}
 		}
 	}
 }
 
-func TestGateRefuses(t *testing.T) {
-	for name, tolerance := range map[string]float64{"speed": 0, "goroutines": 0, "latency_max": 5, "ops_per_sec": 0.5, "allocs_per_op": -1} {
-		if err := DefaultCriteria().Gate(name, tolerance); err == nil {
-			t.Errorf("gated %s with a tolerance of %v%%", name, tolerance)
+func TestGateRejects(t *testing.T) {
+	for id, tolerance := range map[MetricID]float64{"speed": 0, "goroutines": 0, "latency_max": 5, "ops_per_sec": 0.5, "allocs_per_op": -1} {
+		if err := DefaultCriteria().Gate(id, tolerance); err == nil {
+			t.Errorf("gated %s with a tolerance of %v%%", id, tolerance)
 		}
 	}
 	c := DefaultCriteria()
@@ -279,10 +280,10 @@ func TestGateRefuses(t *testing.T) {
 // TestUnpairedTiming holds that drift between experiments is not taken for a
 // change, and that allocations are judged all the same.
 func TestUnpairedTiming(t *testing.T) {
-	find := func(edit func(head *runfolder.Run)) map[string]result {
+	find := func(edit func(head *runfolder.Run)) map[MetricID]result {
 		base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e2", 12, fast, 7)
 		edit(head)
-		return findings(base, head, DefaultCriteria(), Metrics)
+		return judgeAll(newSide(base), newSide(head), DefaultCriteria(), metricsOf(base.Manifest.Load))
 	}
 	near := find(func(*runfolder.Run) {})
 	if v := near["ops_per_sec"].verdict; v != Inconclusive {
@@ -300,7 +301,7 @@ func TestUnpairedTiming(t *testing.T) {
 		t.Errorf("throughput halved in another experiment: %s", v)
 	}
 	elsewhere := find(func(head *runfolder.Run) { head.Manifest.Host.CPUModel = "Other" })
-	if r := elsewhere["ops_per_sec"]; !r.incomparable || r.missing == "" {
+	if r := elsewhere["ops_per_sec"]; r.finding != nil || r.bare != NotJudged || r.missing == "" {
 		t.Errorf("throughput of another machine: %+v", r)
 	}
 	if v := elsewhere["alloc_bytes_per_op"].verdict; v != Improved {

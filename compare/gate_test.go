@@ -1,88 +1,40 @@
 package compare
 
 import (
-	"bytes"
-	"encoding/xml"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/eventobench/eventobench/compare/profdiff"
 )
 
-// testGate is of a head that regressed in all gated metrics, one of them waived.
-func testGate(t *testing.T) Gate {
-	t.Helper()
-	o := defaults()
-	o.Now = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-	day := func(month time.Month, day int) time.Time { return time.Date(2026, month, day, 0, 0, 0, 0, time.UTC) }
-	o.Waivers = []Waiver{
-		{Metric: "cpu_per_op", Reason: "signing, issue 41", Until: day(6, 1)},
-		{Metric: "ops_per_sec", Reason: "it was slow in spring", Until: day(5, 31)},
-		{Metric: "alloc_bytes_per_op", Head: "other", Reason: "not this one", Until: day(12, 31)},
-	}
-	r := newReport([]Variant{
-		variant(synthesize(t, "before", "e1", 12, fast, 7), storyCosts(fast.bytes, "net/url.parse")),
-		variant(synthesize(t, "after", "e1", 12, slow, 7), storyCosts(slow.bytes, "net/textproto.readMIMEHeader")),
-	}, o)
-	return NewGate(r)
-}
-
-func TestGateGolden(t *testing.T) {
-	g := testGate(t)
-	for _, format := range GateFormats {
-		t.Run(format, func(t *testing.T) {
-			var got bytes.Buffer
-			if err := g.Render(&got, format); err != nil {
-				t.Fatal(err)
-			}
-			path := filepath.Join("testdata", "gate."+format)
-			if *update {
-				if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("differs from %s; go test ./compare -update rewrites it\n%s", path, diff)
-			}
-		})
-	}
-	if err := g.Render(&bytes.Buffer{}, "pdf"); err == nil {
-		t.Error("rendered a format that does not exist")
-	}
-}
-
 func TestGateExplains(t *testing.T) {
-	g := testGate(t)
+	g := NewGate(gateReport(t))
 	if g.Verdict != Regressed {
 		t.Fatalf("verdict %s", g.Verdict)
 	}
+	explains := map[MetricID]Grown{}
 	for _, m := range g.Metrics {
-		switch m.Name {
-		case "alloc_bytes_per_op":
-			if len(m.Functions) == 0 || m.Functions[0].Name != "net/textproto.readMIMEHeader" {
-				t.Errorf("allocated bytes are explained by %+v", m.Functions)
-			}
-		case "cpu_per_op":
+		if m.Grown >= 0 {
+			explains[m.ID] = g.Grown[m.Grown]
+		}
+		switch m.ID {
+		case CPUPerOp:
 			if !m.Waived || m.Verdict != Regressed {
 				t.Errorf("CPU: %s, waived %v", m.Verdict, m.Waived)
 			}
-		case "ops_per_sec":
+		case OpsPerSec:
 			if m.Waived {
 				t.Error("throughput is waived after the waiver's last day")
 			}
 		}
-		for _, f := range m.Functions {
-			if m.grew(f) <= 0 {
-				t.Errorf("%s is explained by %s, which shrank", m.Name, f.Name)
-			}
-		}
+	}
+	if got := explains["alloc_bytes_per_op"]; got.Unit != "B/op" || got.Largest[0].Name != "net/textproto.readMIMEHeader" {
+		t.Errorf("allocated bytes are explained by %+v", got)
+	}
+	cpu := explains[CPUPerOp]
+	if !slices.Equal(cpu.Metrics, []MetricID{OpsPerSec, CPUPerOp}) || cpu.Unit != "us/op" || len(cpu.Largest) != 1 || cpu.Largest[0].Name != "main.handle" {
+		t.Errorf("throughput and CPU are explained by %+v", cpu)
 	}
 	want := []WaiverState{WaiverApplied, WaiverExpired, WaiverUnused}
 	for i, use := range g.Waivers {
@@ -92,31 +44,19 @@ func TestGateExplains(t *testing.T) {
 	}
 }
 
-// TestGateEscapes holds what a name or a reason could do to the formats that
-// have a syntax of their own.
-func TestGateEscapes(t *testing.T) {
-	g := testGate(t)
-	g.Head = `a<b>&"c"`
-	g.Waivers[0].Reason = "100% sure\n::error::not a command"
-	var out bytes.Buffer
-	if err := g.Render(&out, "github"); err != nil {
-		t.Fatal(err)
+// TestGateWithoutFunctions holds what a gate says when no function stands out.
+func TestGateWithoutFunctions(t *testing.T) {
+	g := NewGate(unexplainedReport(t))
+	i := slices.IndexFunc(g.Grown, func(e Grown) bool { return e.Kind == "allocs" && !e.ByCount })
+	if i < 0 {
+		t.Fatalf("nothing is said of allocated bytes: %+v", g.Grown)
 	}
-	for line := range strings.Lines(out.String()) {
-		if !strings.HasPrefix(line, "::") || strings.HasPrefix(line, "::error::not") {
-			t.Errorf("the line %q begins otherwise than a command", line)
-		}
+	e := g.Grown[i]
+	if len(e.Largest) > 0 || len(e.Groups) != 1 || e.Groups[0].Name != profdiff.GroupOther || e.Groups[0].Low == nil {
+		t.Errorf("%+v", e)
 	}
-	out.Reset()
-	if err := g.Render(&out, "junit"); err != nil {
-		t.Fatal(err)
-	}
-	var suite junitSuite
-	if err := xml.Unmarshal(out.Bytes(), &suite); err != nil {
-		t.Fatal(err)
-	}
-	if suite.Tests != 4 || suite.Failures != 2 || suite.Skipped != 1 || len(suite.Cases) != 4 || !strings.Contains(suite.Cases[0].Class, g.Head) {
-		t.Errorf("%+v", suite)
+	if e.Nearest == nil || e.Nearest.Blocks <= 12 || !strings.HasPrefix(e.Nearest.Name, "main.") {
+		t.Errorf("nearest %+v", e.Nearest)
 	}
 }
 

@@ -1,12 +1,19 @@
 package compare
 
 import (
-	"math"
 	"slices"
 
 	"github.com/eventobench/eventobench/loadgen"
-
 	"github.com/eventobench/eventobench/profiles/runfolder"
+)
+
+// MetricID names a metric in flags, files and JSON.
+type MetricID string
+
+// The metrics that code asks for by name; all others are rows of Metrics only.
+const (
+	OpsPerSec MetricID = "ops_per_sec"
+	CPUPerOp  MetricID = "cpu_per_op"
 )
 
 // Direction says which way a metric gets better.
@@ -19,9 +26,11 @@ const (
 	Neutral Direction = ""
 )
 
-// Metric is one figure of a run.
+// Metric is one figure of a run: what it is called, how it is computed of a
+// block and of a run, and how it is judged and shown. Everything that handles
+// metrics ranges over Metrics, so a new metric is a new row.
 type Metric struct {
-	Name     string
+	ID       MetricID
 	Label    string
 	Unit     string
 	Better   Direction
@@ -30,9 +39,31 @@ type Metric struct {
 	Timing   bool             // depends on the speed of the machine
 	Source   runfolder.Source // what the run must have been able to read; may be empty
 
-	total func(runfolder.Totals) float64          // of the run, if the source is there; nil for the median of its blocks
-	block func(run *runfolder.Run, b int) float64 // of one block
-	slice func(runfolder.Slice) float64           // of one slice; nil if a slice does not tell
+	Gated    bool // unless criteria say otherwise
+	Headline bool // among the results of every run, and drawn as bars
+	Brief    bool // in a short table, gated or not
+
+	ExplainedBy string // the kind of profile; empty if none explains it
+	ByCount     bool   // by the profile's counts rather than its values
+
+	Asked   bool // under a rate the load sets it, so that it is not judged
+	Open    bool // there under a rate only
+	Typical bool // a run's value is the median of its blocks, not that of all requests
+
+	Bench *BenchUnit // in lines of Go's benchmark format; nil if it is left out
+
+	value func(*measured) float64       // of a block, or of a whole run
+	slice func(runfolder.Slice) float64 // of one slice; nil if a slice does not tell
+}
+
+// BenchUnit is a metric under the unit and the scale that Go benchmarks have.
+type BenchUnit struct {
+	Unit    string
+	Convert func(float64) float64
+}
+
+func benchTimes(factor float64, unit string) *BenchUnit {
+	return &BenchUnit{Unit: unit, Convert: func(v float64) float64 { return v * factor }}
 }
 
 // Fresh processes of the same binary differ by as much as the floors in ways
@@ -42,177 +73,133 @@ var (
 	allocRule = Rule{Tolerance: 1, Floor: 0.1}
 )
 
-// Metrics are all figures that a comparison of closed loops shows, in its order.
+// Metrics are all figures of a comparison, in its order.
 var Metrics = []Metric{
 	{
-		Name: "ops_per_sec", Label: "throughput", Unit: "ops/s", Better: Up, Rule: timeRule, Timing: true,
-		total: func(t runfolder.Totals) float64 { return t.OpsPerSec },
-		block: func(r *runfolder.Run, b int) float64 { return sumSlices(r, b).opsPerSec() },
-		slice: opsPerSec,
+		ID: OpsPerSec, Label: "throughput", Unit: "ops/s", Better: Up, Rule: timeRule, Timing: true,
+		Gated: true, Headline: true, Brief: true, ExplainedBy: "cpu", Asked: true,
+		// Between two finished requests, all workers together, as testing.B counts.
+		Bench: &BenchUnit{Unit: "ns/op", Convert: func(perSecond float64) float64 { return 1e9 / perSecond }},
+		value: func(m *measured) float64 { return m.ops / m.duration },
+		slice: func(s runfolder.Slice) float64 { return float64(s.Ops()) / s.Duration.Seconds() },
 	},
 	{
-		Name: "cpu_per_op", Label: "CPU", Unit: "us/op", Better: Down, Decimals: 2, Rule: timeRule, Timing: true, Source: runfolder.SourceCPUClock,
-		total: func(t runfolder.Totals) float64 { return *t.CPUPerOp },
-		block: func(r *runfolder.Run, b int) float64 { return sumSlices(r, b).cpuPerOp() },
-		slice: cpuPerOp,
+		ID: CPUPerOp, Label: "CPU", Unit: "us/op", Better: Down, Decimals: 2, Rule: timeRule, Timing: true,
+		Source: runfolder.SourceCPUClock,
+		Gated:  true, Headline: true, Brief: true, ExplainedBy: "cpu", Bench: benchTimes(1e3, "cpu-ns/op"),
+		value: func(m *measured) float64 { return m.cpu / m.ops * 1e6 },
+		slice: func(s runfolder.Slice) float64 { return s.ServerCPU.Seconds() / float64(s.Ops()) * 1e6 },
 	},
 	{
-		Name: "alloc_bytes_per_op", Label: "allocated", Unit: "B/op", Better: Down, Rule: allocRule, Source: runfolder.SourceMemStats,
-		total: func(t runfolder.Totals) float64 { return *t.AllocBytesPerOp },
-		block: func(r *runfolder.Run, b int) float64 {
-			return float64(r.Manifest.Blocks[b].Window().TotalAlloc) / sumSlices(r, b).ops
-		},
+		ID: "alloc_bytes_per_op", Label: "allocated", Unit: "B/op", Better: Down, Rule: allocRule,
+		Source: runfolder.SourceMemStats,
+		Gated:  true, Headline: true, Brief: true, ExplainedBy: "allocs", Bench: benchTimes(1, "B/op"),
+		value: func(m *measured) float64 { return float64(m.window.TotalAlloc) / m.ops },
 	},
 	{
-		Name: "allocs_per_op", Label: "allocations", Unit: "allocs/op", Better: Down, Decimals: 2, Rule: allocRule, Source: runfolder.SourceMemStats,
-		total: func(t runfolder.Totals) float64 { return *t.AllocsPerOp },
-		block: func(r *runfolder.Run, b int) float64 {
-			return float64(r.Manifest.Blocks[b].Window().Mallocs) / sumSlices(r, b).ops
-		},
+		ID: "allocs_per_op", Label: "allocations", Unit: "allocs/op", Better: Down, Decimals: 2, Rule: allocRule,
+		Source: runfolder.SourceMemStats,
+		Gated:  true, Headline: true, Brief: true, ExplainedBy: "allocs", ByCount: true, Bench: benchTimes(1, "allocs/op"),
+		value: func(m *measured) float64 { return float64(m.window.Mallocs) / m.ops },
 	},
 	{
-		Name: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true,
-		total: func(t runfolder.Totals) float64 { return t.AvgLatencyMs },
-		block: func(r *runfolder.Run, b int) float64 { s := sumSlices(r, b); return s.latency / s.ops * 1e3 },
+		ID: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true,
+		Headline: true, Brief: true, ExplainedBy: "cpu", Bench: benchTimes(1e6, "mean-ns"),
+		value: func(m *measured) float64 { return m.latency / m.ops * 1e3 },
 	},
-	latency("latency_p50", "latency, p50", 50, func(t runfolder.Totals) float64 { return t.P50Ms }),
-	latency("latency_p90", "latency, p90", 90, func(t runfolder.Totals) float64 { return t.P90Ms }),
-	latency("latency_p99", "latency, p99", 99, func(t runfolder.Totals) float64 { return t.P99Ms }),
-	latency("latency_p999", "latency, p99.9", 99.9, func(t runfolder.Totals) float64 { return t.P999Ms }),
-	slowest(latency("latency_max", "latency, max", 100, func(t runfolder.Totals) float64 { return t.MaxMs })),
+	judged(latency("latency_p50", "latency, p50", 50, benchTimes(1e6, "p50-ns"))),
+	judged(latency("latency_p90", "latency, p90", 90, benchTimes(1e6, "p90-ns"))),
+	headline(judged(latency("latency_p99", "latency, p99", 99, benchTimes(1e6, "p99-ns")))),
+	judged(latency("latency_p999", "latency, p99.9", 99.9, benchTimes(1e6, "p99.9-ns"))),
+	// Not judged: the largest of more requests is larger, and so with speed.
+	latency("latency_max", "latency, max", 100, nil),
+	sent("latency_p50_sent", "latency, p50, from sending", 50),
+	sent("latency_p99_sent", "latency, p99, from sending", 99),
+	sent("latency_p999_sent", "latency, p99.9, from sending", 99.9),
 	{
-		Name: "gc_cycles", Label: "GC cycles", Unit: "per 10k ops", Decimals: 2, Source: runfolder.SourceMemStats,
-		total: func(t runfolder.Totals) float64 { return float64(*t.GCCycles) / float64(t.TotalOps) * 1e4 },
-		block: func(r *runfolder.Run, b int) float64 {
-			return float64(r.Manifest.Blocks[b].Window().NumGC) / sumSlices(r, b).ops * 1e4
-		},
-	},
-	{
-		Name: "gc_pause", Label: "GC pauses", Unit: "ms per 10k ops", Decimals: 3, Timing: true, Source: runfolder.SourceMemStats,
-		total: func(t runfolder.Totals) float64 { return *t.GCPauseMs / float64(t.TotalOps) * 1e4 },
-		block: func(r *runfolder.Run, b int) float64 {
-			return float64(r.Manifest.Blocks[b].Window().GCPause) / 1e6 / sumSlices(r, b).ops * 1e4
-		},
+		ID: "gc_cycles", Label: "GC cycles", Unit: "per 10k ops", Decimals: 2, Source: runfolder.SourceMemStats,
+		value: func(m *measured) float64 { return float64(m.window.NumGC) / m.ops * 1e4 },
 	},
 	{
-		Name: "heap_peak", Label: "heap, peak", Unit: "MB", Decimals: 1, Source: runfolder.SourceMemStats,
-		block: func(r *runfolder.Run, b int) float64 { return float64(r.Manifest.Blocks[b].After.HeapSys) / 1e6 },
+		ID: "gc_pause", Label: "GC pauses", Unit: "ms per 10k ops", Decimals: 3, Timing: true, Source: runfolder.SourceMemStats,
+		value: func(m *measured) float64 { return float64(m.window.GCPause) / 1e6 / m.ops * 1e4 },
 	},
 	{
-		Name: "rss_peak", Label: "memory, peak", Unit: "MB", Decimals: 1, Source: runfolder.SourceRSS,
-		block: func(r *runfolder.Run, b int) float64 { return float64(r.Manifest.Blocks[b].RSSPeak) / 1e6 },
+		ID: "heap_peak", Label: "heap, peak", Unit: "MB", Decimals: 1, Source: runfolder.SourceMemStats, Typical: true,
+		value: func(m *measured) float64 { return float64(m.block.After.HeapSys) / 1e6 },
 	},
 	{
-		Name: "goroutines", Label: "goroutines", Unit: "at the end",
-		block: func(r *runfolder.Run, b int) float64 { return float64(r.Manifest.Blocks[b].Goroutines) },
+		ID: "rss_peak", Label: "memory, peak", Unit: "MB", Decimals: 1, Source: runfolder.SourceRSS, Typical: true,
+		value: func(m *measured) float64 { return float64(m.block.RSSPeak) / 1e6 },
+	},
+	{
+		ID: "goroutines", Label: "goroutines", Unit: "at the end", Source: goroutines, Typical: true,
+		value: func(m *measured) float64 { return float64(m.block.Goroutines) },
 	},
 }
 
-func latency(name, label string, quantile float64, total func(runfolder.Totals) float64) Metric {
+// goroutines are counted in the profile of that kind.
+var goroutines = kindNamed("goroutine").Source()
+
+// latency is a quantile of the time from when requests were due to their
+// complete answers.
+func latency(id MetricID, label string, quantile float64, bench *BenchUnit) Metric {
 	return Metric{
-		Name: name, Label: label, Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true, total: total,
-		block: func(r *runfolder.Run, b int) float64 {
-			return float64(r.Latency.Block(b).ValueAtQuantile(quantile)) / 1e6
-		},
+		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Bench: bench,
+		value: func(m *measured) float64 { return float64(m.due().ValueAtQuantile(quantile)) / 1e6 },
 	}
 }
 
-// metricsOf are the figures that runs under a load have. An open loop has the
-// latencies from sending too, to hold against those from when requests were
-// due. Its throughput is not judged: the load sets it, not the server.
-func metricsOf(l loadgen.Load) []Metric {
-	if !l.Open() {
-		return Metrics
-	}
-	open := slices.Clone(Metrics)
-	named := func(name string) int { return slices.IndexFunc(open, func(m Metric) bool { return m.Name == name }) }
-	open[named("ops_per_sec")].Better = Neutral
-	return slices.Insert(open, named("latency_max")+1,
-		sent("latency_p50_sent", "latency, p50, from sending", 50, func(o *runfolder.OpenLoop) float64 { return o.P50Ms }),
-		sent("latency_p99_sent", "latency, p99, from sending", 99, func(o *runfolder.OpenLoop) float64 { return o.P99Ms }),
-		sent("latency_p999_sent", "latency, p99.9, from sending", 99.9, func(o *runfolder.OpenLoop) float64 { return o.P999Ms }),
-	)
-}
-
-// sent is a latency from sending, which is shown and not judged: it leaves out
-// what users waited before.
-func sent(name, label string, quantile float64, total func(*runfolder.OpenLoop) float64) Metric {
-	return Metric{
-		Name: name, Label: label, Unit: "ms", Decimals: 3, Timing: true,
-		total: func(t runfolder.Totals) float64 { return total(t.OpenLoop) },
-		block: func(r *runfolder.Run, b int) float64 {
-			return float64(r.Sent.Block(b).ValueAtQuantile(quantile)) / 1e6
-		},
-	}
-}
-
-// slowest takes the judgement from the largest latency: it grows with the
-// number of requests, and so with speed.
-func slowest(m Metric) Metric {
-	m.Better = Neutral
+func judged(m Metric) Metric {
+	m.Better, m.Rule, m.ExplainedBy = Down, timeRule, "cpu"
 	return m
 }
 
-// sums adds up the slices of a block; times are in seconds.
-type sums struct{ ops, duration, cpu, latency float64 }
+func headline(m Metric) Metric {
+	m.Headline, m.Brief = true, true
+	return m
+}
 
-func sumSlices(r *runfolder.Run, b int) sums {
-	var s sums
-	for _, sample := range r.BlockSlices(b) {
-		s.add(sample)
+// sent is a latency from sending, to relate to the one from when requests were
+// due. It is not judged: it leaves out what users waited before.
+func sent(id MetricID, label string, quantile float64) Metric {
+	return Metric{
+		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Open: true,
+		value: func(m *measured) float64 { return float64(m.sent().ValueAtQuantile(quantile)) / 1e6 },
 	}
-	return s
 }
 
-func (s *sums) add(sample runfolder.Slice) {
-	s.ops += float64(sample.Ops())
-	s.duration += sample.Duration.Seconds()
-	s.cpu += sample.ServerCPU.Seconds()
-	s.latency += sample.Latency().Seconds()
-}
-
-func (s sums) opsPerSec() float64 { return s.ops / s.duration }
-func (s sums) cpuPerOp() float64  { return s.cpu / s.ops * 1e6 }
-
-func opsPerSec(s runfolder.Slice) float64 { return float64(s.Ops()) / s.Duration.Seconds() }
-func cpuPerOp(s runfolder.Slice) float64  { return s.ServerCPU.Seconds() / float64(s.Ops()) * 1e6 }
-
-// pairedLogRatios returns, for each of the first n blocks, ln(head/base): from
-// the paired slices of the block where slices tell, else from its totals. Slices
-// in which nothing was asked of either side say nothing.
-func (m Metric) pairedLogRatios(base, head *runfolder.Run, n int) []float64 {
-	d := make([]float64, n)
-	for b := range d {
-		if m.slice == nil {
-			d[b] = math.Log(m.block(head, b) / m.block(base, b))
+// metricsOf are the figures that runs under a load have, as they are judged
+// under it.
+func metricsOf(l loadgen.Load) []Metric {
+	var all []Metric
+	for _, m := range Metrics {
+		if m.Open && !l.Open() {
 			continue
 		}
-		var ratios []float64
-		heads := head.BlockSlices(b)
-		for round, s := range base.BlockSlices(b) {
-			if s.Ops() > 0 || heads[round].Ops() > 0 {
-				ratios = append(ratios, math.Log(m.slice(heads[round])/m.slice(s)))
-			}
+		if m.Asked && l.Open() {
+			m.Better = Neutral
 		}
-		d[b] = SignedRank(ratios).Estimate()
+		all = append(all, m)
 	}
-	return d
+	return all
 }
 
-// blocks returns the value of every block.
-func (m Metric) blocks(r *runfolder.Run) []float64 {
-	values := make([]float64, len(r.Manifest.Blocks))
-	for b := range values {
-		values[b] = m.block(r, b)
+// FindMetric returns the row of a metric, and false if there is none.
+func FindMetric(id MetricID) (Metric, bool) {
+	i := slices.IndexFunc(Metrics, func(m Metric) bool { return m.ID == id })
+	if i < 0 {
+		return Metric{}, false
 	}
-	return values
+	return Metrics[i], true
 }
 
-// logs returns the logarithm of every block's value.
-func (m Metric) logs(r *runfolder.Run) []float64 {
-	values := m.blocks(r)
-	for b, v := range values {
-		values[b] = math.Log(v)
+// kindNamed is a row of the table of profile kinds.
+func kindNamed(name string) runfolder.ProfileKind {
+	for _, k := range runfolder.Kinds {
+		if k.Name == name {
+			return k
+		}
 	}
-	return values
+	return runfolder.ProfileKind{}
 }

@@ -1,61 +1,76 @@
-// Package compare holds run folders against each other: it says how much each
-// figure changed, how sure that is, and which functions explain it.
+// Package compare judges run folders against each other: it says how much each
+// figure changed, how sure that is, and which functions explain it. Its result,
+// a Report, is plain data; compare/render shows it.
 package compare
 
 import (
 	"fmt"
 	"time"
 
+	"github.com/eventobench/eventobench/compare/profdiff"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-// Report is a finished comparison: data only, in the order a reader asks.
+// Report is a finished comparison: all that any format shows of it. It is
+// written to JSON and read back without loss.
 type Report struct {
-	Summary     []string     `json:"summary"`  // a sentence for each comparison
-	Variants    []Variant    `json:"variants"` // one a folder; the first is the base
+	Format      int          `json:"format"`   // ReportFormat
+	Summary     []string     `json:"summary"`  // one sentence per comparison
+	Variants    []Variant    `json:"variants"` // one per folder; the first is the base
 	Comparisons []Comparison `json:"comparisons"`
 	Warnings    []Warning    `json:"warnings"`
+	Charts      *Charts      `json:"charts,omitempty"` // nil if they were not asked for
 }
 
 // Variant is one run.
 type Variant struct {
-	Name        string             `json:"name"`
-	Dir         string             `json:"dir"`
-	Manifest    runfolder.Manifest `json:"manifest"`
-	Totals      runfolder.Totals   `json:"totals"`
-	Allocations FunctionTable      `json:"allocations"`
-	CPU         FunctionTable      `json:"cpu"`
+	Name     string                   `json:"name"`
+	Dir      string                   `json:"dir"`
+	Manifest runfolder.Manifest       `json:"manifest"`
+	Totals   runfolder.Totals         `json:"totals"`
+	Metrics  []MetricValue            `json:"metrics"`   // in the order of Metrics
+	BlockOps []int64                  `json:"block_ops"` // requests of every block
+	CPU      *CPUShare                `json:"cpu_share"` // nil if unknown, or if the load has a rate
+	Machine  MachineUse               `json:"machine"`
+	Profiles []profdiff.FunctionTable `json:"profiles"` // of the kinds that the run has
 
-	run                  *runfolder.Run
-	allocCosts, cpuCosts costs
+	side         side
+	attributions map[string]*profdiff.Attribution // by kind
+}
+
+// MetricValue is one metric of a run: of the whole run, and of every block. What
+// the run could not have, or is no number, is nil.
+type MetricValue struct {
+	ID     MetricID   `json:"id"`
+	Value  *float64   `json:"value"`
+	Blocks []*float64 `json:"blocks"`
 }
 
 // Comparison is what changed from the base to one other run.
 type Comparison struct {
-	Base           string           `json:"base"`
-	Head           string           `json:"head"`
-	Verdict        Verdict          `json:"verdict"`         // on all gated metrics together
-	Paired         bool             `json:"paired"`          // recorded together, so that drift cancels
-	OpenLoop       bool             `json:"open_loop"`       // the load sets the throughput, so it is not judged
-	GeneratorBound bool             `json:"generator_bound"` // throughput shows only part of what the CPU per operation shows
-	Blocks         int              `json:"blocks"`          // of each side that were compared; the smaller number if unpaired
-	Metrics        []MetricChange   `json:"metrics"`
-	Waivers        []WaiverUse      `json:"waivers,omitempty"`
-	Looks          []runfolder.Look `json:"looks,omitempty"` // what was decided when, while it was recorded
-	Allocations    ChangeTable      `json:"allocations"`
-	CPU            ChangeTable      `json:"cpu"`
-	Explanation    []string         `json:"explanation"` // what kinds of work account for the change, largest first
+	Base           string                 `json:"base"`
+	Head           string                 `json:"head"`
+	Verdict        Verdict                `json:"verdict"`         // on all gated metrics together
+	Paired         bool                   `json:"paired"`          // recorded together, so that drift cancels
+	OpenLoop       bool                   `json:"open_loop"`       // the load sets the throughput, so it is not judged
+	GeneratorBound bool                   `json:"generator_bound"` // throughput shows only part of what the CPU per operation shows
+	Blocks         int                    `json:"blocks"`          // of each side that were compared; the smaller number if unpaired
+	Metrics        []MetricChange         `json:"metrics"`
+	Waivers        []WaiverUse            `json:"waivers,omitempty"`
+	Looks          []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
+	Profiles       []profdiff.ChangeTable `json:"profiles"`        // of the kinds that both runs have
+	Explanation    []string               `json:"explanation"`     // what kinds of work account for the change, largest first
 }
 
 // MetricChange is one metric on both sides. The values are those of each
 // whole run; the change is estimated block by block and need not be exactly
 // their ratio.
 type MetricChange struct {
-	Name        string    `json:"name"`
+	ID          MetricID  `json:"name"`
 	Label       string    `json:"label"`
 	Unit        string    `json:"unit"`
 	Better      Direction `json:"better"`
-	Decimals    int       `json:"-"`
+	Decimals    int       `json:"decimals"`
 	Gated       bool      `json:"gated"`
 	Rule        Rule      `json:"rule"`
 	Verdict     Verdict   `json:"verdict"`
@@ -74,163 +89,144 @@ type Change struct {
 	Level   float64 `json:"level"` // that the interval really has
 }
 
+// String is the change with its interval, such as "+6.7% [+5.3, +8.1]"; a
+// narrow interval gets a second decimal.
+func (c *Change) String() string {
+	const narrow = 0.2
+	if c.High-c.Low < narrow {
+		return fmt.Sprintf("%+.2f%% [%+.2f, %+.2f]", c.Percent, c.Low, c.High)
+	}
+	return fmt.Sprintf("%+.1f%% [%+.1f, %+.1f]", c.Percent, c.Low, c.High)
+}
+
 // Options say how to compare.
 type Options struct {
 	Criteria Criteria
-	Groups   *Groups // nil for DefaultGroups
+	Groups   *profdiff.Groups // nil for profdiff.DefaultGroups
+	Leaves   bool             // rows are of the functions in which samples were taken
+	Charts   bool             // the report shall hold what charts and flame graphs show
 	Waivers  []Waiver
 	Now      time.Time // for waivers that expire
 }
 
-// Compare reads run folders and compares each with the first.
+// Compare reads run folders and compares each with the first. A folder that is
+// missing, damaged or empty, or was recorded under another load, is an error.
 func Compare(dirs []string, o Options) (*Report, error) {
-	if o.Groups == nil {
-		o.Groups = DefaultGroups()
-	}
-	variants, err := openVariants(dirs, o.Groups)
+	variants, err := openVariants(dirs, o)
 	if err != nil {
 		return nil, err
 	}
-	return newReport(variants, o), nil
+	return newReport(variants, o)
 }
 
-func newReport(variants []Variant, o Options) *Report {
+func newReport(variants []Variant, o Options) (*Report, error) {
 	nameVariants(variants)
-	r := &Report{Variants: variants}
+	r := &Report{Format: ReportFormat, Variants: variants, Summary: []string{}, Comparisons: []Comparison{}}
 	for _, head := range variants[1:] {
-		c := compareTwo(variants[0], head, o)
+		c, err := compareTwo(variants[0], head, o)
+		if err != nil {
+			return nil, fmt.Errorf("run folder %s: %w", head.Dir, err)
+		}
 		r.Comparisons = append(r.Comparisons, c)
 		r.Summary = append(r.Summary, c.summary())
 	}
 	r.Warnings = warnings(r)
-	return r
-}
-
-// openVariants reads the folders and refuses those that cannot be compared.
-func openVariants(dirs []string, groups *Groups) ([]Variant, error) {
-	if len(dirs) < 2 {
-		return nil, fmt.Errorf("comparing needs two run folders or more, not %d", len(dirs))
-	}
-	var variants []Variant
-	seen := map[string]string{}
-	for _, dir := range dirs {
-		v, err := openVariant(dir, groups)
+	if o.Charts {
+		charts, err := newCharts(r)
 		if err != nil {
 			return nil, err
 		}
-		run := v.Manifest.Experiment + " " + v.Manifest.Subject.Name
-		if other, twice := seen[run]; twice {
-			return nil, fmt.Errorf("%s and %s are the same run; name two different ones", other, dir)
-		}
-		seen[run] = dir
-		variants = append(variants, v)
-		if base := variants[0]; !base.Manifest.Load.Equal(v.Manifest.Load) {
-			return nil, fmt.Errorf("%s and %s were recorded under different loads (%s; %s) and cannot be compared; record both with the same settings",
-				base.Dir, v.Dir, base.Manifest.Load, v.Manifest.Load)
-		}
+		r.Charts = charts
 	}
-	return variants, nil
+	return r, nil
 }
 
-func openVariant(dir string, groups *Groups) (Variant, error) {
-	run, err := runfolder.Open(dir)
-	if err != nil {
-		return Variant{}, err
-	}
-	m := run.Manifest
-	if len(m.Blocks) == 0 {
-		return Variant{}, fmt.Errorf("run folder %s has no complete block (%s: %s); record it again", dir, m.State, m.Reason)
-	}
-	v := Variant{Name: m.Subject.Name, Dir: dir, Manifest: m, Totals: run.Totals(), run: run}
-	if v.allocCosts, err = allocationCosts(run, v.Totals, groups); err != nil {
-		return Variant{}, err
-	}
-	if v.cpuCosts, err = cpuCosts(run, v.Totals, groups); err != nil {
-		return Variant{}, err
-	}
-	v.Allocations, v.CPU = v.allocCosts.table(), v.cpuCosts.table()
-	return v, nil
-}
-
-// nameVariants makes names distinct: runs of the same subject are told apart
-// by their experiment, and by their label if they have one.
-func nameVariants(variants []Variant) {
-	count := map[string]int{}
-	for _, v := range variants {
-		count[v.Name]++
-	}
-	for i := range variants {
-		if v := &variants[i]; count[v.Name] > 1 {
-			if v.Name += " " + v.Manifest.Experiment; v.Manifest.Label != "" {
-				v.Name += " " + v.Manifest.Label
-			}
-		}
-	}
-}
-
-func compareTwo(base, head Variant, o Options) Comparison {
+func compareTwo(base, head Variant, o Options) (Comparison, error) {
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
-		Paired:   paired(base.run, head.run),
-		OpenLoop: base.Manifest.Load.Open(),
-		Blocks:   min(len(base.Manifest.Blocks), len(head.Manifest.Blocks)),
+		Paired:         paired(base.side.Run, head.side.Run),
+		OpenLoop:       base.Manifest.Load.Open(),
+		GeneratorBound: base.CPU.generatorBound() || head.CPU.generatorBound(),
+		Blocks:         min(len(base.side.blocks), len(head.side.blocks)),
 	}
-	allocs := difference{base: base.allocCosts, head: head.allocCosts, paired: c.Paired}
-	cpu := difference{base: base.cpuCosts, head: head.cpuCosts, paired: c.Paired}
-	c.Allocations, c.CPU = allocs.table(), cpu.table()
-	if c.Explanation = explain(allocs, cpu); !c.Paired {
-		c.Explanation = explain(allocs) // CPU time drifts with the machine
+	var err error
+	if c.Looks, err = looksAt(base.Manifest, head.Manifest); err != nil {
+		return c, err
 	}
 	metrics := metricsOf(base.Manifest.Load)
-	found := findings(base.run, head.run, o.Criteria, metrics)
+	found := judgeAll(base.side, head.side, o.Criteria, metrics)
 	for _, m := range metrics {
-		c.Metrics = append(c.Metrics, m.describe(base, head, found[m.Name], o.Criteria))
+		c.Metrics = append(c.Metrics, describe(m, base, head, found[m.ID], o.Criteria))
 	}
-	c.Looks = looksAt(base.Manifest, head.Manifest)
 	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)
-	c.GeneratorBound = base.usage().generatorBound() || head.usage().generatorBound()
-	return c
+	c.addProfiles(base, head)
+	return c, nil
 }
 
-// paired tells whether two runs were recorded together.
-func paired(base, head *runfolder.Run) bool {
-	return base.Manifest.Experiment == head.Manifest.Experiment
+// addProfiles explains the change by the profiles that both runs have. CPU time
+// of runs that were not recorded together drifts with the machine, and explains
+// nothing.
+func (c *Comparison) addProfiles(base, head Variant) {
+	c.Profiles = []profdiff.ChangeTable{}
+	var explaining []profdiff.Diff
+	for _, kind := range runfolder.Kinds {
+		b, h := base.attributions[kind.Name], head.attributions[kind.Name]
+		if b == nil || h == nil {
+			continue
+		}
+		d := profdiff.Diff{Base: b, Head: h, Paired: c.Paired}
+		c.Profiles = append(c.Profiles, d.Table())
+		if c.Paired || !kind.Timing() {
+			explaining = append(explaining, d)
+		}
+	}
+	c.Explanation = profdiff.Explain(explaining...)
 }
 
 // describe gives a metric's values on both sides, and what was found of its
 // change.
-func (m Metric) describe(base, head Variant, found result, c Criteria) MetricChange {
-	mc := MetricChange{Name: m.Name, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals, Rule: m.Rule}
-	if c.gates(m) {
-		mc.Gated, mc.Rule = true, c.Rules[m.Name]
+func describe(m Metric, base, head Variant, found result, c Criteria) MetricChange {
+	mc := MetricChange{
+		ID: m.ID, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals,
+		Gated: c.gates(m), Rule: c.rule(m), Unavailable: found.missing,
+		Base: base.side.value(m), Head: head.side.value(m),
 	}
-	mc.Base, _ = m.value(base)
-	mc.Head, _ = m.value(head)
-	if mc.Unavailable = found.missing; found.missing == "" {
+	switch {
+	case found.finding != nil:
 		mc.Change, mc.Verdict = found.change(), found.verdict
-	} else if mc.Gated && !found.incomparable {
-		mc.Verdict = Inconclusive
+	case mc.Gated:
+		mc.Verdict = found.bare
 	}
 	return mc
 }
 
-// value is a metric of a whole run, or why there is none.
-func (m Metric) value(v Variant) (*float64, string) {
-	if reason, missing := v.Manifest.Unavailable[m.Source]; missing {
-		return nil, reason
+// Metric returns a metric of the comparison, or nil.
+func (c Comparison) Metric(id MetricID) *MetricChange {
+	for i := range c.Metrics {
+		if c.Metrics[i].ID == id {
+			return &c.Metrics[i]
+		}
 	}
-	if m.total == nil {
-		return new(Median(m.blocks(v.run))), ""
-	}
-	return new(m.total(v.Totals)), ""
+	return nil
 }
 
-// Metric returns the named metric, or nil.
-func (c Comparison) Metric(name string) *MetricChange {
-	for i := range c.Metrics {
-		if c.Metrics[i].Name == name {
-			return &c.Metrics[i]
+// Profile returns the changes of one kind of profile, and false if the runs do
+// not both have it.
+func (c Comparison) Profile(kind string) (profdiff.ChangeTable, bool) {
+	for _, t := range c.Profiles {
+		if t.Kind == kind {
+			return t, true
+		}
+	}
+	return profdiff.ChangeTable{}, false
+}
+
+// Value returns a metric of the whole run, nil if it does not have it.
+func (v Variant) Value(id MetricID) *float64 {
+	for _, m := range v.Metrics {
+		if m.ID == id {
+			return m.Value
 		}
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 
 // Waiver lets one metric regress until a date, for a reason.
 type Waiver struct {
-	Metric string    `json:"metric"`
+	Metric MetricID  `json:"metric"`
 	Head   string    `json:"head,omitempty"` // the subject it is for; empty for any
 	Reason string    `json:"reason"`
 	Until  time.Time `json:"until"` // the last day it holds
@@ -40,7 +40,7 @@ func (w WaiverUse) String() string {
 	return fmt.Sprintf("%s%s until %s, %s: %s", w.Metric, head, w.Until.Format(time.DateOnly), w.State, reason)
 }
 
-// waive applies the waivers to the metrics of a comparison and tells what
+// waive applies the waivers to the metrics of a comparison and reports what
 // became of each.
 func waive(metrics []MetricChange, head string, waivers []Waiver, now time.Time) []WaiverUse {
 	var uses []WaiverUse
@@ -50,7 +50,7 @@ func waive(metrics []MetricChange, head string, waivers []Waiver, now time.Time)
 			use.State = WaiverExpired
 		} else if w.Head == "" || w.Head == head {
 			for i := range metrics {
-				if m := &metrics[i]; m.Name == w.Metric && m.Gated && m.Verdict == Regressed {
+				if m := &metrics[i]; m.ID == w.Metric && m.Gated && m.Verdict == Regressed {
 					m.Waived, use.State = true, WaiverApplied
 				}
 			}

@@ -8,46 +8,120 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eventobench/eventobench/compare/profdiff"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-// Warning is a reason to trust a comparison less.
-type Warning struct {
-	Code    string `json:"code"` // stable, for programs
-	Message string `json:"message"`
+// WarningCode says what a warning is about. Codes are stable, for programs, and
+// explained in docs/warnings.md.
+type WarningCode string
+
+// The codes of warnings.
+const (
+	WarnIncomplete     WarningCode = "incomplete"
+	WarnErrors         WarningCode = "errors"
+	WarnDirty          WarningCode = "dirty"
+	WarnGeneratorBound WarningCode = "generator_bound"
+	WarnNotSaturated   WarningCode = "not_saturated"
+	WarnLongSlices     WarningCode = "long_slices"
+	WarnLate           WarningCode = "late_requests"
+	WarnMissed         WarningCode = "missed_requests"
+	WarnReopened       WarningCode = "reopened"
+	WarnOtherLoad      WarningCode = "other_load"
+	WarnThrottled      WarningCode = "throttled"
+	WarnClock          WarningCode = "clock"
+	WarnSampling       WarningCode = "sampling"
+	WarnUnpaired       WarningCode = "unpaired"
+	WarnTooFewBlocks   WarningCode = "too_few_blocks"
+	WarnSameBinary     WarningCode = "same_binary"
+	WarnHost           WarningCode = "host_differs"
+	WarnGoVersion      WarningCode = "go_version_differs"
+	WarnCapture        WarningCode = "capture_differs"
+	WarnPlan           WarningCode = "plan_differs"
+)
+
+// WarningCodes are all codes.
+var WarningCodes = []WarningCode{
+	WarnIncomplete, WarnErrors, WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
+	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
+	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
 }
 
-// adder takes in one warning. Its code must be explained in docs/warnings.md.
-type adder func(code, format string, args ...any)
+// Warning is a reason to trust a comparison less.
+type Warning struct {
+	Code    WarningCode `json:"code"`
+	Message string      `json:"message"`
+}
+
+// concern is what one warning is about: what is said of every run that it concerns, the figures
+// of one of them, and what to do about it.
+type concern struct {
+	code    WarningCode
+	what    string
+	figures []string // one per run, with its name
+	do      string
+}
+
+func (c concern) String() string {
+	text := c.what
+	if len(c.figures) > 0 {
+		text += ": " + strings.Join(c.figures, "; ")
+	}
+	if c.do != "" {
+		text += ". " + c.do
+	}
+	return text
+}
+
+// warner collects warnings. What concerns several runs is said once, with the
+// figures of each.
+type warner struct{ concerns []concern }
+
+// add takes in what concerns one run, or no run in particular if figures is
+// empty.
+func (w *warner) add(code WarningCode, what, figures, do string) {
+	same := func(c concern) bool { return c.code == code && c.what == what && c.do == do }
+	i := slices.IndexFunc(w.concerns, same)
+	if i < 0 {
+		i = len(w.concerns)
+		w.concerns = append(w.concerns, concern{code: code, what: what, do: do})
+	}
+	c := &w.concerns[i]
+	if figures != "" && !slices.Contains(c.figures, figures) {
+		c.figures = append(c.figures, figures)
+	}
+}
+
+func (w *warner) warnings() []Warning {
+	all := []Warning{}
+	for _, c := range w.concerns {
+		all = append(all, Warning{Code: c.code, Message: c.String()})
+	}
+	return all
+}
 
 // warnings looks at every variant, and at each beside the base.
 func warnings(r *Report) []Warning {
-	found := []Warning{}
-	add := func(code, format string, args ...any) {
-		w := Warning{Code: code, Message: fmt.Sprintf(format, args...)}
-		if !slices.Contains(found, w) {
-			found = append(found, w)
-		}
-	}
+	var w warner
 	for _, v := range r.Variants {
-		warnState(add, v)
-		warnBottleneck(add, v)
-		warnOpenLoop(add, v)
-		warnShortSlices(add, v)
-		warnSampling(add, v.Name+"'s allocation profile", v.Allocations)
+		w.state(v)
+		w.bottleneck(v)
+		w.longSlices(v)
+		w.openLoop(v)
+		w.reopened(v)
+		w.shortSlices(v)
+		w.sampling(v)
 	}
 	for _, group := range experiments(r.Variants) {
-		warnMachine(add, names(group), group[0])
-		warnClock(add, names(group), group[0])
+		w.machine(names(group), group[0])
+		w.clock(names(group), group[0])
 	}
-	base := r.Variants[0]
 	for i, c := range r.Comparisons {
-		head := r.Variants[i+1]
-		warnPairing(add, c)
-		warnSettings(add, base, head)
+		w.pairing(c)
+		w.settings(r.Variants[0], r.Variants[i+1])
 	}
-	warnDirty(add, r.Variants)
-	return found
+	w.dirty(r.Variants)
+	return w.warnings()
 }
 
 // experiments groups the variants that were recorded together, on a machine in
@@ -80,64 +154,76 @@ func names(variants []Variant) string {
 	return strings.Join(all, " and ")
 }
 
-// warnState objects to runs that did not go as planned.
-func warnState(add adder, v Variant) {
+// state is about runs that did not go as planned.
+func (w *warner) state(v Variant) {
 	m := v.Manifest
 	if m.State != runfolder.StateComplete {
-		add("incomplete", "%s is %s: only %d of %d blocks are compared", v.Name, m.State, len(m.Blocks), m.Plan.Blocks)
+		w.add(WarnIncomplete, "not all planned blocks are there to compare",
+			fmt.Sprintf("%s is %s, with %d of %d blocks", v.Name, m.State, len(m.Blocks), m.Plan.Blocks), "")
 	}
-	if n := v.Totals.Errors; n > 0 {
-		var kinds []string
-		for _, kind := range slices.Sorted(maps.Keys(m.Errors)) {
-			kinds = append(kinds, fmt.Sprintf("%s: %d", kind, m.Errors[kind]))
-		}
-		add("errors", "%d requests to %s failed (%s): a server that fails can look fast; find out why before comparing", n, v.Name, strings.Join(kinds, ", "))
+	n := v.Totals.Errors
+	if n == 0 {
+		return
 	}
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(m.Errors)) {
+		kinds = append(kinds, fmt.Sprintf("%s: %d", kind, m.Errors[kind]))
+	}
+	w.add(WarnErrors, "requests failed", fmt.Sprintf("%d to %s (%s)", n, v.Name, strings.Join(kinds, ", ")),
+		"A server that fails can look fast; find out why before comparing")
 }
 
-// warnDirty objects to programs that cannot be built again.
-func warnDirty(add adder, variants []Variant) {
+// dirty is about programs that cannot be built again.
+func (w *warner) dirty(variants []Variant) {
 	for _, group := range groupBy(variants, func(v Variant) runfolder.Binary { return v.Manifest.Subject.Binary }) {
 		if b := group[0].Manifest.Subject.Binary; b.Dirty {
-			add("dirty", "the program of %s was built from commit %s with uncommitted changes: nobody can build it again; commit, build and record again before you rely on it",
-				names(group), b.Commit[:min(12, len(b.Commit))])
+			w.add(WarnDirty, "a program was built with uncommitted changes, so nobody can build it again",
+				fmt.Sprintf("%s from commit %s", names(group), b.Commit[:min(12, len(b.Commit))]),
+				"Commit, build and record again before you rely on it")
 		}
 	}
 }
 
-// warnBottleneck says what throughput is held up by, if that is not the
-// server's CPU.
-func warnBottleneck(add adder, v Variant) {
-	u, t := v.usage(), v.Totals
+// bottleneck is about what limits the throughput, if that is not the server's
+// CPU.
+func (w *warner) bottleneck(v Variant) {
+	c, t := v.CPU, v.Totals
 	switch {
-	case u.generatorBound():
-		add("generator_bound", "under %s the load generator took %.0f%% of the CPU time of an operation (%.1f us, the server %.1f us) with the CPUs %.0f%% busy: throughput shows about %.0f%% of a change in the server's cost, CPU per operation all of it",
-			v.Name, u.generatorShare()*100, t.GeneratorCPUPerOp, *t.CPUPerOp, (1-u.idle)*100, (1-u.generatorShare())*100)
-	case u.waiting():
+	case c.generatorBound():
+		w.add(WarnGeneratorBound, "throughput shows only part of a change in the server's cost, because the load generator takes much of the CPU time of an operation",
+			fmt.Sprintf("about %.0f%% of it for %s (generator %.1f us, server %.1f us, CPUs %.0f%% busy)",
+				(1-c.ofGenerator())*100, v.Name, t.GeneratorCPUPerOp, orZero(t.CPUPerOp), (1-c.Idle)*100),
+			"CPU per operation shows all of it")
+	case c.waiting():
 		// Little's law: requests in flight = throughput x latency.
-		add("not_saturated", "under %s the CPUs were %.0f%% idle: %d workers, each waiting %.2f ms for an answer, can ask for %.0f requests a second and no more, however many the server could answer; record with more --workers until throughput no longer grows",
-			v.Name, u.idle*100, v.Manifest.Load.Workers, t.AvgLatencyMs, float64(v.Manifest.Load.Workers)/t.AvgLatencyMs*1e3)
+		workers := v.Manifest.Load.Workers
+		w.add(WarnNotSaturated, "the number of workers limits the throughput, not the server",
+			fmt.Sprintf("for %s the CPUs were %.0f%% idle while %d workers, each waiting %.2f ms for an answer, could ask for %.0f requests per second and no more",
+				v.Name, c.Idle*100, workers, t.AvgLatencyMs, float64(workers)/t.AvgLatencyMs*1e3),
+			"Record with more --workers until throughput no longer grows")
 	}
-	warnLongSlices(add, v)
 }
 
-// warnLongSlices objects to closed loops in which much of a slice is waiting
-// for its last requests.
-func warnLongSlices(add adder, v Variant) {
+// longSlices is about closed loops in which much of a slice is waiting for its
+// last requests.
+func (w *warner) longSlices(v Variant) {
 	const much, tolerated = 1.5, 0.10
 	long := 0
-	for _, s := range v.run.Slices {
+	for _, s := range v.side.Slices {
 		if float64(s.Duration) > much*float64(v.Manifest.Plan.Slice) {
 			long++
 		}
 	}
-	if share := float64(long) / float64(len(v.run.Slices)); share > tolerated && !v.Manifest.Load.Open() {
-		add("long_slices", "%.0f%% of the slices of %s took more than %.1f times the %v they should, to wait for their last requests: record with a longer --slice", share*100, v.Name, much, v.Manifest.Plan.Slice)
+	share := float64(long) / float64(len(v.side.Slices))
+	if share > tolerated && !v.Manifest.Load.Open() {
+		w.add(WarnLongSlices, fmt.Sprintf("many slices took more than %.1f times as long as planned, to wait for their last requests", much),
+			fmt.Sprintf("%.0f%% of those of %s, planned for %v", share*100, v.Name, v.Manifest.Plan.Slice),
+			"Record with a longer --slice")
 	}
 }
 
-// warnOpenLoop says how far a rate was not kept.
-func warnOpenLoop(add adder, v Variant) {
+// openLoop is about a rate that was not kept.
+func (w *warner) openLoop(v Variant) {
 	const tolerated = 0.01 // beyond, the p99 is made of late requests
 	o, load := v.Totals.OpenLoop, v.Manifest.Load
 	if o == nil {
@@ -147,29 +233,47 @@ func warnOpenLoop(add adder, v Variant) {
 	// Little's law: requests in flight = rate x latency from sending.
 	inFlight := load.Rate * o.AvgLatencyMs / 1e3
 	if share := float64(o.Late) / float64(sent); share > tolerated {
-		add("late_requests", "%.1f%% of the requests to %s were sent more than 1 ms after they were due, by up to %.0f ms; on average %.1f of %d workers were busy: %s",
-			share*100, v.Name, o.MaxLateMs, inFlight, load.Workers, whyLate(inFlight, load.Workers))
+		w.add(WarnLate, "requests were sent more than 1 ms after they were due",
+			fmt.Sprintf("%.1f%% of those to %s, by up to %.0f ms, with %.1f of %d workers busy on average",
+				share*100, v.Name, o.MaxLateMs, inFlight, load.Workers),
+			whyLate(inFlight, load.Workers))
 	}
 	if o.Missed > 0 {
-		add("missed_requests", "%d of %d requests that were due to %s were never sent: it cannot keep up with %.0f/s through %d workers; the latencies leave those requests out",
-			o.Missed, o.Missed+sent, v.Name, load.Rate, load.Workers)
+		w.add(WarnMissed, "requests that were due were never sent, and are in no latency",
+			fmt.Sprintf("%d of %d to %s, which cannot keep up with %.0f/s through %d workers",
+				o.Missed, o.Missed+sent, v.Name, load.Rate, load.Workers), "")
 	}
 }
 
 func whyLate(inFlight float64, workers int) string {
 	if inFlight > float64(workers)/2 {
-		return "there are too few, record with more --workers"
+		return "There are too few workers, record with more --workers"
 	}
-	return "the server stood still at times, or the generator did not get a CPU when it needed one"
+	return "The server stood still at times, or the generator did not get a CPU when it needed one"
 }
 
-// warnMachine says what else the machine was doing during an experiment, of
+// reopened is about connections that the server closed while they rested.
+func (w *warner) reopened(v Variant) {
+	var n int64
+	for _, s := range v.side.Slices {
+		n += s.Reopened
+	}
+	if n > 0 {
+		w.add(WarnReopened, "the server closed connections that rested between slices, which were opened again",
+			fmt.Sprintf("%d of %s", n, v.Name),
+			"Connecting is part of some latencies; give the server a longer idle timeout")
+	}
+}
+
+// machine is about what else the machine was doing during an experiment, of
 // which v is one run.
-func warnMachine(add adder, names string, v Variant) {
+func (w *warner) machine(names string, v Variant) {
 	const tolerated = 0.05
-	c := v.conditions()
-	if orZero(c.others) > tolerated || orZero(c.steal) > tolerated {
-		add("other_load", "the machine did other work while %s ran: %s; intervals are wider and latencies longer than they need be", names, c)
+	m := v.Machine
+	if orZero(m.Others) > tolerated || orZero(m.Steal) > tolerated {
+		w.add(WarnOtherLoad, "the machine did other work, so that intervals are wider and latencies longer than they have to be",
+			fmt.Sprintf("while %s ran, other processes used %.1f%% of the CPUs and the hypervisor withheld %.1f%%",
+				names, orZero(m.Others)*100, orZero(m.Steal)*100), "")
 	}
 	var throttled time.Duration
 	var periods, thermal int64
@@ -181,7 +285,10 @@ func warnMachine(add adder, names string, v Variant) {
 		}
 	}
 	if periods > 0 || thermal > 0 {
-		add("throttled", "the CPUs were held back while %s ran: a quota stopped us %d times, %v in all, and cores slowed down %d times because of heat; raise the quota or cool the machine, and record again", names, periods, throttled.Round(time.Millisecond), thermal)
+		w.add(WarnThrottled, "the CPUs were held back",
+			fmt.Sprintf("while %s ran, a quota stopped us %d times, %v in all, and cores slowed down %d times because of heat",
+				names, periods, throttled.Round(time.Millisecond), thermal),
+			"Raise the quota or cool the machine, and record again")
 	}
 }
 
@@ -189,80 +296,97 @@ func warnMachine(add adder, names string, v Variant) {
 // that tick too rarely.
 var slowClocks = []string{"hpet", "acpi_pm", "pit", "jiffies", "refined-jiffies"}
 
-func warnClock(add adder, names string, v Variant) {
-	clocks := v.clocksources()
+func (w *warner) clock(names string, v Variant) {
+	clocks := v.Machine.Clocksources
 	if len(clocks) > 1 {
-		add("clock", "the kernel changed its clocksource from %s while %s ran: times before and after do not compare", strings.Join(clocks, " to "), names)
+		w.add(WarnClock, "the kernel changed its clocksource, so that times before and after do not compare",
+			fmt.Sprintf("from %s while %s ran", strings.Join(clocks, " to "), names), "")
 	}
 	for _, c := range clocks {
 		if slices.Contains(slowClocks, c) {
-			add("clock", "the kernel read the clocksource %s while %s ran: every reading costs a microsecond or more, in the server too; see why it does not trust tsc", c, names)
+			w.add(WarnClock, "the kernel read a slow clocksource, which costs a microsecond or more each time, in the server too",
+				fmt.Sprintf("%s while %s ran", c, names), "See why the kernel does not trust tsc")
 		}
 	}
 }
 
-func warnShortSlices(add adder, v Variant) {
+func (w *warner) shortSlices(v Variant) {
 	short := 0
-	for _, s := range v.run.Slices {
+	for _, s := range v.side.Slices {
 		if s.Duration < v.Manifest.Plan.Slice {
 			short++
 		}
 	}
 	if short > 0 {
-		add("clock", "%d slices of %s took less than the %v they were made to take: the clock does not run evenly", short, v.Name, v.Manifest.Plan.Slice)
+		w.add(WarnClock, "slices took less time than they were made to take: the clock does not run evenly",
+			fmt.Sprintf("%d of %s, of %v", short, v.Name, v.Manifest.Plan.Slice), "")
 	}
 }
 
-// warnSampling objects to samples that do not show what the counters counted.
-func warnSampling(add adder, what string, t FunctionTable) {
+// sampling is about samples that do not show what the counters counted.
+func (w *warner) sampling(v Variant) {
 	const tolerated = 0.10
-	if t.Exact == nil || *t.Exact == 0 {
-		return
-	}
-	if ratio := t.Total.Value / *t.Exact; math.Abs(ratio-1) > tolerated {
-		add("sampling", "%s shows %.0f%% of what the counters counted: the samples are few, read the function tables with care", what, ratio*100)
+	for _, t := range v.Profiles {
+		if t.Exact == nil || *t.Exact == 0 || !exactlyCounted(t) {
+			continue
+		}
+		if share := t.Total.Value / *t.Exact; math.Abs(share-1) > tolerated {
+			w.add(WarnSampling, "a profile does not show what the counters counted: its samples are few, read its function tables with care",
+				fmt.Sprintf("%s of %s shows %.0f%%", t.Title, v.Name, share*100), "")
+		}
 	}
 }
 
-func warnPairing(add adder, c Comparison) {
+// exactlyCounted reports whether the counter of a table's total covers the same
+// time as its profile. A CPU profile also covers what a server does between
+// slices.
+func exactlyCounted(t profdiff.FunctionTable) bool {
+	return kindNamed(t.Kind).Window == runfolder.WindowDifference
+}
+
+func (w *warner) pairing(c Comparison) {
 	if !c.Paired {
-		add("unpaired", "%s and %s were not recorded together: the machine's drift between them is not cancelled, so their timing says little; allocations can be compared", c.Base, c.Head)
+		w.add(WarnUnpaired, "runs that were not recorded together are compared, so that the machine's drift between them is not canceled",
+			fmt.Sprintf("%s and %s", c.Base, c.Head), "Their timing says little; allocations can be compared")
 	}
 	if c.tooFew() {
-		add("too_few_blocks", "%d blocks are too few for a verdict: exact intervals of so few do not reach the level that is wanted; record at least 12", c.Blocks)
+		w.add(WarnTooFewBlocks, "there are too few blocks for a verdict: exact intervals of so few do not reach the level that is wanted",
+			fmt.Sprintf("%d of %s and %s", c.Blocks, c.Base, c.Head), "Record at least 12")
 	}
 }
 
-// tooFew tells whether the intervals are not as sure as they ought to be.
+// tooFew reports whether the intervals are not as sure as they ought to be.
 func (c Comparison) tooFew() bool {
 	for _, m := range c.Metrics {
-		if m.Gated && m.Change != nil && m.Change.Level < 1-falseAlarms {
+		if m.Gated && m.Change != nil && m.Change.Level < 1-FalseAlarms {
 			return true
 		}
 	}
 	return false
 }
 
-func warnSettings(add adder, base, head Variant) {
+func (w *warner) settings(base, head Variant) {
 	b, h := base.Manifest, head.Manifest
+	both := fmt.Sprintf("%s and %s", base.Name, head.Name)
 	if sameProgram(b.Subject, h.Subject) {
-		add("same_binary", "%s and %s are the same program with the same options: what differs between them is noise", base.Name, head.Name)
+		w.add(WarnSameBinary, "the same program with the same options is on both sides, so that what differs is noise", both, "")
 	}
 	if b.Host != h.Host {
-		add("host_differs", "%s and %s ran on different hosts or kernels: their timing cannot be compared", base.Name, head.Name)
+		w.add(WarnHost, "runs are from different hosts or kernels, so that their timing cannot be compared", both, "")
 	}
-	if b.Subject.Binary.GoVersion != h.Subject.Binary.GoVersion {
-		add("go_version_differs", "%s was built with %s, %s with %s", base.Name, b.Subject.Binary.GoVersion, head.Name, h.Subject.Binary.GoVersion)
+	if differentGo(b, h) {
+		w.add(WarnGoVersion, "programs were built with different versions of Go",
+			fmt.Sprintf("%s with %s, %s with %s", base.Name, b.Subject.Binary.GoVersion, head.Name, h.Subject.Binary.GoVersion), "")
 	}
-	if b.Capture != h.Capture {
-		add("capture_differs", "%s and %s were profiled at different rates: their profiles cost them differently", base.Name, head.Name)
+	if !b.Capture.Equal(h.Capture) {
+		w.add(WarnCapture, "runs were profiled in different ways, so that their profiles cost them differently", both, "")
 	}
 	if b.Plan.Slice != h.Plan.Slice || b.Plan.Rounds != h.Plan.Rounds || b.Plan.Warmup != h.Plan.Warmup {
-		add("plan_differs", "%s and %s were recorded with different slices, rounds or warm-up: figures that grow with the data, such as the heap, differ by that alone", base.Name, head.Name)
+		w.add(WarnPlan, "runs were recorded with different slices, rounds or warm-up, so that figures that grow with the data, such as the heap, differ by that alone", both, "")
 	}
 }
 
-// sameProgram tells whether two subjects are one, by whatever path and name.
+// sameProgram reports whether two subjects are one, by whatever path and name.
 func sameProgram(a, b runfolder.SubjectInfo) bool {
 	return a.Binary.SHA256 != "" && a.Binary.SHA256 == b.Binary.SHA256 && maps.Equal(a.Options, b.Options) &&
 		slices.Equal(a.Command[min(1, len(a.Command)):], b.Command[min(1, len(b.Command)):])

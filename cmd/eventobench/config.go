@@ -88,7 +88,7 @@ func gateMetric(c *compare.Criteria, name, tolerance string) error {
 			return fmt.Errorf("tolerance of %s: %w", name, err)
 		}
 	}
-	return c.Gate(name, percent)
+	return c.Gate(compare.MetricID(name), percent)
 }
 
 // parsePercent reads a positive percentage such as 3%.
@@ -107,10 +107,10 @@ func (g gateConfig) waivers(c compare.Criteria) ([]compare.Waiver, error) {
 	var all []compare.Waiver
 	for i, w := range g.Waivers {
 		until, err := time.Parse(time.DateOnly, w.Until)
-		if _, gated := c.Rules[w.Metric]; err != nil || w.Reason == "" || !gated {
+		if _, gated := c.Rules[compare.MetricID(w.Metric)]; err != nil || w.Reason == "" || !gated {
 			return nil, fmt.Errorf("waiver %d (metric %q, until %q): it needs a gated metric, a reason, and a last day such as 2026-12-31", i+1, w.Metric, w.Until)
 		}
-		all = append(all, compare.Waiver{Metric: w.Metric, Head: w.Subject, Reason: w.Reason, Until: until})
+		all = append(all, compare.Waiver{Metric: compare.MetricID(w.Metric), Head: w.Subject, Reason: w.Reason, Until: until})
 	}
 	return all, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/compare/render"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
@@ -87,7 +88,7 @@ func (o *gateOptions) addFlags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.tolerances, "tolerance", nil, "tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
 	f.StringVar(&o.config, "config", "", "configuration file; default eventobench.yaml if there is one")
 	f.StringVar(&o.inconclusive, "inconclusive", "", "what an inconclusive verdict means: fail (the default), exit code 3; or pass")
-	f.StringVar(&o.format, "format", "text", strings.Join(compare.GateFormats, ", "))
+	f.StringVar(&o.format, "format", "text", strings.Join(render.GateFormats, ", "))
 	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
 	o.record.addFlags(f)
 }
@@ -116,7 +117,7 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	gate := compare.NewGate(report)
-	if err := writeOutput(cmd, o.out, func(w io.Writer) error { return gate.Render(w, o.format) }); err != nil {
+	if err := writeOutput(cmd, o.out, func(w io.Writer) error { return render.Gate(w, gate, o.format) }); err != nil {
 		return err
 	}
 	if err := o.stepSummary(gate); err != nil {
@@ -128,8 +129,8 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 // input puts flags and configuration together.
 func (o *gateOptions) input() (gateInput, error) {
 	in := gateInput{options: compare.Options{Criteria: compare.DefaultCriteria(), Now: time.Now()}}
-	if !slices.Contains(compare.GateFormats, o.format) {
-		return in, fmt.Errorf("unknown format %q; use %s", o.format, strings.Join(compare.GateFormats, ", "))
+	if !slices.Contains(render.GateFormats, o.format) {
+		return in, render.UnknownFormat(o.format, render.GateFormats)
 	}
 	config, err := readConfig(o.config)
 	if err != nil {
@@ -156,7 +157,7 @@ func (o *gateOptions) applyFlags(c *compare.Criteria) error {
 	}
 	for _, text := range o.tolerances {
 		name, tolerance, _ := strings.Cut(text, "=")
-		if _, gated := c.Rules[name]; !gated || tolerance == "" {
+		if _, gated := c.Rules[compare.MetricID(name)]; !gated || tolerance == "" {
 			return fmt.Errorf("--tolerance %q: write a gated metric and a percentage, such as ops_per_sec=3%%; --metric gates more", text)
 		}
 		if err := gateMetric(c, name, tolerance); err != nil {
@@ -227,7 +228,7 @@ func (o *gateOptions) stepSummary(g compare.Gate) error {
 	if err != nil {
 		return fmt.Errorf("writing the step summary: %w", err)
 	}
-	return errors.Join(g.Render(f, "md"), f.Close())
+	return errors.Join(render.Gate(f, g, "md"), f.Close())
 }
 
 // verdictError gives the gate's verdict as an error with its exit code.
@@ -235,7 +236,7 @@ func verdictError(g compare.Gate, inconclusive string) error {
 	var metrics []string
 	for _, m := range g.Metrics {
 		if m.Verdict == g.Verdict && !m.Waived {
-			metrics = append(metrics, m.Name)
+			metrics = append(metrics, string(m.ID))
 		}
 	}
 	switch {

@@ -2,41 +2,57 @@ package main
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestFamiliesDoNotMeet holds that the harness and the store know nothing of
-// each other: they are tied together in this package only.
-func TestFamiliesDoNotMeet(t *testing.T) {
-	const module = "github.com/eventobench/eventobench/"
+const module = "github.com/eventobench/eventobench/"
+
+// layout says which packages of the module each package of the harness may
+// import: from left to right only, as docs/design.md draws it. The store, in
+// server, imports packages of its own family only, and this package any.
+var layout = map[string][]string{
+	"internal/texttab":    {},
+	"loadgen":             {},
+	"profiles/runfolder":  {"loadgen"},
+	"profiles/host":       {"profiles/runfolder", "loadgen"},
+	"profiles/subject":    {"profiles/runfolder"},
+	"profiles":            {"loadgen", "profiles/runfolder", "profiles/host", "profiles/subject"},
+	"compare/stat":        {},
+	"compare/profdiff":    {"internal/texttab", "profiles/runfolder", "compare/stat"},
+	"compare":             {"internal/texttab", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff"},
+	"compare/render/view": {"internal/texttab", "profiles/runfolder", "compare", "compare/profdiff"},
+	"compare/render/html": {"internal/texttab", "compare", "compare/profdiff", "compare/render/view"},
+	"compare/render": {
+		"internal/texttab", "compare", "compare/stat", "compare/profdiff", "compare/render/view", "compare/render/html",
+	},
+}
+
+// TestLayout holds the direction of imports: the harness and the store know
+// nothing of each other, and nobody looks back.
+func TestLayout(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(out)) {
-		path, imports, _ := strings.Cut(strings.TrimSpace(line), " ")
-		family := strings.Split(strings.TrimPrefix(path, module), "/")[0]
-		for _, imported := range strings.Fields(imports) {
-			other, ours := strings.CutPrefix(imported, module)
-			other = strings.Split(other, "/")[0]
-			if ours && !allowed(family, other) {
-				t.Errorf("%s imports %s", path, imported)
+		fields := strings.Fields(strings.ReplaceAll(line, module, "./"))
+		for _, imported := range fields[1:] {
+			if ours, found := strings.CutPrefix(imported, "./"); found && !allowed(strings.TrimPrefix(fields[0], "./"), ours) {
+				t.Errorf("%s imports %s", fields[0], ours)
 			}
 		}
 	}
 }
 
-func allowed(family, imported string) bool {
+func allowed(importer, imported string) bool {
+	family, _, _ := strings.Cut(importer, "/")
 	switch family {
 	case "cmd":
 		return true
-	case "compare":
-		return imported == "compare" || imported == "profiles" || imported == "loadgen"
-	case "profiles":
-		return imported == "profiles" || imported == "loadgen"
 	case "server":
-		return imported == "server"
+		return imported == "server" || strings.HasPrefix(imported, "server/")
 	}
-	return false
+	return slices.Contains(layout[importer], imported)
 }

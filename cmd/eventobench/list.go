@@ -5,8 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/eventobench/eventobench/compare"
-
+	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -36,7 +35,7 @@ Exit codes: 0 listed, be it none; 2 the folder cannot be read.`,
 }
 
 func listTable(entries []runfolder.Entry) string {
-	table := compare.NewTable("folder", "date", "subject", "state", "blocks", "ops/s", "p99 ms", "B/op", "allocs/op", "label")
+	table := texttab.New("folder", "date", "subject", "state", "blocks", "ops/s", "p99 ms", "B/op", "allocs/op", "label")
 	unreadable := ""
 	for _, e := range entries {
 		if e.Err != nil {
@@ -45,8 +44,8 @@ func listTable(entries []runfolder.Entry) string {
 		}
 		m, t := e.Manifest, e.Totals
 		table.Add(e.Dir, m.Start.Local().Format("2006-01-02 15:04:05"), m.Subject.Name, string(m.State),
-			fmt.Sprintf("%d of %d", len(m.Blocks), m.Plan.Blocks), compare.Number(t.OpsPerSec, 0), compare.Number(t.P99Ms, 3),
-			compare.Optional(t.AllocBytesPerOp, 0), compare.Optional(t.AllocsPerOp, 2), m.Label)
+			fmt.Sprintf("%d of %d", len(m.Blocks), m.Plan.Blocks), texttab.Number(t.OpsPerSec, 0), texttab.Number(t.P99Ms, 3),
+			texttab.Optional(t.AllocBytesPerOp, 0), texttab.Optional(t.AllocsPerOp, 2), m.Label)
 	}
 	return table.String() + unreadable
 }

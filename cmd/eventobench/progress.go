@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/profiles"
 )
 
@@ -68,7 +68,7 @@ func progressLine(s profiles.Progress) string {
 	parts := []string{fmt.Sprintf("%d of %d blocks", s.Done, s.Blocks), s.Left.Round(time.Second).String() + " left"}
 	for _, subject := range s.Subjects {
 		if subject.OpsPerSec > 0 {
-			parts = append(parts, fmt.Sprintf("%s %s ops/s, p99 %.2f ms", subject.Name, compare.Number(subject.OpsPerSec, 0), subject.P99Ms))
+			parts = append(parts, fmt.Sprintf("%s %s ops/s, p99 %.2f ms", subject.Name, texttab.Number(subject.OpsPerSec, 0), subject.P99Ms))
 		}
 	}
 	return strings.Join(parts, " | ")

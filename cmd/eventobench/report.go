@@ -3,13 +3,13 @@ package main
 import (
 	"io"
 
+	"github.com/eventobench/eventobench/compare/render"
 	"github.com/spf13/cobra"
-
-	"github.com/eventobench/eventobench/compare"
 )
 
 func newReportCmd() *cobra.Command {
-	var out, groupsFile string
+	var out string
+	var o reportOptions
 	cmd := &cobra.Command{
 		Use:   "report BASE HEAD [MORE…]",
 		Short: "Write a comparison of run folders as one HTML page to share",
@@ -25,21 +25,17 @@ be written.`,
   eventobench report --out=- profiles/20261124_120000-* | gzip > report.html.gz`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
-			groups, err := readGroups(groupsFile)
-			if err != nil {
-				return err
-			}
-			report, err := compare.Compare(dirs, compare.Options{Criteria: compare.DefaultCriteria(), Groups: groups})
+			report, err := o.compare(dirs, true)
 			if err != nil {
 				return err
 			}
 			if out == "-" {
 				out = ""
 			}
-			return writeOutput(cmd, out, func(w io.Writer) error { return report.Render(w, "html") })
+			return writeOutput(cmd, out, func(w io.Writer) error { return render.Report(w, report, "html") })
 		},
 	}
-	addGroupsFlag(cmd.Flags(), &groupsFile)
+	o.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&out, "out", "report.html", "file to write to; - for stdout")
 	return cmd
 }

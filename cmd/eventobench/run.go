@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/internal/texttab"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -95,7 +96,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 	if o.record.rate != "" {
 		columns = append(columns, "late", "missed")
 	}
-	table := compare.NewTable(columns...)
+	table := texttab.New(columns...)
 	for _, dir := range dirs {
 		run, err := runfolder.Open(dir)
 		if err != nil {
@@ -105,8 +106,8 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 			ended = run.Manifest.Reason + "\n"
 		}
 		t := run.Totals()
-		cells := []string{run.Manifest.Subject.Name, compare.Number(t.OpsPerSec, 0), compare.Number(t.AvgLatencyMs, 3), compare.Number(t.P99Ms, 3),
-			compare.Optional(t.CPUPerOp, 1), compare.Optional(t.AllocBytesPerOp, 0), compare.Optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10)}
+		cells := []string{run.Manifest.Subject.Name, texttab.Number(t.OpsPerSec, 0), texttab.Number(t.AvgLatencyMs, 3), texttab.Number(t.P99Ms, 3),
+			texttab.Optional(t.CPUPerOp, 1), texttab.Optional(t.AllocBytesPerOp, 0), texttab.Optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10)}
 		if t.OpenLoop != nil {
 			cells = append(cells, strconv.FormatInt(t.OpenLoop.Late, 10), strconv.FormatInt(t.OpenLoop.Missed, 10))
 		}

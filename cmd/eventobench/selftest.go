@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/compare/stat"
+	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/server"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -67,7 +70,7 @@ Exit codes: 0 measured; 2 bad input, or an experiment failed; 130 interrupted.`,
 }
 
 func (o *selftestOptions) run(cmd *cobra.Command) error {
-	test := &selftest{criteria: compare.DefaultCriteria(), pool: compare.NewPool(compare.DefaultCriteria()), resamples: o.resamples}
+	test := &selftest{criteria: compare.DefaultCriteria(), pool: compare.NewResampler(compare.DefaultCriteria()), resamples: o.resamples}
 	var err error
 	if len(o.recorded) > 0 {
 		err = test.readAll(o.recorded)
@@ -164,7 +167,7 @@ func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*run
 	if swapped {
 		subjects[0], subjects[1] = subjects[1], subjects[0]
 	}
-	quiet := newProgress(cmd.ErrOrStderr()).terminal < 0 // a line a block would bury the results
+	quiet := newProgress(cmd.ErrOrStderr()).terminal < 0 // one line per block would bury the results
 	dirs, err := o.record.run(cmd, subjects, compare.DefaultCriteria(), quiet)
 	if err != nil {
 		return nil, err
@@ -190,7 +193,7 @@ func openPair(dirs []string) ([]*runfolder.Run, error) {
 // selftest is what the experiments have shown so far.
 type selftest struct {
 	criteria  compare.Criteria
-	pool      *compare.Pool // of experiments without a handicap
+	pool      *compare.Resampler // of experiments without a handicap
 	resamples int
 	cases     []*selftestCase
 	seconds   float64 // of all experiments
@@ -201,8 +204,8 @@ type selftest struct {
 type selftestCase struct {
 	handicap    string
 	experiments int
-	verdicts    map[compare.Verdict]int // of whole experiments, regressed before improved
-	widths      map[string][]float64    // half widths of the intervals in percent, by metric
+	verdicts    map[compare.Verdict]int        // of whole experiments, regressed before improved
+	widths      map[compare.MetricID][]float64 // half widths of the intervals in percent
 	seconds     []float64
 }
 
@@ -264,7 +267,8 @@ func (t *selftest) add(runs []*runfolder.Run) string {
 	t.seconds, t.blocks = t.seconds+took, t.blocks+look.Blocks
 	var parts []string
 	for _, d := range look.Decisions {
-		c.widths[d.Metric] = append(c.widths[d.Metric], (d.High-d.Low)/2)
+		id := compare.MetricID(d.Metric)
+		c.widths[id] = append(c.widths[id], (d.High-d.Low)/2)
 		parts = append(parts, fmt.Sprintf("%s %s %+.2f%% [%+.2f, %+.2f]", d.Metric, d.Verdict, d.Percent, d.Low, d.High))
 	}
 	c.verdicts[worst(look)]++
@@ -277,7 +281,7 @@ func (t *selftest) caseOf(handicap string) *selftestCase {
 			return c
 		}
 	}
-	c := &selftestCase{handicap: handicap, verdicts: map[compare.Verdict]int{}, widths: map[string][]float64{}}
+	c := &selftestCase{handicap: handicap, verdicts: map[compare.Verdict]int{}, widths: map[compare.MetricID][]float64{}}
 	t.cases = append(t.cases, c)
 	return c
 }
@@ -306,21 +310,30 @@ func (t *selftest) print(ctx context.Context, w io.Writer) error {
 	return errors.Join(err, ctx.Err())
 }
 
-func (t *selftest) outcomes() *compare.Table {
-	table := compare.NewTable("handicap", "experiments", "regressed", "improved", "equivalent", "inconclusive", "+-ops/s", "+-CPU", "+-B/op", "+-allocs/op", "median s", "longest s")
+// gatedMetrics are those that a selftest shows.
+func gatedMetrics() []compare.Metric {
+	return slices.DeleteFunc(slices.Clone(compare.Metrics), func(m compare.Metric) bool { return !m.Gated })
+}
+
+func (t *selftest) outcomes() *texttab.Table {
+	header := []string{"handicap", "experiments", "regressed", "improved", "equivalent", "inconclusive"}
+	for _, m := range gatedMetrics() {
+		header = append(header, "+-"+m.Unit)
+	}
+	table := texttab.New(append(header, "median s", "longest s")...)
 	for _, c := range t.cases {
 		cells := []string{c.handicap, strconv.Itoa(c.experiments)}
 		for _, v := range []compare.Verdict{compare.Regressed, compare.Improved, compare.Equivalent, compare.Inconclusive} {
 			cells = append(cells, strconv.Itoa(c.verdicts[v]))
 		}
-		for _, m := range []string{"ops_per_sec", "cpu_per_op", "alloc_bytes_per_op", "allocs_per_op"} {
-			cells = append(cells, percentOf(compare.Median(c.widths[m])))
+		for _, m := range gatedMetrics() {
+			cells = append(cells, percentOf(stat.Median(c.widths[m.ID])))
 		}
 		longest := 0.0
 		for _, s := range c.seconds {
 			longest = max(longest, s)
 		}
-		table.Add(append(cells, compare.Number(compare.Median(c.seconds), 0), compare.Number(longest, 0))...)
+		table.Add(append(cells, texttab.Number(stat.Median(c.seconds), 0), texttab.Number(longest, 0))...)
 	}
 	return table
 }
@@ -370,15 +383,19 @@ func (t *selftest) resolution(ctx context.Context) string {
 		return ""
 	}
 	rng := rand.New(rand.NewPCG(2, uint64(t.pool.Blocks())))
-	table := compare.NewTable("smallest regression found in 4 of 5 experiments", "blocks", "ops/s", "CPU", "B/op", "allocs/op")
+	header := []string{"smallest regression found in 4 of 5 experiments", "blocks"}
+	for _, m := range gatedMetrics() {
+		header = append(header, m.Unit)
+	}
+	table := texttab.New(header...)
 	for _, minutes := range []int{1, 2, 5} {
 		blocks := min(most, int(float64(minutes)*60/t.seconds*float64(t.blocks)))
 		cells := []string{fmt.Sprintf("in %d min", minutes), strconv.Itoa(blocks)}
-		for _, m := range []string{"ops_per_sec", "cpu_per_op", "alloc_bytes_per_op", "allocs_per_op"} {
+		for _, m := range gatedMetrics() {
 			if ctx.Err() != nil {
 				return ""
 			}
-			if r := t.pool.Resolution(rng, m, blocks); r > 0 {
+			if r := t.pool.Resolution(rng, m.ID, blocks); r > 0 {
 				cells = append(cells, percentOf(r))
 			} else {
 				cells = append(cells, "none")

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/compare/profdiff"
 	"github.com/eventobench/eventobench/loadgen"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -71,14 +72,19 @@ func exampleShown(t *testing.T, blocks, rounds int) *shown {
 	run := exampleRun(t, blocks, rounds)
 	s := &shown{Folder: run.Dir, Manifest: run.Manifest, Totals: new(run.Totals()), Latency: latencies(run), run: run}
 	s.Warnings = []compare.Warning{{Code: "other_load", Message: strings.Repeat("many words about what the machine did meanwhile ", 4)}}
-	s.CPU = &compare.FunctionTable{
-		Unit: "us/op", Functions: []compare.Function{{Name: strings.Repeat("example.com/very/long/path/", 4) + "pkg.(*Type).Method", Value: 15, Share: 75}},
-		Rest: compare.Function{Name: "(3 others)", Value: 5, Share: 25}, Total: compare.Function{Name: "total", Value: 20, Share: 100},
+	s.Profiles = []profdiff.FunctionTable{
+		{
+			Kind: "cpu", Title: "CPU time", Unit: "us/op",
+			Functions: []profdiff.Function{{Name: strings.Repeat("example.com/very/long/path/", 4) + "pkg.(*Type).Method", Value: 15, Share: 75}},
+			Rest:      profdiff.Function{Name: "(3 others)", Value: 5, Share: 25}, Total: profdiff.Function{Name: "total", Value: 20, Share: 100}, More: 3,
+		},
+		{
+			Kind: "allocs", Title: "Allocated", Unit: "B/op", CountUnit: "allocs/op",
+			Functions: []profdiff.Function{{Name: "pkg.New", Value: 500, Share: 100, Count: 3.5}},
+			Total:     profdiff.Function{Name: "total", Value: 500, Share: 100, Count: 3.5}, Exact: new(512.0),
+		},
 	}
-	s.Allocations = &compare.FunctionTable{
-		Unit: "B/op", Functions: []compare.Function{{Name: "pkg.New", Value: 500, Share: 100, Allocs: 3.5}},
-		Total: compare.Function{Name: "total", Value: 500, Share: 100, Allocs: 3.5}, Exact: new(512.0),
-	}
+	s.Metrics = []compare.MetricValue{{ID: "ops_per_sec", Value: new(390.6)}, {ID: "cpu_per_op"}, {ID: "alloc_bytes_per_op", Value: new(512.0)}}
 	return s
 }
 

@@ -16,6 +16,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/compare/profdiff"
+	"github.com/eventobench/eventobench/internal/texttab"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -122,7 +125,7 @@ func openBrowser(ctx context.Context, address string) error {
 	return browser.Process.Release()
 }
 
-// viewed is what the pages show: a run, and the one it is held against if any.
+// viewed is what the pages show: a run, and the one it is compared with, if any.
 type viewed struct {
 	Head, Base *runfolder.Run
 }
@@ -140,14 +143,13 @@ func openViewed(dirs []string) (viewed, error) {
 		runs[i] = run
 	}
 	v := viewed{Head: runs[0], Base: runs[1]}
-	if v.Base != nil && !v.Base.Manifest.Load.Equal(v.Head.Manifest.Load) {
-		return viewed{}, fmt.Errorf("%s and %s were recorded under different loads (%s; %s) and cannot be compared; record both with the same settings",
-			v.Base.Dir, v.Head.Dir, v.Base.Manifest.Load, v.Head.Manifest.Load)
+	if v.Base != nil {
+		return v, compare.SameLoad(v.Base, v.Head)
 	}
 	return v, nil
 }
 
-// Title names the run, and the one it is held against.
+// Title names the run, and the one it is compared with.
 func (v viewed) Title() string {
 	if v.Base == nil {
 		return v.Head.Manifest.Subject.Name
@@ -159,14 +161,26 @@ func (v viewed) Title() string {
 	return head.Subject.Name + " less " + base.Subject.Name
 }
 
-// Views are the profiles there are pages for.
-func (v viewed) Views() []compare.PprofView { return compare.PprofViews }
+// Views are the kinds of profiles there are pages for: those that all runs have.
+func (v viewed) Views() []runfolder.ProfileKind {
+	return slices.DeleteFunc(slices.Clone(runfolder.Kinds), func(k runfolder.ProfileKind) bool {
+		return !v.Head.Recorded(k) || v.Base != nil && !v.Base.Recorded(k)
+	})
+}
+
+// per is what the values of a kind of profile are divided by.
+func per(kind runfolder.ProfileKind) string {
+	if kind.PerOperation() {
+		return "operation"
+	}
+	return "process"
+}
 
 // handler serves an index and, below the name of each view, pprof's pages.
 func (v viewed) handler(messages io.Writer) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { writeHTML(w, "index", v) })
-	for _, view := range compare.PprofViews {
+	for _, view := range v.Views() {
 		pages, err := v.pprofPages(view, messages)
 		if err != nil {
 			return nil, err
@@ -190,15 +204,15 @@ func ending(name string) string {
 
 // pprofPages prepares pprof's pages for one view. The profiles are handed to
 // pprof in memory, so that it does not keep copies of its own on disk.
-func (v viewed) pprofPages(view compare.PprofView, messages io.Writer) (map[string]http.Handler, error) {
+func (v viewed) pprofPages(view runfolder.ProfileKind, messages io.Writer) (map[string]http.Handler, error) {
 	sources := fetched{}
-	args := []string{"-http=127.0.0.1:0", "-no_browser", "-symbolize=none", fmt.Sprintf("-divide_by=%v", compare.PprofScale)}
+	args := []string{"-http=127.0.0.1:0", "-no_browser", "-symbolize=none", fmt.Sprintf("-divide_by=%v", profdiff.PprofScale)}
 	var err error
-	if sources["head"], err = view.Profile(v.Head); err != nil {
+	if sources["head"], err = profdiff.Scaled(v.Head, view); err != nil {
 		return nil, err
 	}
 	if v.Base != nil {
-		if sources["base"], err = view.Profile(v.Base); err != nil {
+		if sources["base"], err = profdiff.Scaled(v.Base, view); err != nil {
 			return nil, err
 		}
 		args = append(args, "-diff_base=base")
@@ -221,7 +235,7 @@ func (v viewed) pprofPages(view compare.PprofView, messages io.Writer) (map[stri
 }
 
 // download serves the profile as it is in the run folder.
-func (v viewed) download(view compare.PprofView) http.HandlerFunc {
+func (v viewed) download(view runfolder.ProfileKind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Disposition", "attachment; filename="+view.File)
@@ -231,7 +245,7 @@ func (v viewed) download(view compare.PprofView) http.HandlerFunc {
 
 // withLinks puts a line above pprof's pages: what is shown, and links to the
 // same page of the other views.
-func (v viewed) withLinks(view compare.PprofView, page http.Handler) http.Handler {
+func (v viewed) withLinks(view runfolder.ProfileKind, page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		buffered := &bufferedPage{ResponseWriter: w}
 		page.ServeHTTP(buffered, r)
@@ -253,7 +267,7 @@ func (v viewed) withLinks(view compare.PprofView, page http.Handler) http.Handle
 
 type linkLine struct {
 	viewed
-	View compare.PprofView
+	View runfolder.ProfileKind
 	Page string
 }
 
@@ -280,7 +294,7 @@ func (p *bufferedPage) WriteHeader(status int)      { p.status = status }
 //go:embed view.html
 var viewHTML string
 
-var viewPages = template.Must(template.New("view").Funcs(template.FuncMap{"optional": compare.Optional}).Parse(viewHTML))
+var viewPages = template.Must(template.New("view").Funcs(template.FuncMap{"optional": texttab.Optional, "per": per}).Parse(viewHTML))
 
 func writeHTML(w http.ResponseWriter, name string, data any) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

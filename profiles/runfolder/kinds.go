@@ -18,10 +18,12 @@ const (
 type ProfileKind struct {
 	Name  string // short, fit for a flag and a URL
 	Title string // of its values, as a heading
+	Noun  string // what an amount of the unit is of, where the unit does not say it
 	Page  string // below /debug/pprof/, with its query
 	File  string // in the run folder
 
 	Value, Count string  // its two sample types; Count is empty if there is one only
+	BySize       bool    // an allocation is sampled with a probability that grows with its size
 	Unit         string  // of Value times Scale: per operation, or per process for a level
 	CountUnit    string  // of Count, if the number means something by itself
 	Scale        float64 // from the profile's unit to Unit
@@ -35,22 +37,22 @@ type ProfileKind struct {
 // Kinds are all kinds of profiles, in the order in which reports show them.
 var Kinds = []ProfileKind{
 	{
-		Name: "allocs", Title: "Allocated", Page: "allocs", File: FileAllocs,
-		Value: "alloc_space", Count: "alloc_objects", Unit: "B/op", CountUnit: "allocs/op", Scale: 1,
-		Window: WindowDifference, Explains: "alloc_bytes_per_op", Counts: "allocs_per_op", Default: true,
-	},
-	{
-		Name: "cpu", Title: "CPU time", Page: "profile", File: FileCPU,
+		Name: "cpu", Title: "CPU time", Noun: "CPU time", Page: "profile", File: FileCPU,
 		Value: "cpu", Count: "samples", Unit: "us/op", Scale: 1e-3,
 		Window: WindowTaken, Explains: "cpu_per_op", Default: true,
 	},
 	{
-		Name: "mutex", Title: "Waiting for locks", Page: "mutex", File: "mutex.prof",
+		Name: "allocs", Title: "Allocated", Page: "allocs", File: FileAllocs,
+		Value: "alloc_space", Count: "alloc_objects", Unit: "B/op", CountUnit: "allocs/op", Scale: 1,
+		BySize: true, Window: WindowDifference, Explains: "alloc_bytes_per_op", Counts: "allocs_per_op", Default: true,
+	},
+	{
+		Name: "mutex", Title: "Waiting for locks", Noun: "waiting for locks", Page: "mutex", File: "mutex.prof",
 		Value: "delay", Count: "contentions", Unit: "us/op", CountUnit: "waits/op", Scale: 1e-3,
 		Window: WindowDifference,
 	},
 	{
-		Name: "block", Title: "Blocked", Page: "block", File: "block.prof",
+		Name: "block", Title: "Blocked", Noun: "being blocked", Page: "block", File: "block.prof",
 		Value: "delay", Count: "contentions", Unit: "us/op", CountUnit: "waits/op", Scale: 1e-3,
 		Window: WindowDifference,
 	},
@@ -84,3 +86,7 @@ func (k ProfileKind) Source() Source { return Source(k.Name + "_profile") }
 // PerOperation reports whether values are divided by the number of operations;
 // those of a level are divided by the number of processes.
 func (k ProfileKind) PerOperation() bool { return k.Window != WindowLevel }
+
+// Timing reports whether the values are times, which depend on the speed of the
+// machine.
+func (k ProfileKind) Timing() bool { return k.Unit == "us/op" }

@@ -3,6 +3,7 @@ package runfolder
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
@@ -160,8 +161,14 @@ func (p Plan) Validate() error {
 
 // CaptureInfo holds the settings of the profilers while the run was recorded.
 type CaptureInfo struct {
-	CPUHz          int `json:"cpu_hz"`           // samples a second of CPU time
-	MemProfileRate int `json:"mem_profile_rate"` // bytes allocated per sample
+	CPUHz          int      `json:"cpu_hz"`           // samples a second of CPU time
+	MemProfileRate int      `json:"mem_profile_rate"` // bytes allocated per sample; 0 without a profile of allocations
+	Profiles       []string `json:"profiles"`         // names of the kinds of profiles that the folder holds
+}
+
+// Equal reports whether two runs were profiled in the same way.
+func (c CaptureInfo) Equal(d CaptureInfo) bool {
+	return c.CPUHz == d.CPUHz && c.MemProfileRate == d.MemProfileRate && slices.Equal(c.Profiles, d.Profiles)
 }
 
 // Block holds what one fresh process of the subject showed in one block.
@@ -193,6 +200,17 @@ type Counters struct {
 	NumGC      int64 `json:"num_gc"`
 	GCPause    int64 `json:"gc_pause_ns"` // pauses of all NumGC collections
 	HeapSys    int64 `json:"heap_sys"`    // bytes; the largest size the heap has had
+}
+
+// Add returns the sum of two windows. Of HeapSys, a level, it is the larger.
+func (c Counters) Add(d Counters) Counters {
+	return Counters{
+		TotalAlloc: c.TotalAlloc + d.TotalAlloc,
+		Mallocs:    c.Mallocs + d.Mallocs,
+		NumGC:      c.NumGC + d.NumGC,
+		GCPause:    c.GCPause + d.GCPause,
+		HeapSys:    max(c.HeapSys, d.HeapSys),
+	}
 }
 
 // Sub returns the growth from d to c. HeapSys, a level rather than a count, is

@@ -96,6 +96,11 @@ func (r *Run) Profile(file string) (*profile.Profile, error) {
 	return p, err
 }
 
+// Recorded reports whether the folder holds a kind of profile.
+func (r *Run) Recorded(kind ProfileKind) bool {
+	return slices.Contains(r.Manifest.Capture.Profiles, kind.Name)
+}
+
 // BlockSlices returns the slices of one block.
 func (r *Run) BlockSlices(block int) []Slice {
 	rounds := r.Manifest.Plan.Rounds

@@ -23,6 +23,8 @@ type Slice struct {
 	Late, Missed int64
 	MaxLate      time.Duration
 
+	Reopened int64 // connections that the server had closed since the slice before
+
 	Kinds []KindSlice // one for each of the load's kinds of request, in its order
 }
 

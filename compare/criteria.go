@@ -1,0 +1,102 @@
+package compare
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
+
+// Error rates. A comparison calls a metric improved or regressed although it is
+// neither with at most this probability, whichever of its metrics it is and
+// however often the experiment looked at its data.
+const FalseAlarms = 0.01
+
+// lookAlpha is the nominal level of each of three looks at 60%, 80% and 100% of
+// the blocks that keeps FalseAlarms over all of them (Pocock, Biometrika 64
+// (1977) 191-199; TestPocock simulates it for these looks).
+const lookAlpha = 0.0048
+
+// alpha is the nominal level of one look out of the number that were planned.
+func alpha(looks int) float64 {
+	if looks > 1 {
+		return lookAlpha
+	}
+	return FalseAlarms
+}
+
+// Rule says when a change of a metric matters, in percent. It is meant as a
+// ratio: 3% is a factor of 1.03 upwards and of 1/1.03 downwards.
+type Rule struct {
+	Tolerance float64 `json:"tolerance_percent"` // a change within is as good as none
+	Floor     float64 `json:"floor_percent"`     // a smaller change is not told from none
+}
+
+// Criteria say which metrics are gated and how.
+type Criteria struct {
+	Rules map[MetricID]Rule // of the gated metrics
+	Drift float64           // percent: timing of runs that were not recorded together must differ by more
+}
+
+// DefaultCriteria gates the metrics whose row says so: throughput, CPU and
+// allocations.
+func DefaultCriteria() Criteria {
+	c := Criteria{Rules: map[MetricID]Rule{}, Drift: 15}
+	for _, m := range Metrics {
+		if m.Gated {
+			c.Rules[m.ID] = m.Rule
+		}
+	}
+	return c
+}
+
+// Gate adds a metric to the gated ones, or changes its tolerance (in percent; 0
+// for the metric's own).
+func (c Criteria) Gate(id MetricID, tolerance float64) error {
+	m, known := FindMetric(id)
+	if !known || m.Better == Neutral {
+		return fmt.Errorf("no metric %q can be gated; there are %s", id, strings.Join(judgedIDs(), ", "))
+	}
+	rule, gated := c.Rules[id]
+	if !gated {
+		rule = m.Rule
+	}
+	if tolerance < 0 || tolerance > 0 && tolerance <= rule.Floor {
+		return fmt.Errorf("tolerance %g%% of %s: it must be above %g%%, the difference that fresh processes of one binary can show",
+			tolerance, id, rule.Floor)
+	}
+	rule.Tolerance = cmp.Or(tolerance, rule.Tolerance)
+	c.Rules[id] = rule
+	return nil
+}
+
+func judgedIDs() []string {
+	var ids []string
+	for _, m := range Metrics {
+		if m.Better != Neutral {
+			ids = append(ids, string(m.ID))
+		}
+	}
+	return ids
+}
+
+// gates reports whether a metric, as it is under some load, is gated.
+func (c Criteria) gates(m Metric) bool {
+	_, gated := c.Rules[m.ID]
+	return gated && m.Better != Neutral
+}
+
+// metrics are the gated ones of runs under a load, in the order of Metrics.
+func (c Criteria) metrics(l loadgen.Load) []Metric {
+	return slices.DeleteFunc(metricsOf(l), func(m Metric) bool { return !c.gates(m) })
+}
+
+// rule is how a metric is judged.
+func (c Criteria) rule(m Metric) Rule {
+	if rule, gated := c.Rules[m.ID]; gated {
+		return rule
+	}
+	return m.Rule
+}

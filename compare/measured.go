@@ -1,0 +1,145 @@
+package compare
+
+import (
+	"math"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/eventobench/eventobench/compare/stat"
+	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/profiles/runfolder"
+)
+
+// measured is what one block showed, or all blocks of a run together: what the
+// values of metrics are computed from. Times are in seconds.
+type measured struct {
+	run      *runfolder.Run
+	from, to int // the blocks, the last one not included
+
+	ops, duration, cpu, latency float64
+	window                      runfolder.Counters // summed over the blocks
+	block                       runfolder.Block    // the last one
+
+	dueHistogram, sentHistogram *hdrhistogram.Histogram // once they were asked for
+}
+
+func measure(run *runfolder.Run, from, to int) *measured {
+	m := &measured{run: run, from: from, to: to}
+	for b := from; b < to; b++ {
+		for _, s := range run.BlockSlices(b) {
+			m.addSlice(s)
+		}
+		m.block = run.Manifest.Blocks[b]
+		m.window = m.window.Add(m.block.Window())
+	}
+	return m
+}
+
+func (m *measured) addSlice(s runfolder.Slice) {
+	m.ops += float64(s.Ops())
+	m.duration += s.Duration.Seconds()
+	m.cpu += s.ServerCPU.Seconds()
+	m.latency += s.Latency().Seconds()
+}
+
+// due are the latencies from when requests were due, in ns.
+func (m *measured) due() *hdrhistogram.Histogram {
+	if m.dueHistogram == nil {
+		m.dueHistogram = merged(m.run.Latency[m.from:m.to])
+	}
+	return m.dueHistogram
+}
+
+// sent are the latencies from sending, in ns; of runs under a rate only.
+func (m *measured) sent() *hdrhistogram.Histogram {
+	if m.sentHistogram == nil {
+		m.sentHistogram = merged(m.run.Sent[m.from:m.to])
+	}
+	return m.sentHistogram
+}
+
+func merged(l runfolder.Latency) *hdrhistogram.Histogram {
+	all := loadgen.NewHistogram()
+	for _, block := range l {
+		for _, kind := range block {
+			all.Merge(kind)
+		}
+	}
+	return all
+}
+
+// side is a run, measured block by block and as a whole.
+type side struct {
+	*runfolder.Run
+	blocks []*measured
+	whole  *measured
+}
+
+func newSide(run *runfolder.Run) side {
+	n := len(run.Manifest.Blocks)
+	s := side{Run: run, whole: measure(run, 0, n)}
+	for b := range n {
+		s.blocks = append(s.blocks, measure(run, b, b+1))
+	}
+	return s
+}
+
+// missing says why a run does not have a metric; it is empty if it does.
+func (s side) missing(m Metric) string { return s.Manifest.Unavailable[m.Source] }
+
+// values are the metric's in every block.
+func (s side) values(m Metric) []float64 {
+	values := make([]float64, len(s.blocks))
+	for b, block := range s.blocks {
+		values[b] = m.value(block)
+	}
+	return values
+}
+
+// value is the metric of the whole run, nil if it does not have it.
+func (s side) value(m Metric) *float64 {
+	if s.missing(m) != "" {
+		return nil
+	}
+	v := 0.0
+	if m.Typical {
+		v = stat.Median(s.values(m))
+	} else {
+		v = m.value(s.whole)
+	}
+	if !stat.Finite(v) {
+		return nil
+	}
+	return &v
+}
+
+// logs are the logarithms of the metric in every block.
+func (s side) logs(m Metric) []float64 {
+	values := s.values(m)
+	for b, v := range values {
+		values[b] = math.Log(v)
+	}
+	return values
+}
+
+// pairedLogRatios returns, for each of the first n blocks, ln(head/base): from
+// the paired slices of the block where slices tell, else from its totals. Slices
+// in which nothing was asked of either side say nothing.
+func pairedLogRatios(m Metric, base, head side, n int) []float64 {
+	d := make([]float64, n)
+	for b := range d {
+		if m.slice == nil {
+			d[b] = math.Log(m.value(head.blocks[b]) / m.value(base.blocks[b]))
+			continue
+		}
+		var ratios []float64
+		heads := head.BlockSlices(b)
+		for round, s := range base.BlockSlices(b) {
+			if s.Ops() > 0 || heads[round].Ops() > 0 {
+				ratios = append(ratios, math.Log(m.slice(heads[round])/m.slice(s)))
+			}
+		}
+		d[b] = stat.SignedRank(ratios).Estimate()
+	}
+	return d
+}

@@ -1,0 +1,116 @@
+package profdiff
+
+import (
+	"errors"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/pprof/profile"
+)
+
+// flatCum is what a line of "go tool pprof -top" says of a function.
+type flatCum struct{ Flat, Cum int64 }
+
+// Our differences are those of "go tool pprof -diff_base", function by
+// function.
+func TestAgreesWithPprof(t *testing.T) {
+	tests := []struct {
+		file, unit string
+		kind       string
+		value      string
+	}{
+		{"allocs.prof", "B", "allocs", "alloc_space"},
+		{"allocs.prof", "", "allocs", "alloc_objects"},
+		{"cpu.prof", "ns", "cpu", "cpu"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.value, func(t *testing.T) {
+			base, head := filepath.Join("testdata", "pprof", "nethttp-"+tt.file), filepath.Join("testdata", "pprof", "fasthttp-"+tt.file)
+			want := pprofDiff(t, base, head, tt.value, tt.unit)
+			if len(want) < 50 {
+				t.Fatalf("pprof lists only %d functions", len(want))
+			}
+			kind := kindNamed(t, tt.kind)
+			kind.Value = tt.value
+			if diff := cmp.Diff(want, ourDiff(t, base, head, kind)); diff != "" {
+				t.Errorf("pprof's (-) and our (+) differences:\n%s", diff)
+			}
+		})
+	}
+}
+
+func ourDiff(t *testing.T, base, head string, kind runfolder.ProfileKind) map[string]flatCum {
+	t.Helper()
+	const blocks = 6 // that the profiles hold, each of one operation here
+	kind.Scale = blocks
+	read := func(path string) *Attribution {
+		ops := []float64{1, 1, 1, 1, 1, 1}
+		a, err := Attribute(readProfile(t, path), kind, ops, Options{Groups: DefaultGroups(), Leaves: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	b, h := read(base), read(head)
+	got := map[string]flatCum{}
+	for _, f := range (Diff{Base: b, Head: h}).changes(match(b.functions, h.functions)) {
+		if d := (flatCum{int64(math.Round(f.Diff)), int64(math.Round(f.HeadCum - f.BaseCum))}); d != (flatCum{}) {
+			got[f.Name] = d
+		}
+	}
+	return got
+}
+
+func readProfile(t testing.TB, path string) *profile.Profile {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p, err := profile.Parse(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+var topLine = regexp.MustCompile(`^ *(-?\d+)(?:B|ns)? +\S+% +\S+% +(-?\d+)(?:B|ns)? +\S+% +(.+?)(?: \((?:partial-)?inline\))?$`)
+
+func pprofDiff(t *testing.T, base, head, index, unit string) map[string]flatCum {
+	t.Helper()
+	args := []string{
+		"tool", "pprof", "-top", "-symbolize=none", "-nodecount=100000", "-nodefraction=0", "-edgefraction=0",
+		"-ignore=^(net/http|runtime)/pprof\\.", "-sample_index=" + index, "-diff_base", base,
+	}
+	if unit != "" {
+		args = append(args, "-unit="+unit)
+	}
+	out, err := exec.Command("go", append(args, head)...).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = errors.New(string(exit.Stderr))
+		}
+		t.Fatalf("go tool pprof: %v", err)
+	}
+	found := map[string]flatCum{}
+	for line := range strings.Lines(string(out)) {
+		if m := topLine.FindStringSubmatch(strings.TrimRight(line, "\n")); m != nil {
+			flat, _ := strconv.ParseInt(m[1], 10, 64)
+			cum, _ := strconv.ParseInt(m[2], 10, 64)
+			if flat != 0 || cum != 0 {
+				found[m[3]] = flatCum{flat, cum}
+			}
+		}
+	}
+	return found
+}

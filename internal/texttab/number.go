@@ -1,0 +1,53 @@
+package texttab
+
+import (
+	"math"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Number prints a figure with thousands separators and the given decimals.
+func Number(v float64, decimals int) string {
+	return humanize.FormatFloat("#,###."+strings.Repeat("#", decimals), v)
+}
+
+// Optional prints a figure that a run may not have.
+func Optional(v *float64, decimals int) string {
+	if v == nil {
+		return "unavailable"
+	}
+	return Number(*v, decimals)
+}
+
+// Decimals prints a figure of any size with about three significant digits.
+func Decimals(v float64) string {
+	switch a := math.Abs(v); {
+	case a == 0:
+		return "0"
+	case a < 1:
+		return Number(v, 3)
+	case a < 10:
+		return Number(v, 2)
+	case a < 100:
+		return Number(v, 1)
+	}
+	return Number(v, 0)
+}
+
+func Signed(v float64) string {
+	if v > 0 {
+		return "+" + Decimals(v)
+	}
+	return Decimals(v)
+}
+
+// Roughly prints the size of v with two significant digits.
+func Roughly(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	exponent := int(math.Floor(math.Log10(math.Abs(v)))) - 1
+	unit := math.Pow10(exponent)
+	return Number(math.Round(math.Abs(v)/unit)*unit, max(0, -exponent))
+}
