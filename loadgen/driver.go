@@ -37,6 +37,14 @@ type Result struct {
 	Kinds    []KindResult  // one for each kind of request of the workload
 	Errors   Errors
 
+	// CPU is the CPU time that this process used meanwhile: what generating the
+	// load cost, if the process does nothing else.
+	CPU time.Duration
+
+	// Reopened counts connections that rested since the call before, were closed
+	// by the server meanwhile, and were opened again for their first request.
+	Reopened int64
+
 	// Of an open loop:
 	Late    int64         // requests sent more than LateAfter after they were due
 	MaxLate time.Duration // how long after it was due a request was sent, at most
@@ -64,8 +72,8 @@ func (r Result) Ops() int64 {
 
 // backlogTime is how long after its end a slice of an open loop goes on
 // sending what was due in it: a server that stands still for less than this
-// shows all of it in the latencies, and one that cannot keep up does not hold
-// the experiment up for ever.
+// shows all of it in the latencies, and one that cannot keep up does not delay
+// the experiment forever.
 const backlogTime = time.Second
 
 // Slice loads the server for the given time: then no new request starts and
@@ -96,6 +104,7 @@ func (d *Driver) Warmup(ctx context.Context, requests int) Result {
 // run has every worker send as the pacer says, waits for them and for the end,
 // and adds up their work.
 func (d *Driver) run(ctx context.Context, start time.Time, p Pacer, end time.Time) Result {
+	cpu := OwnCPU()
 	var wg sync.WaitGroup
 	for _, w := range d.workers {
 		wg.Go(func() { w.run(ctx, p) })
@@ -109,6 +118,7 @@ func (d *Driver) run(ctx context.Context, start time.Time, p Pacer, end time.Tim
 		d.workers[0].wait(ctx, end) // the last requests may have been answered before
 	}
 	r.Duration = time.Since(start)
+	r.CPU = OwnCPU() - cpu
 	return r
 }
 

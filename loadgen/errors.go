@@ -73,6 +73,9 @@ func excerpt(body []byte) string {
 	return fmt.Sprintf("%q", body)
 }
 
+// kindLost is the kind of failure of a connection that ended.
+const kindLost = "connection lost"
+
 func errorKind(err error) string {
 	var answer answerError
 	var network net.Error
@@ -82,7 +85,7 @@ func errorKind(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "connection lost"
+		return kindLost
 	case errors.Is(err, fasthttp.ErrTimeout), errors.As(err, &network) && network.Timeout():
 		return "timeout"
 	default:

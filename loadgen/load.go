@@ -23,14 +23,14 @@ type Load struct {
 	Kinds    []string      `json:"kinds"` // the workload's kinds of request
 	Workers  int           `json:"workers"`
 	Timeout  time.Duration `json:"timeout_ns"`           // of one request
-	Rate     float64       `json:"rate_per_s,omitempty"` // requests due in a second; 0 for a closed loop
+	Rate     float64       `json:"rate_per_s,omitempty"` // requests due per second; 0 for a closed loop
 	Arrivals Arrivals      `json:"arrivals,omitempty"`   // of an open loop
 }
 
 // MaxRate is beyond what one generator can send, per second.
 const MaxRate = 1e6
 
-// Open tells whether requests are due at times of their own.
+// Open reports whether requests are due at times of their own.
 func (l Load) Open() bool { return l.Rate > 0 }
 
 // Validate reports the first value that no server can be loaded with.
@@ -38,6 +38,8 @@ func (l Load) Validate() error {
 	switch {
 	case l.Workers < 1:
 		return fmt.Errorf("the load needs at least 1 worker, not %d", l.Workers)
+	case l.Timeout > MaxTimeout:
+		return fmt.Errorf("the load needs a timeout of at most %v, not %v", MaxTimeout, l.Timeout)
 	case !(l.Rate >= 0 && l.Rate <= MaxRate):
 		return fmt.Errorf("the load needs a rate of at most %.0f/s, not %v/s", MaxRate, l.Rate)
 	case l.Open() && l.Arrivals != Poisson && l.Arrivals != Constant:
@@ -48,9 +50,10 @@ func (l Load) Validate() error {
 	return nil
 }
 
-// Equal tells whether two loads are the same.
+// Equal reports whether two loads are the same.
 func (l Load) Equal(m Load) bool {
-	return l.Workload == m.Workload && slices.Equal(l.Kinds, m.Kinds) && l.Workers == m.Workers && l.Timeout == m.Timeout &&
+	return l.Workload == m.Workload && slices.Equal(l.Kinds, m.Kinds) &&
+		l.Workers == m.Workers && l.Timeout == m.Timeout &&
 		l.Rate == m.Rate && l.Arrivals == m.Arrivals
 }
 
@@ -60,19 +63,20 @@ func (l Load) String() string { return l.Workload + ", " + l.Pacing() }
 // Pacing describes how the load is spread over time and connections.
 func (l Load) Pacing() string {
 	if l.Open() {
-		return fmt.Sprintf("open loop at %s/s (%s arrivals), %d workers", strconv.FormatFloat(l.Rate, 'f', -1, 64), l.Arrivals, l.Workers)
+		rate := strconv.FormatFloat(l.Rate, 'f', -1, 64)
+		return fmt.Sprintf("open loop at %s/s (%s arrivals), %d workers", rate, l.Arrivals, l.Workers)
 	}
 	return fmt.Sprintf("closed loop, %d workers", l.Workers)
 }
 
-// ParseRate reads a number of requests a second, such as "5000/s", "300/m" (a
+// ParseRate reads a number of requests per second, such as "5000/s", "300/m" (per
 // minute) or "5000".
 func ParseRate(text string) (float64, error) {
 	number, unit, _ := strings.Cut(text, "/")
 	per, known := map[string]float64{"": 1, "s": 1, "m": 60}[unit]
 	rate, err := strconv.ParseFloat(number, 64)
 	if err != nil || !known || strings.HasSuffix(text, "/") || !(rate > 0) || rate/per > MaxRate {
-		return 0, fmt.Errorf("rate %q: use a number up to %.0f a second, such as 5000/s or 300/m", text, MaxRate)
+		return 0, fmt.Errorf("rate %q: use a number up to %.0f per second, such as 5000/s or 300/m", text, MaxRate)
 	}
 	return rate / per, nil
 }

@@ -3,6 +3,8 @@ package loadgen
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -29,14 +31,19 @@ type worker struct {
 	due, sent []*hdrhistogram.Histogram // latencies by kind, until taken; sent only of an open loop
 
 	// Of the current run:
-	done    []KindResult // by kind
-	errors  Errors
-	late    int64
-	maxLate time.Duration
+	rested   bool         // the connection was left open by the run before, and has not been used in this one
+	done     []KindResult // by kind
+	errors   Errors
+	reopened int64
+	late     int64
+	maxLate  time.Duration
 }
 
 func newWorker(addr string, s Source, kinds int, l Load) *worker {
-	w := &worker{dial: dialTCP(addr), source: s, timeout: l.Timeout, timer: runtimeTimer{}, done: make([]KindResult, kinds), due: newHistograms(kinds)}
+	w := &worker{
+		dial: dialTCP(addr), source: s, timeout: l.Timeout, timer: runtimeTimer{},
+		done: make([]KindResult, kinds), due: newHistograms(kinds),
+	}
 	if l.Open() {
 		w.sent, w.timer = newHistograms(kinds), newTimer()
 	}
@@ -48,7 +55,8 @@ func newWorker(addr string, s Source, kinds int, l Load) *worker {
 // is cancelled. What was outstanding then is not counted.
 func (w *worker) run(ctx context.Context, p Pacer) {
 	clear(w.done)
-	w.errors, w.late, w.maxLate = Errors{}, 0, 0
+	w.errors, w.late, w.maxLate, w.reopened = Errors{}, 0, 0, 0
+	w.rested = w.conn != nil
 	stop := context.AfterFunc(ctx, w.interrupt)
 	defer stop()
 	for now := time.Now(); ctx.Err() == nil; {
@@ -85,8 +93,25 @@ func (w *worker) wait(ctx context.Context, until time.Time) {
 	}
 }
 
-// exchange sends the request and reads the answer.
+// exchange sends the request and reads the answer. If the connection rested and
+// ends before the first byte of an answer, the server has closed it meanwhile, as
+// it may: the request is sent again on a new one.
 func (w *worker) exchange(ctx context.Context, deadline time.Time) error {
+	rested := w.rested
+	w.rested = false
+	err := w.exchangeOnce(ctx, deadline, rested)
+	if !errors.Is(err, errRested) || ctx.Err() != nil {
+		return err
+	}
+	w.disconnect()
+	w.reopened++
+	return w.exchangeOnce(ctx, deadline, false)
+}
+
+// errRested is the error of a connection that ended while it rested.
+var errRested = errors.New("the server closed a connection that rested")
+
+func (w *worker) exchangeOnce(ctx context.Context, deadline time.Time, rested bool) error {
 	if w.conn == nil {
 		if err := w.connect(ctx, deadline); err != nil {
 			return err
@@ -95,11 +120,13 @@ func (w *worker) exchange(ctx context.Context, deadline time.Time) error {
 	if err := w.conn.SetDeadline(deadline); err != nil {
 		return err
 	}
-	if err := w.req.Write(w.w); err != nil {
-		return err
+	if err := w.send(); err != nil {
+		return lostWhileResting(err, rested)
 	}
-	if err := w.w.Flush(); err != nil {
-		return err
+	if rested {
+		if _, err := w.r.Peek(1); err != nil {
+			return lostWhileResting(err, rested)
+		}
 	}
 	if err := w.resp.Read(w.r); err != nil {
 		return err
@@ -108,6 +135,21 @@ func (w *worker) exchange(ctx context.Context, deadline time.Time) error {
 		w.disconnect()
 	}
 	return nil
+}
+
+func (w *worker) send() error {
+	if err := w.req.Write(w.w); err != nil {
+		return err
+	}
+	return w.w.Flush()
+}
+
+// lostWhileResting tells the loss of a rested connection from other errors.
+func lostWhileResting(err error, rested bool) error {
+	if rested && errorKind(err) == kindLost {
+		return fmt.Errorf("%w: %w", errRested, err)
+	}
+	return err
 }
 
 func dialTCP(addr string) func(ctx context.Context, deadline time.Time) (net.Conn, error) {
@@ -184,6 +226,7 @@ func (w *worker) addTo(r *Result) {
 		r.Kinds[kind].Latency += k.Latency
 	}
 	r.Errors.merge(w.errors)
+	r.Reopened += w.reopened
 	r.Late += w.late
 	r.MaxLate = max(r.MaxLate, w.maxLate)
 }

@@ -218,9 +218,8 @@ func (i *instance) slice(ctx context.Context, r *recorder, s runfolder.Slice) er
 	if err := i.chargeCPU(); err != nil {
 		return err
 	}
-	generator := host.OwnCPU()
 	result := i.driver.Slice(ctx, r.Plan.Slice)
-	s.GeneratorCPU = host.OwnCPU() - generator
+	s.GeneratorCPU, s.Reopened = result.CPU, result.Reopened
 	s.Start, s.Duration, s.Errors = result.Start.Sub(r.start), result.Duration, result.Errors.Total()
 	s.Late, s.Missed, s.MaxLate = result.Late, result.Missed, result.MaxLate
 	for _, k := range result.Kinds {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -75,7 +76,7 @@ type Window struct {
 
 func OpenWindow(root fs.FS) *Window {
 	w := &Window{root: root, before: ReadMachine(root)}
-	w.start, w.ownCPU = time.Now(), OwnCPU()
+	w.start, w.ownCPU = time.Now(), loadgen.OwnCPU()
 	return w
 }
 
@@ -95,7 +96,7 @@ func (w *Window) Look() {
 func (w *Window) Close(subjects *time.Duration) *runfolder.Machine {
 	m := &runfolder.Machine{Window: time.Since(w.start)}
 	if subjects != nil {
-		m.Ours = new(*subjects + OwnCPU() - w.ownCPU)
+		m.Ours = new(*subjects + loadgen.OwnCPU() - w.ownCPU)
 	}
 	before, after := w.before, ReadMachine(w.root)
 	both := func(s runfolder.Source) bool { return before.Missing[s] == "" && after.Missing[s] == "" }

@@ -1,4 +1,4 @@
-package host
+package loadgen
 
 import (
 	"time"
@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownCPU is the CPU time of this process: user and system time of all its
+// OwnCPU is the CPU time of this process: user and system time of all its
 // threads.
 func OwnCPU() time.Duration {
 	var ts unix.Timespec
