@@ -34,9 +34,9 @@ fuzz: ## every fuzz target in turn, for FUZZTIME each
 vendor-web: ## fetch the charting library of the HTML report again; its files must have the recorded sums
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
 	  npm pack --silent --pack-destination "$$dir" $(UPLOT) && tar -xzf "$$dir"/*.tgz -C "$$dir" && \
-	  cp "$$dir"/package/dist/uPlot.iife.min.js "$$dir"/package/dist/uPlot.min.css compare/web/vendor/ && \
-	  cp "$$dir"/package/LICENSE compare/web/vendor/uPlot.LICENSE
-	cd compare/web/vendor && sha256sum --check SHA256SUMS
+	  cp "$$dir"/package/dist/uPlot.iife.min.js "$$dir"/package/dist/uPlot.min.css compare/render/html/web/vendor/ && \
+	  cp "$$dir"/package/LICENSE compare/render/html/web/vendor/uPlot.LICENSE
+	cd compare/render/html/web/vendor && sha256sum --check SHA256SUMS
 
 run: ## the main job: three transports side by side, in about two minutes
 	$(GO) run ./cmd/eventobench run --transport=nethttp --transport=fasthttp --transport=fasthttp-adapter
