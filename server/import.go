@@ -54,7 +54,7 @@ func (e *RecordError) Unwrap() error { return e.Err }
 type Import struct {
 	core      *Core
 	namespace string
-	token     TokenHash // of the namespace when the import began
+	caller    Caller // as it was when the import began
 	replace   bool
 	body      io.Reader
 	lines     *bufio.Scanner
@@ -75,8 +75,7 @@ func (c *Core) Import(ctx context.Context, cred Credentials, force string, body 
 	}
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxLine)
-	hash, _ := c.tokens.get(namespace)
-	return &Import{core: c, namespace: namespace, token: hash, body: body, replace: force == "true", lines: lines}, nil
+	return &Import{core: c, namespace: namespace, caller: c.caller(namespace), body: body, replace: force == "true", lines: lines}, nil
 }
 
 // importFrame is the last frame of an import, or that of an error.
@@ -102,6 +101,7 @@ func (im *Import) Run(ctx context.Context, w EventWriter) error {
 
 func (im *Import) all(ctx context.Context) (err error) {
 	defer recovered(&err)
+	ctx = im.core.withCaller(ctx, im.caller)
 	if im.replace {
 		if err := im.core.store.Replace(ctx, im.namespace, im.next); err != nil {
 			return err
@@ -142,7 +142,7 @@ func (im *Import) next() ([]Record, error) {
 	if err := im.lines.Err(); err != nil {
 		return nil, &lineError{im.line + 1, &Error{Code: codeReadError, Message: err.Error()}}
 	}
-	if hash, ok := im.core.tokens.get(im.namespace); !ok || hash != im.token {
+	if im.core.shared == nil && im.core.caller(im.namespace) != im.caller {
 		return nil, NamespaceNotFound(im.namespace) // deleted; another one may have its name
 	}
 	if len(im.batch) == 0 {
