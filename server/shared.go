@@ -43,6 +43,11 @@ func CallerOf(ctx context.Context) (Caller, bool) {
 	return caller, ok
 }
 
+// WithCaller returns the context of a call by a caller.
+func WithCaller(ctx context.Context, caller Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, caller)
+}
+
 // caller is that of a call that was let into a namespace. Without a hash, the
 // store knows no such namespace.
 func (c *Core) caller(namespace string) Caller {
@@ -55,7 +60,7 @@ func (c *Core) withCaller(ctx context.Context, caller Caller) context.Context {
 	if c.shared == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, callerKey{}, caller)
+	return WithCaller(ctx, caller)
 }
 
 // share makes the core one of several that use the store, if it can be shared.

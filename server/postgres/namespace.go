@@ -191,9 +191,9 @@ func nameRange(q server.StreamQuery) (from, to []byte) {
 	return from, to
 }
 
-const listCategories = "SELECT c.name, count(*), sum(s.messages)::bigint " +
-	"FROM eventobench.category c JOIN eventobench.stream s ON s.category = c.id " +
-	"WHERE c.epoch = (SELECT n.epoch FROM eventobench.namespace n " + ofNamespace + ") GROUP BY c.id, c.name ORDER BY c.name"
+const listCategories = "SELECT c.name, s.streams, s.messages FROM eventobench.category c CROSS JOIN LATERAL " +
+	"(SELECT count(*) AS streams, sum(messages)::bigint AS messages FROM eventobench.stream WHERE category = c.id) AS s " +
+	"WHERE c.epoch = (SELECT n.epoch FROM eventobench.namespace n " + ofNamespace + ") ORDER BY c.name"
 
 // Categories lists the categories of a namespace by name.
 func (s *Store) Categories(ctx context.Context, name string) (categories []server.CategoryInfo, err error) {

@@ -78,13 +78,17 @@ CREATE UNIQUE INDEX message_id ON eventobench.message (epoch, id);
 CREATE UNIQUE INDEX message_pos ON eventobench.message (stream, pos);
 CREATE INDEX message_category ON eventobench.message (category, gpos);
 
--- notify tells all servers of a change when the transaction commits. A name that
--- is too long for a notification is left out, and then anything may have changed.
+-- notify tells all servers of a change when the transaction commits. A stream's
+-- name that is too long for a notification is left out: any stream may have
+-- changed then. Without a namespace's name anything may have changed.
 CREATE FUNCTION eventobench.notify(_server bigint, _kind text, _namespace bytea, _detail text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
 	payload text := concat_ws(' ', _server, _kind, encode(_namespace, 'hex'), _detail);
 BEGIN
+	IF length(payload) >= 8000 AND _kind = 'written' THEN
+		payload := concat_ws(' ', _server, _kind, encode(_namespace, 'hex'));
+	END IF;
 	IF length(payload) >= 8000 THEN
 		payload := concat_ws(' ', _server, 'any');
 	END IF;

@@ -67,6 +67,7 @@ func parseConfig(url string) (*pgxpool.Config, error) {
 		"plan_cache_mode":   "force_generic_plan",
 		"enable_seqscan":    "off",
 		"enable_bitmapscan": "off",
+		"enable_sort":       "off",
 		"jit":               "off",
 	} {
 		config.ConnConfig.RuntimeParams[name] = value
