@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/postgres"
 	"github.com/eventobench/eventobench/server/sqlite"
 	"github.com/eventobench/eventobench/server/transport"
 )
@@ -41,8 +43,8 @@ func newServeCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the built-in event store",
-		Long: `Serve runs an event store that speaks EventoDB's wire protocol over SQLite. It is
-what "eventobench run" measures, and a store in its own right.
+		Long: `Serve runs an event store that speaks EventoDB's wire protocol over SQLite or
+PostgreSQL. It is what "eventobench run" measures, and a store in its own right.
 
 The first line on stdout, "listening on URL", is printed once it accepts
 connections; if a token was drawn for the default namespace, it follows. SIGTERM
@@ -52,14 +54,17 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
   curl -d '["stream.write","account-1",{"type":"Opened","data":{"by":"me"}}]' http://127.0.0.1:8080/rpc
 
   # in a file
-  eventobench serve --store=sqlite:events.db`,
+  eventobench serve --store=sqlite:events.db
+
+  # in a database that other servers may serve at the same time
+  eventobench serve --store=postgres://me@127.0.0.1/events`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.serve(cmd) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.transport, "transport", string(transport.NetHTTP), "nethttp, fasthttp or fasthttp-adapter (the net/http handler through fasthttp's adapter)")
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
-	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory: or sqlite:FILE")
+	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory:, sqlite:FILE or postgres://USER@HOST/DATABASE")
 	f.StringVar(&o.codec, "codec", string(server.CodecRaw), "raw keeps payloads as bytes; std passes requests and answers through encoding/json")
 	f.StringVar(&o.sync, "sync", string(sqlite.SyncFull), "when a store in a file waits for the disk: full, at every commit; normal, at checkpoints; off, never")
 	f.StringVar(&o.batch, "batch", "on", "on lets writes that wait at the same time share a commit to a file; off gives each its own")
@@ -129,12 +134,7 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	path, err := storePath(o.store)
-	if err != nil {
-		return err
-	}
-	ignoreFileSizeLimit()
-	store, err := sqlite.Open(path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: o.batch == "off"})
+	store, err := o.openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -154,10 +154,43 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	if drawn != "" {
 		fmt.Fprintf(cmd.OutOrStdout(), "token of namespace %s, shown this once: %s\n", server.DefaultNamespace, drawn)
 	}
-	log.Info("serving", "transport", kind, "addr", listener.Addr().String(), "store", o.store, "codec", o.codec, "test_mode", o.testMode, "pid", os.Getpid())
+	log.Info("serving", "transport", kind, "addr", listener.Addr().String(), "store", storeName(o.store), "codec", o.codec, "test_mode", o.testMode, "pid", os.Getpid())
 	err = transport.Serve(ctx, kind, core, listener, o.limits)
 	log.Info("stopped", "reason", context.Cause(ctx))
 	return err
+}
+
+// openStore opens the store that --store names.
+func (o *serveOptions) openStore(ctx context.Context) (server.Store, error) {
+	if isPostgres(o.store) {
+		return postgres.Open(ctx, o.store)
+	}
+	path, err := storePath(o.store)
+	if err != nil {
+		return nil, fmt.Errorf("%w, or postgres://USER@HOST/DATABASE", err)
+	}
+	ignoreFileSizeLimit()
+	return sqlite.Open(path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: o.batch == "off"})
+}
+
+// isPostgres reports whether a --store flag names a PostgreSQL database.
+func isPostgres(store string) bool {
+	return strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://")
+}
+
+// storeName is the store as a log may show it: without a password.
+func storeName(store string) string {
+	if !isPostgres(store) {
+		return store
+	}
+	parsed, err := url.Parse(store)
+	if err != nil {
+		return "postgres"
+	}
+	query := parsed.Query()
+	query.Del("password")
+	parsed.RawQuery = query.Encode()
+	return parsed.Redacted()
 }
 
 // storePath is where the store that a --store flag names is kept.
