@@ -171,6 +171,7 @@ const patience = 30 * time.Second
 // next returns the next frames with pokes.
 func (s subscription) next() string {
 	s.t.Helper()
+	enough := time.After(patience) // heartbeats come in between
 	for {
 		select {
 		case frames := <-s.pokes:
@@ -179,7 +180,7 @@ func (s subscription) next() string {
 			}
 		case err := <-s.ended:
 			s.t.Fatalf("the subscription ended (%v)", err)
-		case <-time.After(patience):
+		case <-enough:
 			s.t.Fatal("no poke came")
 		}
 	}
@@ -252,7 +253,7 @@ func (s served) wantImport(t *testing.T, force string, lines ...string) {
 	}
 	var frames importFrames
 	if err := im.Run(t.Context(), &frames); err != nil || !strings.Contains(frames.String(), fmt.Sprintf(`"done":true,"imported":%d`, len(lines))) {
-		t.Errorf("%s (%v)", frames.String(), err)
+		t.Fatalf("%s (%v)", frames.String(), err)
 	}
 }
 

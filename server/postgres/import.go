@@ -56,6 +56,9 @@ type counts struct {
 // importInto adds records to an epoch, and to the counts.
 func (c *counts) importInto(ctx context.Context, tx pgx.Tx, epoch int64, records []server.Record) error {
 	n := len(records)
+	if n == 0 {
+		return nil
+	}
 	streams, categories, types := make([][]byte, n), make([][]byte, n), make([][]byte, n)
 	data, metadata := make([][]byte, n), make([][]byte, n)
 	positions, globals, times := make([]int64, n), make([]int64, n), make([]int64, n)
@@ -66,19 +69,31 @@ func (c *counts) importInto(ctx context.Context, tx pgx.Tx, epoch int64, records
 		positions[i], globals[i], times[i] = r.Position.Position, r.GlobalPosition, r.Time.UnixNano()
 		c.last = max(c.last, r.GlobalPosition)
 	}
-	var refused, created int64
-	const call = "SELECT refused, created FROM eventobench.import($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+	var created int64
+	var addedGlobals []int64
+	var addedIDs [][16]byte
+	const call = "SELECT created, gpositions, ids FROM eventobench.import($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 	err := tx.QueryRow(ctx, call, epoch, streams, categories, types, positions, globals, ids, data, metadata, times).
-		Scan(&refused, &created)
+		Scan(&created, &addedGlobals, &addedIDs)
 	if err != nil {
 		return fmt.Errorf("importing messages: %w", err)
 	}
-	if refused > 0 {
-		return taken(int(refused-1), records[refused-1])
+	if addedIDs != nil {
+		return firstRefused(records, addedGlobals, addedIDs)
 	}
 	c.messages += int64(n)
 	c.streams += created
 	return nil
+}
+
+// firstRefused is the error of the first record that is not among those that were
+// added, which are in the same order.
+func firstRefused(records []server.Record, globals []int64, ids [][16]byte) error {
+	i := 0
+	for i < len(ids) && records[i].GlobalPosition == globals[i] && records[i].ID == ids[i] {
+		i++
+	}
+	return taken(i, records[i])
 }
 
 // taken is the error of the record whose place or id is taken.

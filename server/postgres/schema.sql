@@ -166,31 +166,52 @@ BEGIN
 	outcome := 'written';
 END $$;
 
--- import adds messages to an epoch at the places they had. refused is the number
--- of the first whose place or id is taken, from 1, and then the transaction must
--- be rolled back; or 0. created is how many streams are new.
+-- import adds messages to an epoch at the places they had, in statements for all
+-- of them: to update the row of a stream once per message would take the longer,
+-- the more versions of it the transaction has made. created is how many streams
+-- are new. If the place or the id of any message is taken, the transaction must be
+-- rolled back; global positions and ids are then those of the messages that were
+-- added, in their order, and else null.
 CREATE FUNCTION eventobench.import(
 	_epoch bigint, _streams bytea[], _categories bytea[], _types bytea[], _positions bigint[], _gpositions bigint[],
 	_ids uuid[], _data bytea[], _metadata bytea[], _times bigint[],
-	OUT refused bigint, OUT created bigint
+	OUT created bigint, OUT gpositions bigint[], OUT ids uuid[]
 ) LANGUAGE plpgsql AS $$
-DECLARE
-	s eventobench.stream;
 BEGIN
-	refused := 0;
-	created := 0;
-	FOR i IN 1 .. coalesce(array_length(_ids, 1), 0) LOOP
-		s := eventobench.open_stream(_epoch, _streams[i], _categories[i]);
-		created := created + (s.messages = 0)::int;
-		INSERT INTO eventobench.message VALUES
-			(_epoch, _gpositions[i], s.id, s.category, _positions[i], _ids[i], _types[i], _data[i], _metadata[i], _times[i])
-			ON CONFLICT DO NOTHING;
-		IF NOT FOUND THEN
-			refused := i;
-			RETURN;
-		END IF;
-		UPDATE eventobench.stream SET version = greatest(version, _positions[i]), messages = messages + 1 WHERE id = s.id;
-	END LOOP;
+	INSERT INTO eventobench.category (epoch, name)
+		SELECT DISTINCT _epoch, name FROM unnest(_categories) AS name
+		ON CONFLICT DO NOTHING;
+	INSERT INTO eventobench.stream (epoch, name, category)
+		SELECT _epoch, d.name, c.id
+		FROM (SELECT DISTINCT u.name, u.category FROM unnest(_streams, _categories) AS u (name, category)) AS d
+		JOIN eventobench.category c ON c.epoch = _epoch AND sha256(c.name) = sha256(d.category)
+		ON CONFLICT DO NOTHING;
+	GET DIAGNOSTICS created = ROW_COUNT;
+	WITH added AS (
+		INSERT INTO eventobench.message AS m
+			SELECT _epoch, u.gpos, s.id, s.category, u.pos, u.id, u.type, u.data, u.metadata, u.time
+			FROM unnest(_streams, _types, _positions, _gpositions, _ids, _data, _metadata, _times)
+				AS u (stream, type, pos, gpos, id, data, metadata, time)
+			CROSS JOIN LATERAL ( -- looked up for one after the other, which keeps their order
+				SELECT id, category FROM eventobench.stream WHERE epoch = _epoch AND sha256(name) = sha256(u.stream) LIMIT 1
+			) AS s
+			ON CONFLICT DO NOTHING
+			RETURNING m.gpos, m.id
+	)
+	SELECT array_agg(added.gpos), array_agg(added.id) INTO gpositions, ids FROM added;
+	IF cardinality(ids) < cardinality(_ids) OR ids IS NULL THEN
+		gpositions := coalesce(gpositions, '{}');
+		ids := coalesce(ids, '{}');
+		RETURN;
+	END IF;
+	gpositions := NULL;
+	ids := NULL;
+	UPDATE eventobench.stream SET version = greatest(version, a.last), messages = stream.messages + a.added
+		FROM (
+			SELECT u.name, max(u.pos) AS last, count(*) AS added
+			FROM unnest(_streams, _positions) AS u (name, pos) GROUP BY u.name
+		) AS a
+		WHERE epoch = _epoch AND sha256(stream.name) = sha256(a.name);
 END $$;
 
 INSERT INTO eventobench.schema_version VALUES (1);

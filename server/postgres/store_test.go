@@ -263,3 +263,37 @@ func (s *Store) wantRows(t *testing.T, messages, streams, categories int) {
 		t.Errorf("rows %v (%v), want %v", got, err, want)
 	}
 }
+
+// TestFirstRefused imports records of which several are refused, each for a reason
+// of its own: the error is that of the first, and nothing is imported.
+func TestFirstRefused(t *testing.T) {
+	s := open(t, database(t))
+	create(t, s, "one", "one")
+	at := func(m server.NewMessage, pos, gpos int64) server.Record {
+		return server.Record{NewMessage: m, Position: server.Position{Position: pos, GlobalPosition: gpos}}
+	}
+	there, x, y := message("a-1"), message("a-1"), message("b-1")
+	if err := s.Import(t.Context(), "one", []server.Record{at(there, 0, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		batch []server.Record
+		want  int
+	}{
+		"the same again":               {[]server.Record{at(there, 0, 1)}, 0},
+		"all of them":                  {[]server.Record{at(there, 1, 2), at(y, 0, 1)}, 0},
+		"id":                           {[]server.Record{at(x, 1, 2), at(there, 2, 3), at(y, 0, 4)}, 1},
+		"position":                     {[]server.Record{at(y, 0, 2), at(x, 0, 3)}, 1},
+		"global position":              {[]server.Record{at(y, 0, 2), at(x, 1, 1)}, 1},
+		"twice in the batch":           {[]server.Record{at(x, 1, 2), at(x, 1, 2), at(y, 0, 3)}, 1},
+		"id, and then the place again": {[]server.Record{at(there, 1, 2), at(x, 1, 2)}, 0},
+		"a position twice":             {[]server.Record{at(x, 1, 2), at(message("a-1"), 1, 3), at(y, 0, 1)}, 1},
+	} {
+		err := s.Import(t.Context(), "one", tt.batch)
+		var refused *server.RecordError
+		if !errors.As(err, &refused) || refused.Index != tt.want || refused.Err.Code != server.CodePositionExists {
+			t.Errorf("%s: %v, want an error of record %d", name, err, tt.want)
+		}
+	}
+	s.wantRows(t, 1, 1, 1)
+}
