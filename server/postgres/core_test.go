@@ -247,19 +247,21 @@ func (f *importFrames) Send(frames []byte) error {
 
 func (s served) wantImport(t *testing.T, force string, lines ...string) {
 	t.Helper()
-	im, err := s.core.Import(t.Context(), server.Credentials{Token: adminToken}, force, strings.NewReader(strings.Join(lines, "\n")))
+	body := strings.NewReader(strings.Join(lines, "\n"))
+	im, err := s.core.Import(t.Context(), server.Credentials{Token: adminToken}, force, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var frames importFrames
-	if err := im.Run(t.Context(), &frames); err != nil || !strings.Contains(frames.String(), fmt.Sprintf(`"done":true,"imported":%d`, len(lines))) {
+	done := fmt.Sprintf(`"done":true,"imported":%d`, len(lines))
+	if err := im.Run(t.Context(), &frames); err != nil || !strings.Contains(frames.String(), done) {
 		t.Fatalf("%s (%v)", frames.String(), err)
 	}
 }
 
 func line(stream string, pos, gpos int) string {
-	return fmt.Sprintf(`{"id":%q,"stream":%q,"type":"T","pos":%d,"gpos":%d,"data":{},"meta":null,"time":"2026-01-02T03:04:05Z"}`,
-		message("").ID, stream, pos, gpos)
+	const format = `{"id":%q,"stream":%q,"type":"T","pos":%d,"gpos":%d,"data":{},"time":"2026-01-02T03:04:05Z"}`
+	return fmt.Sprintf(format, message("").ID, stream, pos, gpos)
 }
 
 // TestImportsWakeOtherServers holds that subscriptions learn of imports through
@@ -310,7 +312,8 @@ func TestLongNames(t *testing.T) {
 func TestBrokenConnections(t *testing.T) {
 	all, url := serveAll(t)
 	sub := all[0].subscribe(t, adminToken, "all=true")
-	const terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query = 'LISTEN eventobench' AND datname = current_database()"
+	const terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity " +
+		"WHERE query = 'LISTEN eventobench' AND datname = current_database()"
 	var ended int
 	if err := open(t, url).pool.QueryRow(t.Context(), terminate).Scan(&ended); err != nil || ended != servers {
 		t.Fatalf("ended %d connections (%v)", ended, err)

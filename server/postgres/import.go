@@ -27,8 +27,9 @@ func (s *Store) Import(ctx context.Context, name string, records []server.Record
 			return err
 		}
 		batch := &pgx.Batch{}
-		batch.Queue("UPDATE eventobench.namespace SET gpos = greatest(gpos, $2), messages = messages + $3, streams = streams + $4 "+
-			"WHERE id = $1", ns.id, added.last, added.messages, added.streams)
+		batch.Queue("UPDATE eventobench.namespace "+
+			"SET gpos = greatest(gpos, $2), messages = messages + $3, streams = streams + $4 WHERE id = $1",
+			ns.id, added.last, added.messages, added.streams)
 		batch.Queue("SELECT eventobench.notify($1, 'written', $2, '')", s.id, []byte(name))
 		return tx.SendBatch(ctx, batch).Close()
 	})

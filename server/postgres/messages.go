@@ -22,8 +22,9 @@ func (s *Store) Write(ctx context.Context, name string, m server.NewMessage, exp
 	}
 	var outcome string
 	var pos, gpos *int64
-	err := s.pool.QueryRow(context.WithoutCancel(ctx), callWrite, s.id, []byte(name), callerHash(ctx, name), expected,
-		[16]byte(m.ID), []byte(m.Stream), []byte(server.Category(m.Stream)), []byte(m.Type), m.Data, m.Metadata, m.Time.UnixNano(),
+	err := s.pool.QueryRow(context.WithoutCancel(ctx), callWrite, s.id, []byte(name), callerHash(ctx, name),
+		expected, [16]byte(m.ID), []byte(m.Stream), []byte(server.Category(m.Stream)), []byte(m.Type), m.Data, m.Metadata,
+		m.Time.UnixNano(),
 	).Scan(&outcome, &pos, &gpos)
 	if err != nil {
 		return server.Position{}, fmt.Errorf("writing a message: %w", err)
@@ -87,7 +88,8 @@ var (
 // page is the statement for a page of messages.
 func page(where, order string) string {
 	return `WITH unused AS (SELECT $1::bytea, $2::bytea, $3::bigint, $5::bytea, $6::bigint, $7::bigint, $8::bytea)
-SELECT p.id, (SELECT name FROM eventobench.stream WHERE id = p.stream), p.type, p.pos, p.gpos, p.data, p.metadata, p.time, p.epoch
+SELECT p.id, (SELECT name FROM eventobench.stream WHERE id = p.stream), p.type, p.pos, p.gpos,
+	p.data, p.metadata, p.time, p.epoch
 FROM (
 	SELECT *, sum(octet_length(data) + coalesce(octet_length(metadata), 0))
 		OVER (ORDER BY ` + order + ` ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before

@@ -17,7 +17,8 @@ func (s *Store) TokenHash(ctx context.Context, name string) (hash server.TokenHa
 		return hash, err
 	}
 	var stored []byte
-	err = s.pool.QueryRow(ctx, "SELECT token_hash FROM eventobench.namespace WHERE sha256(name) = sha256($1)", []byte(name)).Scan(&stored)
+	const query = "SELECT token_hash FROM eventobench.namespace WHERE sha256(name) = sha256($1)"
+	err = s.pool.QueryRow(ctx, query, []byte(name)).Scan(&stored)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return hash, server.NamespaceNotFound(name)
 	}
@@ -53,8 +54,8 @@ func (s *Store) CreateNamespace(ctx context.Context, n server.Namespace) error {
 	if err := s.verify(ctx, n.Name); err != nil {
 		return err
 	}
-	_, err := s.pool.Exec(ctx, "INSERT INTO eventobench.namespace (name, description, token_hash, created) VALUES ($1, $2, $3, $4)",
-		[]byte(n.Name), []byte(n.Description), n.TokenHash[:], n.Created.UnixNano())
+	const insert = "INSERT INTO eventobench.namespace (name, description, token_hash, created) VALUES ($1, $2, $3, $4)"
+	_, err := s.pool.Exec(ctx, insert, []byte(n.Name), []byte(n.Description), n.TokenHash[:], n.Created.UnixNano())
 	var refused *pgconn.PgError
 	const uniqueViolation = "23505"
 	if errors.As(err, &refused) && refused.Code == uniqueViolation {
@@ -72,7 +73,8 @@ func (s *Store) DeleteNamespace(ctx context.Context, name string) (messages int6
 	if err := s.verify(ctx, name); err != nil {
 		return 0, err
 	}
-	const remove = "WITH gone AS (DELETE FROM eventobench.namespace n " + ofNamespace + " RETURNING name, epoch, messages), " +
+	const remove = "WITH gone AS (DELETE FROM eventobench.namespace n " + ofNamespace +
+		" RETURNING name, epoch, messages), " +
 		"kept AS (INSERT INTO eventobench.retired (epoch) SELECT epoch FROM gone) " +
 		"SELECT messages, eventobench.notify($3, 'deleted', name, '') FROM gone"
 	err = s.one(ctx, name, remove, []any{s.id}, &messages, nil)
@@ -80,7 +82,8 @@ func (s *Store) DeleteNamespace(ctx context.Context, name string) (messages int6
 }
 
 const aboutNamespace = "SELECT n.name, n.description, n.token_hash, n.created, n.messages, n.streams, " +
-	"(SELECT time FROM eventobench.message m WHERE m.epoch = n.epoch ORDER BY m.gpos DESC LIMIT 1) FROM eventobench.namespace n "
+	"(SELECT time FROM eventobench.message m WHERE m.epoch = n.epoch ORDER BY m.gpos DESC LIMIT 1) " +
+	"FROM eventobench.namespace n "
 
 // namespaceColumns are what aboutNamespace selects.
 type namespaceColumns struct {
@@ -95,8 +98,9 @@ func (c *namespaceColumns) targets() []any {
 
 func (c *namespaceColumns) namespace() (server.Namespace, error) {
 	hash, err := tokenHash(c.tokenHash)
-	created := fromNanos(c.created)
-	return server.Namespace{Name: string(c.name), Description: string(c.description), TokenHash: hash, Created: created}, err
+	return server.Namespace{
+		Name: string(c.name), Description: string(c.description), TokenHash: hash, Created: fromNanos(c.created),
+	}, err
 }
 
 func (c *namespaceColumns) stats() server.NamespaceStats {
@@ -128,15 +132,15 @@ func (s *Store) Namespaces(ctx context.Context) (found []server.Namespace, err e
 }
 
 // Namespace returns one namespace and what it holds.
-func (s *Store) Namespace(ctx context.Context, name string) (n server.Namespace, stats server.NamespaceStats, err error) {
+func (s *Store) Namespace(ctx context.Context, name string) (server.Namespace, server.NamespaceStats, error) {
 	if err := s.verify(ctx, name); err != nil {
-		return n, stats, err
+		return server.Namespace{}, server.NamespaceStats{}, err
 	}
 	var c namespaceColumns
 	if err := s.one(ctx, name, aboutNamespace+ofNamespace, nil, c.targets()...); err != nil {
-		return n, stats, err
+		return server.Namespace{}, server.NamespaceStats{}, err
 	}
-	n, err = c.namespace()
+	n, err := c.namespace()
 	return n, c.stats(), err
 }
 
@@ -157,7 +161,8 @@ func (s *Store) each(ctx context.Context, query string, args []any, do func(pgx.
 
 // listStreams orders by the head of the names, which has an index, and then by
 // the names.
-const listStreams = "SELECT s.name, s.version, (SELECT time FROM eventobench.message WHERE stream = s.id AND pos = s.version) " +
+const listStreams = "SELECT s.name, s.version, " +
+	"(SELECT time FROM eventobench.message WHERE stream = s.id AND pos = s.version) " +
 	"FROM eventobench.stream s " +
 	"WHERE s.epoch = (SELECT n.epoch FROM eventobench.namespace n " + ofNamespace + ") " +
 	"AND substring(s.name, 1, 1024) >= substring($3::bytea, 1, 1024) AND s.name >= $3 " +
@@ -165,16 +170,17 @@ const listStreams = "SELECT s.name, s.version, (SELECT time FROM eventobench.mes
 	"ORDER BY s.epoch, substring(s.name, 1, 1024), s.name LIMIT $5"
 
 // Streams lists streams of a namespace by name.
-func (s *Store) Streams(ctx context.Context, name string, q server.StreamQuery) (streams []server.StreamInfo, err error) {
+func (s *Store) Streams(ctx context.Context, name string, q server.StreamQuery) (all []server.StreamInfo, err error) {
 	from, to := nameRange(q)
 	err = s.list(ctx, name, listStreams, []any{from, to, q.Limit}, func(rows pgx.Rows) error {
 		var stream []byte
 		var version, last int64
 		err := rows.Scan(&stream, &version, &last)
-		streams = append(streams, server.StreamInfo{Name: string(stream), Version: version, LastActivity: fromNanos(last)})
+		info := server.StreamInfo{Name: string(stream), Version: version, LastActivity: fromNanos(last)}
+		all = append(all, info)
 		return err
 	})
-	return streams, err
+	return all, err
 }
 
 // nameRange is the first name of a query, and the first one behind its last.
@@ -196,16 +202,16 @@ const listCategories = "SELECT c.name, s.streams, s.messages FROM eventobench.ca
 	"WHERE c.epoch = (SELECT n.epoch FROM eventobench.namespace n " + ofNamespace + ") ORDER BY c.name"
 
 // Categories lists the categories of a namespace by name.
-func (s *Store) Categories(ctx context.Context, name string) (categories []server.CategoryInfo, err error) {
+func (s *Store) Categories(ctx context.Context, name string) (all []server.CategoryInfo, err error) {
 	err = s.list(ctx, name, listCategories, nil, func(rows pgx.Rows) error {
 		var category []byte
 		var info server.CategoryInfo
 		err := rows.Scan(&category, &info.StreamCount, &info.MessageCount)
 		info.Category = string(category)
-		categories = append(categories, info)
+		all = append(all, info)
 		return err
 	})
-	return categories, err
+	return all, err
 }
 
 // list runs a query for a namespace, whose first two parameters are those of

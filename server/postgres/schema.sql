@@ -161,7 +161,8 @@ BEGIN
 		RETURN;
 	END IF;
 	UPDATE eventobench.stream SET version = write.pos, messages = messages + 1 WHERE id = s.id;
-	UPDATE eventobench.namespace SET gpos = write.gpos, messages = messages + 1, streams = streams + fresh::int WHERE id = n.id;
+	UPDATE eventobench.namespace
+		SET gpos = write.gpos, messages = messages + 1, streams = streams + fresh::int WHERE id = n.id;
 	PERFORM eventobench.notify(_server, 'written', _namespace, encode(_stream, 'hex'));
 	outcome := 'written';
 END $$;

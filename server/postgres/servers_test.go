@@ -39,7 +39,8 @@ func create(t *testing.T, s *Store, name, token string) {
 }
 
 func message(stream string) server.NewMessage {
-	return server.NewMessage{ID: uuid.Must(uuid.NewV7()), Stream: stream, Type: "T", Data: []byte(`{"n":1}`), Time: time.Now()}
+	id := uuid.Must(uuid.NewV7())
+	return server.NewMessage{ID: id, Stream: stream, Type: "T", Data: []byte(`{"n":1}`), Time: time.Now()}
 }
 
 // found is a message as a reader saw it.

@@ -25,7 +25,10 @@ func explain(t *testing.T, s *Store, query string, parameters int) (plan string)
 	}
 	defer conn.Release()
 	values := strings.TrimSuffix(strings.Repeat("NULL,", parameters), ",")
-	for _, statement := range []string{"PREPARE explained AS " + query, "EXPLAIN EXECUTE explained(" + values + ")", "DEALLOCATE explained"} {
+	for _, statement := range []string{
+		"PREPARE explained AS " + query,
+		"EXPLAIN EXECUTE explained(" + values + ")", "DEALLOCATE explained",
+	} {
 		results, err := conn.Conn().PgConn().Exec(t.Context(), statement).ReadAll()
 		if err != nil {
 			t.Fatal(err)
@@ -51,14 +54,17 @@ func TestPlans(t *testing.T) {
 			parameters int
 			want       []string
 		}{
-			{readCategory, page, []string{"Index Scan using message_category on message", "Index Cond: ((category = ", "AND (gpos >= "}},
+			{readCategory, page,
+				[]string{"Index Scan using message_category on message", "Index Cond: ((category = ", "AND (gpos >= "}},
 			{readStream, page, []string{"Index Scan using message_pos on message", "Index Cond: ((stream = ", "AND (pos >= "}},
 			{readLast, page, []string{"Index Scan Backward using message_pos on message", "Index Cond: (stream = "}},
 			{readAll, page, []string{"Index Scan using message_pkey on message", "Index Cond: ((epoch = ", "AND (gpos >= "}},
 			{readAllLast, page, []string{"Index Scan Backward using message_pkey on message", "Index Cond: (epoch = "}},
-			{listStreams, ofOne + 3, []string{"Index Scan using stream_head", "Presorted Key: ", "Index Scan using message_pos"}},
+			{listStreams, ofOne + 3,
+				[]string{"Index Scan using stream_head", "Presorted Key: ", "Index Scan using message_pos"}},
 			{listCategories, ofOne, []string{"Index Scan using category_name", "Index Scan using stream_category"}},
-			{aboutNamespace + ofNamespace, ofOne, []string{"Index Scan using namespace_name", "Index Scan Backward using message_pkey"}},
+			{aboutNamespace + ofNamespace, ofOne,
+				[]string{"Index Scan using namespace_name", "Index Scan Backward using message_pkey"}},
 		} {
 			plan := explain(t, s, tt.query, tt.parameters)
 			for _, want := range tt.want {
@@ -87,7 +93,8 @@ func fillTables(t *testing.T, s *Store) {
 		var batch []server.Record
 		for j := range int64(2000) {
 			m := message(fmt.Sprintf("%c%d-%d", 'a'+rune(j%7), j%11, j%500))
-			batch = append(batch, server.Record{NewMessage: m, Position: server.Position{Position: j, GlobalPosition: j + 1}})
+			place := server.Position{Position: j, GlobalPosition: j + 1}
+			batch = append(batch, server.Record{NewMessage: m, Position: place})
 		}
 		if err := s.Import(t.Context(), name, batch); err != nil {
 			t.Error(err)
@@ -106,7 +113,8 @@ func TestNewerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(t.Context(), url)
-	if err == nil || !strings.Contains(err.Error(), "version 99") || !strings.Contains(err.Error(), "use a newer eventobench") {
+	if err == nil || !strings.Contains(err.Error(), "version 99") ||
+		!strings.Contains(err.Error(), "use a newer eventobench") {
 		t.Errorf("error %v", err)
 	}
 }

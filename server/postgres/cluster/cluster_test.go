@@ -99,7 +99,9 @@ func TestCluster(t *testing.T) {
 		t.Errorf("databases %v, want 2", urls)
 	}
 	for url, conn := range urls {
-		for setting, want := range map[string]string{"fsync": "on", "synchronous_commit": "on", "listen_addresses": "", "max_connections": "33"} {
+		for setting, want := range map[string]string{
+			"fsync": "on", "synchronous_commit": "on", "listen_addresses": "", "max_connections": "33",
+		} {
 			if got := show(t, conn, setting); got != want {
 				t.Errorf("%s is %q, want %q", setting, got, want)
 			}
