@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/eventobench/eventobench/server"
-	"github.com/eventobench/eventobench/server/sqlite"
 )
 
 var (
@@ -21,20 +19,7 @@ var (
 
 func newCore(t testing.TB, codec server.Codec) *server.Core {
 	t.Helper()
-	store, err := sqlite.Open(sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	core, _, err := server.NewCore(context.Background(), store, server.Options{Codec: codec, Token: token, Version: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return core
+	return newCoreWith(t, server.Options{Codec: codec})
 }
 
 // callWhole returns an answer with its rest.

@@ -104,6 +104,12 @@ func MessageExists(id fmt.Stringer) *Error {
 	return &Error{Code: CodeMessageExists, Message: fmt.Sprintf("A message with id %s exists in this namespace", id)}
 }
 
+// PositionsUsedUp is the error of a write behind MaxPosition.
+func PositionsUsedUp() *Error {
+	message := fmt.Sprintf("The last position, %d, is used: no message can be behind it", int64(MaxPosition))
+	return &Error{Code: CodeBackendError, Message: message}
+}
+
 // NamespaceNotFound is the error of a namespace that does not exist.
 func NamespaceNotFound(name string) *Error {
 	return &Error{Code: CodeNamespaceNotFound, Message: fmt.Sprintf("Namespace %q does not exist", name)}

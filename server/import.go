@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,6 @@ const (
 const (
 	importFrames = 1000    // records between two frames, and at most in a transaction
 	importBytes  = 8 << 20 // of the lines of a transaction, about
-	maxLine      = 2 << 20 // bytes of a line
 	drain        = 8 << 20 // bytes of a body that are read after an error
 )
 
@@ -74,7 +74,7 @@ func (c *Core) Import(ctx context.Context, cred Credentials, force string, body 
 		return nil, err
 	}
 	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, maxLine)
+	lines.Buffer(nil, MaxLine+len("\r\n"))
 	hash, _ := c.tokens.get(namespace)
 	return &Import{core: c, namespace: namespace, token: hash, body: body, replace: force == "true", lines: lines}, nil
 }
@@ -132,15 +132,14 @@ func (im *Import) next() ([]Record, error) {
 	}
 	im.batch, im.batchLine = im.batch[:0], im.batchLine[:0]
 	room, size := importFrames-im.imported%importFrames, 0
-	for len(im.batch) < room && size < importBytes && im.lines.Scan() && im.lines.Err() == nil { // not a line that was cut off
-		im.line++
+	for len(im.batch) < room && size < importBytes && im.scan() {
 		size += len(im.lines.Bytes())
 		if err := im.add(im.lines.Bytes()); err != nil {
 			return nil, &lineError{im.line, err}
 		}
 	}
 	if err := im.lines.Err(); err != nil {
-		return nil, &lineError{im.line + 1, &Error{Code: codeReadError, Message: err.Error()}}
+		return nil, &lineError{im.line + 1, readError(err)}
 	}
 	if hash, ok := im.core.tokens.get(im.namespace); !ok || hash != im.token {
 		return nil, NamespaceNotFound(im.namespace) // deleted; another one may have its name
@@ -151,18 +150,42 @@ func (im *Import) next() ([]Record, error) {
 	return im.batch, nil
 }
 
+// scan reads the next line and reports whether there is one. A line that was
+// cut off by an error is none.
+func (im *Import) scan() bool {
+	if !im.lines.Scan() || im.lines.Err() != nil {
+		return false
+	}
+	im.line++
+	return true
+}
+
+func readError(err error) *Error {
+	message := err.Error()
+	if errors.Is(err, bufio.ErrTooLong) {
+		message = tooLong
+	}
+	return &Error{Code: codeReadError, Message: message}
+}
+
+var tooLong = fmt.Sprintf("the line is longer than %d bytes", MaxLine)
+
 // add puts the record of a line into the batch; an empty line has none.
 func (im *Import) add(line []byte) *Error {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 {
 		return nil
 	}
-	r, err := parseRecord(line)
-	if err == nil {
-		im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
-		im.last = max(im.last, r.GlobalPosition)
+	if len(line) > MaxLine {
+		return &Error{Code: codeReadError, Message: tooLong}
 	}
-	return err
+	r, err := parseRecord(line)
+	if err != nil {
+		return err
+	}
+	im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
+	im.last = max(im.last, r.GlobalPosition)
+	return nil
 }
 
 // report counts the latest batch, and sends a frame after each thousand.
@@ -220,7 +243,7 @@ var recordFields = []string{"id", "stream", "type", "pos", "gpos", "data", "meta
 // parseRecord reads one line.
 func parseRecord(line []byte) (r Record, failure *Error) {
 	if err := checkJSON(line); err != nil {
-		return r, &Error{Code: codeInvalidJSON, Message: err.Error()}
+		return r, &Error{Code: codeInvalidJSON, Message: cmp.Or(encodingFault(line), err.Error())}
 	}
 	r.Position.Position, r.GlobalPosition = -1, 0
 	err := value{text: line}.pick(recordFields, true, func(name string, field value) (err error) {
@@ -265,15 +288,46 @@ func (r *Record) check() error {
 		return errors.New("pos is missing or negative")
 	case r.GlobalPosition < 1:
 		return errors.New("gpos is missing or below 1")
+	case max(r.Position.Position, r.GlobalPosition) > MaxPosition:
+		return fmt.Errorf("pos or gpos is above %d", int64(MaxPosition))
 	case r.Data == nil:
 		return errors.New("data is missing")
 	case r.Time.IsZero():
 		return errors.New("time is missing")
 	}
+	if err := r.checkSize(); err != nil {
+		return fmt.Errorf("the message %w", err)
+	}
 	return nil
 }
 
-// checkJSON tells whether a text is exactly one JSON value.
+// byteOrderMarks are what texts that are not plain UTF-8 begin with, in the
+// order to look for them. Editors and PowerShell write them.
+var byteOrderMarks = []struct{ mark, encoding string }{
+	{"\xef\xbb\xbf", "UTF-8 with a byte order mark"},
+	{"\xff\xfe\x00\x00", "UTF-32"},
+	{"\x00\x00\xfe\xff", "UTF-32"},
+	{"\xff\xfe", "UTF-16"},
+	{"\xfe\xff", "UTF-16"},
+	{"{\x00\x00\x00", "UTF-32"},
+	{"\x00\x00\x00{", "UTF-32"},
+	{"{\x00", "UTF-16"},
+	{"\x00{", "UTF-16"},
+}
+
+// encodingFault says what is wrong with a line in another encoding, and what to
+// do. It is "" for others.
+func encodingFault(line []byte) string {
+	for _, m := range byteOrderMarks {
+		if bytes.HasPrefix(line, []byte(m.mark)) {
+			return "the text is " + m.encoding + "; convert it to UTF-8 without a byte order mark " +
+				"(a shell's > may have written it: eventobench export --out=FILE does not)"
+		}
+	}
+	return ""
+}
+
+// checkJSON returns an error unless a text is exactly one JSON value.
 func checkJSON(text []byte) error {
 	dec := getDecoder(text)
 	defer putDecoder(dec)
@@ -305,7 +359,7 @@ func (v value) time() (time.Time, error) {
 		return time.Time{}, err
 	}
 	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.Year() < 1700 || t.Year() > 2200 {
+	if err != nil || t.UTC().Year() < 1700 || t.UTC().Year() > 2200 { // as an export shows it
 		return time.Time{}, errors.New("must be an RFC 3339 time between 1700 and 2200")
 	}
 	return t, nil

@@ -129,6 +129,9 @@ func readMessage(v value, m *NewMessage) error {
 	case m.Data == nil:
 		return invalid("message: data must be an object")
 	}
+	if err := m.checkSize(); err != nil {
+		return invalid("message: %v", err)
+	}
 	return nil
 }
 

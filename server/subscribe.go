@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// pokePage is how many pokes are read from the store and sent at once.
+// pokePage is how many pokes are read from the store and sent at once, unless
+// they get longer than a part of an answer: the names of streams may be long.
 const pokePage = 1000
 
 // EventWriter takes the frames of a stream of Server-Sent Events. An error
@@ -215,8 +216,14 @@ func (s *Subscription) page(ctx context.Context) (frames []byte, n int, err erro
 		n++
 		s.query.moveBehind(m)
 		frames = appendPoke(frames, m)
+		if len(frames) >= partSize {
+			return errPartFull
+		}
 		return nil
 	})
+	if err == errPartFull {
+		err = nil
+	}
 	return frames, n, err
 }
 

@@ -148,6 +148,9 @@ func (v value) compact() ([]byte, error) {
 	if err := text.Compact(jsontext.AllowDuplicateNames(true)); err != nil {
 		return nil, err
 	}
+	if tooDeep(text) {
+		return nil, fmt.Errorf("is nested deeper than %d levels", MaxDepth)
+	}
 	return text, nil
 }
 

@@ -118,8 +118,11 @@ func (ns *namespace) append(conn *sqlite.Conn, st *stream, m server.NewMessage) 
 	bindMessage(stmt, st, st.version+1, m)
 	_, err = stmt.Step()
 	if err := finish(stmt, err); err != nil {
-		if sqlite.ErrCode(err) == sqlite.ResultConstraintUnique {
+		switch sqlite.ErrCode(err) {
+		case sqlite.ResultConstraintUnique:
 			return server.Position{}, server.MessageExists(m.ID)
+		case sqlite.ResultConstraintCheck:
+			return server.Position{}, server.PositionsUsedUp()
 		}
 		return server.Position{}, fmt.Errorf("writing a message: %w", err)
 	}

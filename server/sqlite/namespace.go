@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS namespace (
 	created     INTEGER NOT NULL -- ns since 1970
 );`
 
-// tables are those of one namespace; %[1]d is its id. The three indexes hold
+// tables are those of one namespace; %[1]d is its id, %[2]d the last position. The three indexes hold
 // numbers and 16-byte ids only: names stand once, in the stream table.
 const tables = `
 CREATE TABLE stream_%[1]d (
@@ -34,10 +34,10 @@ CREATE TABLE stream_%[1]d (
 );
 CREATE INDEX stream_%[1]d_category ON stream_%[1]d (category);
 CREATE TABLE message_%[1]d (
-	gpos     INTEGER PRIMARY KEY, -- global position
+	gpos     INTEGER PRIMARY KEY CHECK (gpos <= %[2]d), -- global position
 	stream   INTEGER NOT NULL,
 	category INTEGER NOT NULL,    -- id of the first stream of the category
-	pos      INTEGER NOT NULL,
+	pos      INTEGER NOT NULL CHECK (pos <= %[2]d),
 	id       BLOB NOT NULL,
 	type     TEXT NOT NULL,
 	data     BLOB NOT NULL,       -- compact JSON
@@ -84,7 +84,8 @@ func (s *Store) loadNamespaces() error {
 // createTables makes the tables of a namespace under a number of their own.
 func (s *Store) createTables() (id int64, err error) {
 	s.lastID++
-	return s.lastID, sqlitex.ExecuteScript(s.writer, fmt.Sprintf(tables, s.lastID), nil)
+	script := fmt.Sprintf(tables, s.lastID, int64(server.MaxPosition))
+	return s.lastID, sqlitex.ExecuteScript(s.writer, script, nil)
 }
 
 func (s *Store) dropTables(id int64) error {

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) server.Store) {
 		"ReadWhileReplaced":  testReadWhileReplaced,
 		"Counts":             testCounts,
 		"StreamRanges":       testStreamRanges,
+		"LastPositions":      testLastPositions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := suite{open(t)}
@@ -513,11 +514,20 @@ func testCounts(t *testing.T, s suite) {
 		}
 	}
 	want(0, 0)
-	for range 2 {
-		if err := s.Import(t.Context(), "one", []server.Record{record(t, "a-1", 5, 10), record(t, "b-1", 0, 20)}); err == nil {
-			want(2, 2, server.CategoryInfo{Category: "a", StreamCount: 1, MessageCount: 1}, server.CategoryInfo{Category: "b", StreamCount: 1, MessageCount: 1})
-		}
+	both := []server.CategoryInfo{
+		{Category: "a", StreamCount: 1, MessageCount: 1},
+		{Category: "b", StreamCount: 1, MessageCount: 1},
 	}
+	records := []server.Record{record(t, "a-1", 5, 10), record(t, "b-1", 0, 20)}
+	if err := s.Import(t.Context(), "one", records); err != nil {
+		t.Error(err)
+	}
+	want(2, 2, both...)
+	var taken *server.RecordError
+	if err := s.Import(t.Context(), "one", records); !errors.As(err, &taken) || taken.Err.Code != server.CodePositionExists {
+		t.Errorf("importing the same again: %v", err)
+	}
+	want(2, 2, both...)
 	s.write(t, "a-2", server.Position{Position: 0, GlobalPosition: 21})
 	want(3, 3, server.CategoryInfo{Category: "a", StreamCount: 2, MessageCount: 2}, server.CategoryInfo{Category: "b", StreamCount: 1, MessageCount: 1})
 	if err := s.Import(t.Context(), "one", []server.Record{record(t, "b-1", 3, 5)}); err != nil { // below what was counted
@@ -558,6 +568,29 @@ func testStreamRanges(t *testing.T, s suite) {
 			if err != nil || !slices.Equal(got, want) {
 				t.Errorf("prefix %q after %q: %q (%v), want %q", prefix, after, got, err, want)
 			}
+		}
+	}
+}
+
+// testLastPositions imports messages at the last position and the last global
+// position: nothing can be written behind them, and what is there stays.
+func testLastPositions(t *testing.T, s suite) {
+	records := []server.Record{record(t, "a-1", server.MaxPosition, 1), record(t, "b-1", 0, server.MaxPosition-1)}
+	if err := s.Import(t.Context(), "one", records); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Write(t.Context(), "one", message(t, "a-1"), nil)
+	wantCode(t, err, server.CodeBackendError)
+	s.write(t, "b-1", server.Position{Position: 1, GlobalPosition: server.MaxPosition})
+	for _, stream := range []string{"b-1", "new-1"} {
+		_, err := s.Write(t.Context(), "one", message(t, stream), nil)
+		wantCode(t, err, server.CodeBackendError)
+	}
+	s.wantRead(t, "all", server.Query{Limit: -1},
+		"a-1 9007199254740991 1", "b-1 0 9007199254740990", "b-1 1 9007199254740991")
+	for _, r := range []server.Record{record(t, "a-1", server.MaxPosition+1, 2), record(t, "a-1", 0, server.MaxPosition+1)} {
+		if err := s.Import(t.Context(), "one", []server.Record{r}); err == nil {
+			t.Errorf("imported at %+v", r.Position)
 		}
 	}
 }

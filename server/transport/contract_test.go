@@ -125,7 +125,7 @@ func serveOn(t *testing.T, ctx context.Context, kind Kind, db server.Store, o se
 
 // matrix runs a test on every transport, codec and kind of store.
 func matrix(t *testing.T, testMode bool, test func(t *testing.T, s store)) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		for _, codec := range []server.Codec{server.CodecRaw, server.CodecStd} {
 			for _, where := range []string{"memory", "file"} {
 				t.Run(fmt.Sprintf("%s/%s/%s", kind, codec, where), func(t *testing.T) {
@@ -425,7 +425,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestProfiles(t *testing.T) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
 			for _, page := range []string{"", "heap?debug=1", "allocs", "goroutine", "cmdline"} {

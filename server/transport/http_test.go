@@ -82,7 +82,7 @@ func TestStalledClientsAreCut(t *testing.T) {
 // TestRequestsOutliveTheStop stops a server while it answers: the answer is
 // complete, and Serve returns when it is.
 func TestRequestsOutliveTheStop(t *testing.T) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			entered, leave := make(chan struct{}), make(chan struct{})
@@ -118,7 +118,7 @@ func TestRequestsOutliveTheStop(t *testing.T) {
 // TestPanicsAreAnswers holds that a fault in one request ends neither the
 // process nor the requests after it.
 func TestPanicsAreAnswers(t *testing.T) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			s := startWith(t, t.Context(), kind, func(db server.Store) server.Store {
 				return hookedStore{db, func(context.Context) error { panic("a fault") }}
@@ -149,7 +149,7 @@ func (s hookedStore) Version(ctx context.Context, namespace, stream string) (int
 // TestProfilesStayAtHome listens where others could reach it.
 func TestProfilesStayAtHome(t *testing.T) {
 	for _, anywhere := range []bool{false, true} {
-		for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+		for _, kind := range kinds {
 			listener, err := net.Listen("tcp", "0.0.0.0:0")
 			if err != nil {
 				t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 // limited runs a test on every transport, in test mode, with limits.
 func limited(t *testing.T, o server.Options, limits Limits, test func(t *testing.T, s store)) {
 	o.Codec, o.TestMode, o.Token = server.CodecRaw, true, defaultToken
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			test(t, startLimited(t, kind, sqlite.Memory, o, limits))
 		})

@@ -11,6 +11,7 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -28,15 +29,23 @@ const (
 	FastHTTPAdapter Kind = "fasthttp-adapter" // the net/http handler through fasthttpadaptor: it shows what an adapter costs
 )
 
+var kinds = []Kind{NetHTTP, FastHTTP, FastHTTPAdapter}
+
 // Parse returns the transport of a name; net/http is a spelling of nethttp.
 func Parse(name string) (Kind, error) {
-	switch kind := Kind(name); kind {
-	case "net/http":
-		return NetHTTP, nil
-	case NetHTTP, FastHTTP, FastHTTPAdapter:
-		return kind, nil
+	kind := Kind(name)
+	if kind == "net/http" {
+		kind = NetHTTP
 	}
-	return "", fmt.Errorf("unknown transport %q; use %s, %s or %s", name, NetHTTP, FastHTTP, FastHTTPAdapter)
+	return kind, kind.check()
+}
+
+// check returns an error if there is no such transport.
+func (k Kind) check() error {
+	if slices.Contains(kinds, k) {
+		return nil
+	}
+	return fmt.Errorf("unknown transport %q; use %s, %s or %s", k, NetHTTP, FastHTTP, FastHTTPAdapter)
 }
 
 const (
