@@ -51,6 +51,14 @@ type Error struct {
 
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 
+// status is the HTTP status of an answer with the error.
+func (e *Error) status() int {
+	if status, ok := statuses[e.Code]; ok {
+		return status
+	}
+	return 500
+}
+
 // asError turns any error into one for the client. What the store could not do
 // is its own fault, not the caller's.
 func asError(err error) *Error {

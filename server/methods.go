@@ -291,5 +291,9 @@ func sysVersion(_ context.Context, call *call, dst []byte) ([]byte, error) {
 
 // sysHealth counts open subscriptions as connections.
 func sysHealth(_ context.Context, call *call, dst []byte) ([]byte, error) {
-	return fmt.Appendf(dst, `{"status":"ok","backend":"sqlite","connections":%d}`, call.core.hub.count()), nil
+	return appendJSON(dst, struct {
+		Status      string `json:"status"`
+		Backend     string `json:"backend"`
+		Connections int    `json:"connections"`
+	}{"ok", call.core.store.Backend(), call.core.hub.count()})
 }

@@ -18,6 +18,9 @@ const NoStream int64 = -1
 type Store interface {
 	MessageStore
 	NamespaceStore
+	// Backend names the kind of store, as sys.health tells it.
+	Backend() string
+	// Close waits for the writes in progress; what comes later is an error.
 	Close() error
 }
 

@@ -36,7 +36,7 @@ func (s *Store) importInto(ns *namespace, records []server.Record) error {
 		}
 		return nil
 	})
-	ns.reset()
+	ns.counts.reset()
 	if err != nil {
 		clear(ns.streams)
 		clear(ns.categories)
@@ -50,7 +50,7 @@ func (ns *namespace) importRecord(conn *sqlite.Conn, r server.Record) error {
 		return err
 	}
 	if st.id == 0 {
-		if err := ns.create(conn, st, r.Stream); err != nil {
+		if err := ns.createStream(conn, st, r.Stream); err != nil {
 			return err
 		}
 	}
@@ -150,8 +150,8 @@ func (s *Store) exchange(name string, fresh *namespace) (old *namespace, err err
 	}); err != nil {
 		return nil, fmt.Errorf("replacing the messages of namespace %q: %w", name, err)
 	}
-	s.spaces.Lock()
-	defer s.spaces.Unlock()
+	s.nsMu.Lock()
+	defer s.nsMu.Unlock()
 	s.byName[name] = fresh
 	return old, nil
 }

@@ -59,7 +59,7 @@ func (c *counter) reset() {
 
 // tally counts the messages there are.
 func (ns *namespace) tally(conn *sqlite.Conn) (tally, error) {
-	last, resets := ns.get()
+	last, resets := ns.counts.get()
 	t := tally{upTo: last.upTo, byCategory: maps.Clone(last.byCategory)}
 	query, args := ns.sql.countNew, []any{last.upTo}
 	if last.byCategory == nil {
@@ -74,7 +74,7 @@ func (ns *namespace) tally(conn *sqlite.Conn) (tally, error) {
 	if err != nil {
 		return tally{}, fmt.Errorf("counting messages: %w", err)
 	}
-	ns.put(t, resets)
+	ns.counts.put(t, resets)
 	return t, nil
 }
 

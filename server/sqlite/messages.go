@@ -16,18 +16,18 @@ func (ns *namespace) stream(conn *sqlite.Conn, name string) (*stream, error) {
 	if st := ns.streams[name]; st != nil {
 		return st, nil
 	}
-	st, err := ns.find(conn, name)
+	st, err := ns.findStream(conn, name)
 	if err != nil {
 		return nil, err
 	}
 	if st.id != 0 {
-		ns.remember(name, &st)
+		ns.rememberStream(name, &st)
 	}
 	return &st, nil
 }
 
-// find asks the database for a stream.
-func (ns *namespace) find(conn *sqlite.Conn, name string) (stream, error) {
+// findStream asks the database for a stream.
+func (ns *namespace) findStream(conn *sqlite.Conn, name string) (stream, error) {
 	st := stream{version: server.NoStream}
 	stmt, err := conn.Prepare(ns.sql.findStream)
 	if err != nil {
@@ -44,21 +44,21 @@ func (ns *namespace) find(conn *sqlite.Conn, name string) (stream, error) {
 	return st, nil
 }
 
-func (ns *namespace) remember(name string, st *stream) {
+func (ns *namespace) rememberStream(name string, st *stream) {
 	if len(ns.streams) >= maxStreams {
 		clear(ns.streams)
 	}
 	ns.streams[name] = st
 }
 
-// forget drops what a failed write may have left.
-func (ns *namespace) forget(name string) {
+// forgetStream drops what a failed write may have left.
+func (ns *namespace) forgetStream(name string) {
 	delete(ns.streams, name)
 	delete(ns.categories, server.Category(name))
 }
 
-// create adds a stream, and its category if this is its first stream.
-func (ns *namespace) create(conn *sqlite.Conn, st *stream, name string) (err error) {
+// createStream adds a stream, and its category if this is its first stream.
+func (ns *namespace) createStream(conn *sqlite.Conn, st *stream, name string) (err error) {
 	category := server.Category(name)
 	stmt, err := conn.Prepare(ns.sql.insertStream)
 	if err != nil {
@@ -74,7 +74,7 @@ func (ns *namespace) create(conn *sqlite.Conn, st *stream, name string) (err err
 	if st.category, err = ns.category(conn, category); err != nil {
 		return err
 	}
-	ns.remember(name, st)
+	ns.rememberStream(name, st)
 	return nil
 }
 

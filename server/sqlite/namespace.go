@@ -93,8 +93,8 @@ func (s *Store) dropTables(id int64) error {
 }
 
 func (s *Store) namespace(name string) (*namespace, error) {
-	s.spaces.RLock()
-	defer s.spaces.RUnlock()
+	s.nsMu.RLock()
+	defer s.nsMu.RUnlock()
 	if ns := s.byName[name]; ns != nil {
 		return ns, nil
 	}
@@ -123,8 +123,8 @@ func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) (err erro
 	}); err != nil {
 		return fmt.Errorf("creating namespace %q: %w", n.Name, err)
 	}
-	s.spaces.Lock()
-	defer s.spaces.Unlock()
+	s.nsMu.Lock()
+	defer s.nsMu.Unlock()
 	s.byName[n.Name] = newNamespace(id)
 	return nil
 }
@@ -168,8 +168,8 @@ func (s *Store) remove(name string) (*namespace, int64, error) {
 	}); err != nil {
 		return nil, 0, fmt.Errorf("deleting namespace %q: %w", name, err)
 	}
-	s.spaces.Lock()
-	defer s.spaces.Unlock()
+	s.nsMu.Lock()
+	defer s.nsMu.Unlock()
 	delete(s.byName, name)
 	return ns, found.total(), nil
 }
@@ -187,41 +187,41 @@ func (s *Store) retire(ns *namespace) {
 		return
 	}
 	_ = s.transact(func() error { return s.dropTables(ns.id) })
-	s.retired.add(ns.id)
-	s.retired.finalize(s.writer)
+	s.dropped.add(ns.id)
+	s.dropped.finalize(s.writer)
 }
 
-// graveyard knows the numbers of dropped tables, so that connections can let
+// droppedTables knows the numbers of dropped tables, so that connections can let
 // go of the statements they keep for them. The zero value is empty.
-type graveyard struct {
+type droppedTables struct {
 	mu   sync.Mutex
 	ids  []int64
 	seen map[*sqlite.Conn]int // how many of ids a connection has dealt with
 }
 
-func (g *graveyard) add(id int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.ids = append(g.ids, id)
+func (d *droppedTables) add(id int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ids = append(d.ids, id)
 }
 
 // unseen returns what was added since a connection last asked.
-func (g *graveyard) unseen(conn *sqlite.Conn) []int64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	fresh := g.ids[g.seen[conn]:]
+func (d *droppedTables) unseen(conn *sqlite.Conn) []int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fresh := d.ids[d.seen[conn]:]
 	if len(fresh) > 0 {
-		if g.seen == nil {
-			g.seen = map[*sqlite.Conn]int{}
+		if d.seen == nil {
+			d.seen = map[*sqlite.Conn]int{}
 		}
-		g.seen[conn] = len(g.ids)
+		d.seen[conn] = len(d.ids)
 	}
 	return fresh
 }
 
 // finalize frees the statements that a connection has for dropped tables.
-func (g *graveyard) finalize(conn *sqlite.Conn) {
-	for _, id := range g.unseen(conn) {
+func (d *droppedTables) finalize(conn *sqlite.Conn) {
+	for _, id := range d.unseen(conn) {
 		for _, text := range newNamespace(id).sql.all() {
 			if stmt, err := conn.Prepare(text); err == nil { // else it has none
 				_ = stmt.Finalize() // an error is that of its last use
@@ -280,8 +280,8 @@ type namespace struct {
 	categories map[string]int64 // id of each category that streams has met
 	sql        statements
 
-	use sync.RWMutex // locked for reading while its tables are read
-	counter
+	use    sync.RWMutex // locked for reading while its tables are read
+	counts counter
 }
 
 // maxStreams bounds the table of streams; beyond it, it is begun anew.

@@ -3,12 +3,14 @@ package transport
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -424,21 +426,70 @@ func TestEndpoints(t *testing.T) {
 	})
 }
 
-func TestProfiles(t *testing.T) {
+// debugPages are Go's own pages, with a text that each has.
+var debugPages = []struct{ path, text string }{
+	{"/debug/pprof/", "full goroutine stack dump"},
+	{"/debug/pprof/heap?debug=1", "# TotalAlloc = "},
+	{"/debug/pprof/allocs", "\x1f\x8b"},
+	{"/debug/pprof/goroutine", "\x1f\x8b"},
+	{"/debug/pprof/cmdline", "transport.test"},
+	{"/debug/vars", `"memstats": {"Alloc":`},
+}
+
+// get reads a page of any type.
+func (s store) get(t *testing.T, path string) (status int, text string) {
+	t.Helper()
+	resp, err := http.Get(s.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func TestDebugPages(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
-			for _, page := range []string{"", "heap?debug=1", "allocs", "goroutine", "cmdline"} {
-				resp, err := http.Get(s.url + "/debug/pprof/" + page)
-				if err != nil {
-					t.Fatal(err)
+			for _, page := range debugPages {
+				status, text := s.get(t, page.path)
+				if status != 200 || !strings.Contains(text, page.text) {
+					t.Errorf("%s: %d %.200q", page.path, status, text)
 				}
-				body, err := io.ReadAll(resp.Body)
-				if err != nil || resp.StatusCode != 200 || len(body) == 0 {
-					t.Errorf("%s: %d with %d bytes (%v)", page, resp.StatusCode, len(body), err)
-				}
-				_ = resp.Body.Close()
 			}
 		})
 	}
 }
+
+// TestVariables reads runtime.MemStats from /debug/vars: they rise by what was
+// allocated between two readings.
+func TestVariables(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
+			read := func() (m runtime.MemStats) {
+				status, text := s.get(t, "/debug/vars")
+				vars := struct{ MemStats *runtime.MemStats }{&m}
+				if err := json.Unmarshal([]byte(text), &vars); err != nil || status != 200 {
+					t.Fatalf("%d (%v): %.200s", status, err, text)
+				}
+				return m
+			}
+			const size, count = 1 << 20, 10
+			before := read()
+			for range count {
+				sink = make([]byte, size)
+			}
+			after := read()
+			if grown := after.TotalAlloc - before.TotalAlloc; grown < size*count || after.Mallocs < before.Mallocs+count {
+				t.Errorf("%d bytes and %d objects more", grown, after.Mallocs-before.Mallocs)
+			}
+		})
+	}
+}
+
+var sink []byte // keeps what is allocated on the heap
