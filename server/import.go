@@ -238,35 +238,21 @@ type lineError struct {
 
 func (e *lineError) Error() string { return e.err.Error() }
 
-var recordFields = []string{"id", "stream", "type", "pos", "gpos", "data", "meta", "time"}
-
 // parseRecord reads one line.
 func parseRecord(line []byte) (r Record, failure *Error) {
 	if err := checkJSON(line); err != nil {
 		return r, &Error{Code: codeInvalidJSON, Message: cmp.Or(encodingFault(line), err.Error())}
 	}
 	r.Position.Position, r.GlobalPosition = -1, 0
-	err := value{text: line}.pick(recordFields, true, func(name string, field value) (err error) {
-		switch name {
-		case "id":
-			r.ID, err = field.uuid()
-		case "stream":
-			r.Stream, err = field.string()
-		case "type":
-			r.Type, err = field.string()
-		case "pos":
-			r.Position.Position, err = field.whole()
-		case "gpos":
-			r.GlobalPosition, err = field.whole()
-		case "data":
-			r.Data, err = field.compact()
-		case "meta":
-			r.Metadata, err = field.optionalObject()
-		case "time":
-			r.Time, err = field.time()
-		}
-		return err
-	})
+	err := value{text: line}.fields(lookup{anyCase: true},
+		field{"id", into(&r.ID, value.uuid)},
+		field{"stream", into(&r.Stream, value.string)},
+		field{"type", into(&r.Type, value.string)},
+		field{"pos", into(&r.Position.Position, value.whole)},
+		field{"gpos", into(&r.GlobalPosition, value.whole)},
+		field{"data", into(&r.Data, value.compact)},
+		field{"meta", into(&r.Metadata, value.optionalObject)},
+		field{"time", into(&r.Time, value.time)})
 	if err == nil {
 		err = r.check()
 	}
