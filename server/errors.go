@@ -45,7 +45,7 @@ var statuses = map[Code]int{
 // Error is a failure as the client is told of it.
 type Error struct {
 	Code    Code   `json:"code"`
-	Message string `json:"message"`
+	Message string `json:"message"` // begins with a capital letter, and has no period at the end
 	Details any    `json:"details,omitempty"`
 }
 
@@ -66,7 +66,7 @@ func asError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Code: CodeBackendError, Message: err.Error()}
+	return &Error{Code: CodeBackendError, Message: "The store failed: " + err.Error()}
 }
 
 func hasCode(err error, code Code) bool {
@@ -131,5 +131,6 @@ func NamespaceExists(name string) *Error {
 // Replaced is the error of going on to read messages that have been replaced
 // meanwhile.
 func Replaced(name string) *Error {
-	return &Error{Code: CodeNamespaceNotFound, Message: fmt.Sprintf("The messages of namespace %q were replaced while they were read", name)}
+	message := fmt.Sprintf("The messages of namespace %q were replaced while they were read", name)
+	return &Error{Code: CodeNamespaceNotFound, Message: message}
 }

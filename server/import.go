@@ -161,14 +161,14 @@ func (im *Import) scan() bool {
 }
 
 func readError(err error) *Error {
-	message := err.Error()
+	message := "The body could not be read: " + err.Error()
 	if errors.Is(err, bufio.ErrTooLong) {
 		message = tooLong
 	}
 	return &Error{Code: codeReadError, Message: message}
 }
 
-var tooLong = fmt.Sprintf("the line is longer than %d bytes", MaxLine)
+var tooLong = fmt.Sprintf("The line is longer than %d bytes", MaxLine)
 
 // add puts the record of a line into the batch; an empty line has none.
 func (im *Import) add(line []byte) *Error {
@@ -213,7 +213,7 @@ func (im *Import) fail(err error) error {
 
 // failure is the frame of the error that ended the import.
 func (im *Import) failure(err error) importFrame {
-	frame := importFrame{Error: codeImportFailed, Message: err.Error()}
+	frame := importFrame{Error: codeImportFailed, Message: asError(err).Message}
 	var record *RecordError
 	var line *lineError
 	switch {
@@ -241,7 +241,7 @@ func (e *lineError) Error() string { return e.err.Error() }
 // parseRecord reads one line.
 func parseRecord(line []byte) (r Record, failure *Error) {
 	if err := checkJSON(line); err != nil {
-		return r, &Error{Code: codeInvalidJSON, Message: cmp.Or(encodingFault(line), err.Error())}
+		return r, &Error{Code: codeInvalidJSON, Message: cmp.Or(encodingFault(line), "The line is not JSON: "+err.Error())}
 	}
 	r.Position.Position, r.GlobalPosition = -1, 0
 	err := value{text: line}.fields(lookup{anyCase: true},
@@ -256,8 +256,11 @@ func parseRecord(line []byte) (r Record, failure *Error) {
 	if err == nil {
 		err = r.check()
 	}
+	if err == errNotObject {
+		err = errors.New("the line must be an object")
+	}
 	if err != nil {
-		return r, &Error{Code: codeInvalidRecord, Message: err.Error()}
+		return r, &Error{Code: codeInvalidRecord, Message: "Record: " + err.Error()}
 	}
 	return r, nil
 }
@@ -282,7 +285,7 @@ func (r *Record) check() error {
 		return errors.New("time is missing")
 	}
 	if err := r.checkSize(); err != nil {
-		return fmt.Errorf("the message %w", err)
+		return err
 	}
 	return nil
 }
@@ -306,7 +309,7 @@ var byteOrderMarks = []struct{ mark, encoding string }{
 func encodingFault(line []byte) string {
 	for _, m := range byteOrderMarks {
 		if bytes.HasPrefix(line, []byte(m.mark)) {
-			return "the text is " + m.encoding + "; convert it to UTF-8 without a byte order mark " +
+			return "The text is " + m.encoding + "; convert it to UTF-8 without a byte order mark " +
 				"(a shell's > may have written it: eventobench export --out=FILE does not)"
 		}
 	}

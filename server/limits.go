@@ -31,7 +31,7 @@ func (m *NewMessage) checkSize() error {
 	}
 	size += len(appendString(nil, []byte(m.Stream))) + len(appendString(nil, []byte(m.Type)))
 	if size > MaxLine {
-		return fmt.Errorf("takes %d bytes as a line of an export; the limit is %d", size, MaxLine)
+		return fmt.Errorf("it takes %d bytes as a line of an export; the limit is %d", size, MaxLine)
 	}
 	return nil
 }

@@ -128,8 +128,8 @@ func TestImportTakesWhatItExports(t *testing.T) {
 		{`"a-1"`, `"\u0000\u2028-\ud83d\ude00"`, ""},
 		{`"meta":null`, `"meta":{"a":1,"a":2}`, ""},
 		{good, good + strings.Repeat(" ", server.MaxLine-len(good)), ""},
-		{good, strings.Repeat(" ", server.MaxLine+1-len(good)) + good, "the line is longer than 16777216 bytes"},
-		{good, `"` + strings.Repeat("x", server.MaxLine) + `"`, "the line is longer than 16777216 bytes"},
+		{good, strings.Repeat(" ", server.MaxLine+1-len(good)) + good, "The line is longer than 16777216 bytes"},
+		{good, `"` + strings.Repeat("x", server.MaxLine) + `"`, "The line is longer than 16777216 bytes"},
 	}
 	for codec, core := range codecCores(t) {
 		for _, tt := range tests {
@@ -173,7 +173,7 @@ func TestEncodingsAreNamed(t *testing.T) {
 	core := newCoreWith(t, server.Options{Codec: server.CodecRaw})
 	for _, tt := range tests {
 		frame := importLine(t, core, []byte(tt.text))
-		want := `data: {"error":"INVALID_JSON","message":"the text is ` + tt.name + "; convert it to UTF-8 without a byte order mark"
+		want := `data: {"error":"INVALID_JSON","message":"The text is ` + tt.name + "; convert it to UTF-8 without a byte order mark"
 		if !strings.HasPrefix(frame, want) || !strings.Contains(frame, `"line":1}`) {
 			t.Errorf("%q: %s", tt.text, frame)
 		}

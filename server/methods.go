@@ -32,10 +32,10 @@ var methods = map[string]method{
 func (call *call) name(arg int, what string) (string, error) {
 	s, err := call.arg(arg).string()
 	if err != nil {
-		return "", invalid("%s %v", what, err)
+		return "", invalid("Argument %s %v", what, err)
 	}
 	if s == "" {
-		return "", invalid("%s must not be empty", what)
+		return "", invalid("Argument %s must not be empty", what)
 	}
 	return s, nil
 }
@@ -48,7 +48,7 @@ func (call *call) options(arg int, known ...field) error {
 		return nil
 	}
 	if err := v.fields(lookup{nullable: true}, known...); err != nil {
-		return invalid("options: %v", err)
+		return invalid("Options: %v", err)
 	}
 	return nil
 }
@@ -92,14 +92,14 @@ func readMessage(v value, m *NewMessage) error {
 		field{"metadata", into(&m.Metadata, value.optionalObject)})
 	switch {
 	case err != nil:
-		return invalid("message: %v", err)
+		return invalid("Message: %v", err)
 	case m.Type == "":
-		return invalid("message: type must not be empty")
+		return invalid("Message: type must not be empty")
 	case m.Data == nil:
-		return invalid("message: data must be an object")
+		return invalid("Message: data must be an object")
 	}
 	if err := m.checkSize(); err != nil {
-		return invalid("message: %v", err)
+		return invalid("Message: %v", err)
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func streamGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	category, err := call.arg(0).string()
 	if err != nil {
-		return nil, invalid("category %v", err)
+		return nil, invalid("Argument category %v", err)
 	}
 	q := Query{Category: &category, Limit: min(defaultBatch, call.core.maxBatch)}
 	err = call.options(1,

@@ -64,7 +64,7 @@ func subscriptionQuery(param func(string) string) (q Query, live bool, err error
 		}
 	}
 	if chosen != 1 {
-		return q, false, invalid("subscribe to exactly one of stream, category and all=true")
+		return q, false, invalid("Subscribe to exactly one of stream, category and all=true")
 	}
 	position, err := intParam(param, "position")
 	if err != nil {
@@ -89,7 +89,7 @@ func intParam(param func(string) string, name string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, invalid("%s must be an integer", name)
+		return 0, invalid("Parameter %s must be an integer", name)
 	}
 	return n, nil
 }
@@ -104,7 +104,7 @@ func groupParams(param func(string) string) (*Group, error) {
 		return nil, err
 	}
 	if size < 1 || member < 0 || member >= size {
-		return nil, invalid("consumer and size need a size of at least 1 and a consumer from 0 to size-1")
+		return nil, invalid("Parameters consumer and size need a size of at least 1 and a consumer from 0 to size-1")
 	}
 	return &Group{Member: member, Size: size}, nil
 }

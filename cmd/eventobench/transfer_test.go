@@ -111,9 +111,9 @@ func TestLargeMessagesAreCarried(t *testing.T) {
 func TestImportNamesTheEncoding(t *testing.T) {
 	s := startServe(t, "--test-mode")
 	for text, want := range map[string]string{
-		"\xef\xbb\xbf{}\n":              ": line 1: INVALID_JSON: the text is UTF-8 with a byte order mark; convert it to UTF-8",
-		"\xff\xfe{\x00}\x00\n\x00":      ": line 1: INVALID_JSON: the text is UTF-16; convert it to UTF-8 without a byte order mark",
-		"\n{\"id\":1}\n":                ": line 2: INVALID_RECORD: id must be a string",
+		"\xef\xbb\xbf{}\n":              ": line 1: INVALID_JSON: The text is UTF-8 with a byte order mark; convert it to UTF-8",
+		"\xff\xfe{\x00}\x00\n\x00":      ": line 1: INVALID_JSON: The text is UTF-16; convert it to UTF-8 without a byte order mark",
+		"\n{\"id\":1}\n":                ": line 2: INVALID_RECORD: Record: id must be a string",
 		"\n\n" + strings.Repeat("[", 9): ": line 3: INVALID_JSON: ",
 	} {
 		path := filepath.Join(t.TempDir(), "events")

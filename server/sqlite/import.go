@@ -73,8 +73,9 @@ func atIndex(i int, r server.Record, err error) error {
 	switch sqlite.ErrCode(err) {
 	case sqlite.ResultConstraintUnique, sqlite.ResultConstraintPrimaryKey, sqlite.ResultConstraintRowID:
 		return &server.RecordError{Index: i, Err: &server.Error{
-			Code:    server.CodePositionExists,
-			Message: fmt.Sprintf("id %s, global position %d, or position %d of stream %q is taken", r.ID, r.GlobalPosition, r.Position.Position, r.Stream),
+			Code: server.CodePositionExists,
+			Message: fmt.Sprintf("Message id %s, global position %d, or position %d of stream %q is taken",
+				r.ID, r.GlobalPosition, r.Position.Position, r.Stream),
 		}}
 	}
 	return fmt.Errorf("importing a message: %w", err)

@@ -254,11 +254,11 @@ func explainDisk(err *error) {
 	}
 	switch code := sqlite.ErrCode(*err); code.ToPrimary() {
 	case sqlite.ResultFull:
-		*err = fmt.Errorf("the store cannot be written, its disk is full: %w", *err)
+		*err = fmt.Errorf("it cannot be written, its disk is full: %w", *err)
 	case sqlite.ResultReadOnly:
-		*err = fmt.Errorf("the store cannot be written, its file or disk is read-only: %w", *err)
+		*err = fmt.Errorf("it cannot be written, its file or disk is read-only: %w", *err)
 	case sqlite.ResultIOErr, sqlite.ResultCantOpen:
-		*err = fmt.Errorf("the store cannot be written, its disk fails with %v: %w", code, *err)
+		*err = fmt.Errorf("it cannot be written, its disk fails with %v: %w", code, *err)
 	}
 }
 

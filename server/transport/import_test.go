@@ -29,18 +29,38 @@ func (s store) importLines(t *testing.T, query, lines string) string {
 // importStream may run in a goroutine.
 func (s store) importStream(t *testing.T, query string, lines io.Reader) string {
 	t.Helper()
+	resp := s.beginImport(t, query, lines)
+	if resp == nil {
+		return ""
+	}
+	return readFrames(t, resp)
+}
+
+// beginImport returns when the store has sent its first frame, or nil if it
+// fails. It may run in a goroutine.
+func (s store) beginImport(t *testing.T, query string, lines io.Reader) *http.Response {
+	t.Helper()
 	resp, err := http.Post(s.url+"/import"+query, "application/x-ndjson", lines)
 	if err != nil {
 		t.Error(err)
-		return ""
+		return nil
 	}
+	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
+		t.Errorf("import: %d %s", resp.StatusCode, got)
+	}
+	return resp
+}
+
+// readFrames reads all frames of an import. ELAPSED stands for the time it took.
+func readFrames(t *testing.T, resp *http.Response) string {
+	t.Helper()
 	defer resp.Body.Close()
 	frames, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Error(err)
 	}
-	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
-		t.Errorf("import: %d %s", resp.StatusCode, got)
+	if _, message, ok := strings.Cut(string(frames), `"message":"`); ok && (message[0] < 'A' || message[0] > 'Z') {
+		t.Errorf("the message of %.300s is not of the style of others", frames)
 	}
 	return regexp.MustCompile(`"\d+\.\ds"`).ReplaceAllString(string(frames), "ELAPSED")
 }
@@ -245,12 +265,16 @@ func TestImportEndsWithItsNamespace(t *testing.T) {
 	for _, query := range []string{"?token=" + otherToken, "?force=true&token=" + otherToken} {
 		limited(t, server.Options{}, Limits{}, func(t *testing.T, s store) {
 			body, lines := io.Pipe()
-			frames := make(chan string)
-			go func() { frames <- s.importStream(t, query, body) }()
+			begun := make(chan *http.Response, 1)
+			go func() { begun <- s.beginImport(t, query, body) }()
 			for i := range 1500 {
 				if _, err := io.WriteString(lines, record(i, "a-1", i, i+1)); err != nil {
 					t.Error(err)
 				}
+			}
+			resp := <-begun // a frame: the namespace is there, and 1000 messages are in
+			if resp == nil {
+				t.FailNow()
 			}
 			create := `["ns.create","other",{"token":"` + otherToken[:len(otherToken)-1] + `2"}]`
 			for _, call := range []string{`["ns.delete","other"]`, create} {
@@ -264,7 +288,7 @@ func TestImportEndsWithItsNamespace(t *testing.T) {
 				}
 			}
 			_ = lines.Close()
-			if got := <-frames; !strings.Contains(got, `"error":"IMPORT_FAILED"`) {
+			if got := readFrames(t, resp); !strings.Contains(got, `"error":"IMPORT_FAILED"`) {
 				t.Errorf("frames %.500q", got)
 			}
 			if _, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["ns.info","other"]`)); !strings.Contains(answer, `"messageCount":0`) {
