@@ -27,8 +27,8 @@ const (
 )
 
 const (
-	importFrames = 1000    // records between two frames, and at most in a transaction
-	importBytes  = 8 << 20 // of the lines of a transaction, about
+	importFrames = 1000    // records between two frames, and the most in one transaction
+	importBytes  = 8 << 20 // bytes of lines after which a transaction is closed
 	drain        = 8 << 20 // bytes of a body that are read after an error
 )
 
@@ -76,7 +76,10 @@ func (c *Core) Import(ctx context.Context, cred Credentials, force string, body 
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, MaxLine+len("\r\n"))
 	hash, _ := c.tokens.get(namespace)
-	return &Import{core: c, namespace: namespace, token: hash, body: body, replace: force == "true", lines: lines}, nil
+	return &Import{
+		core: c, namespace: namespace, token: hash, replace: force == "true",
+		body: body, lines: lines,
+	}, nil
 }
 
 // importFrame is the last frame of an import, or that of an error.
@@ -89,15 +92,16 @@ type importFrame struct {
 	Elapsed  string `json:"elapsed,omitempty"`
 }
 
-// Run imports the lines and sends frames: one after each batch and one at the
-// end or at the first error. Its own error is that of sending.
+// Run imports the lines and sends frames: one after each thousand records, and
+// one at the end or at the first error. The error it returns is that of sending.
 func (im *Import) Run(ctx context.Context, w EventWriter) error {
 	begin := time.Now()
 	im.w = w
 	if err := im.all(ctx); err != nil {
 		return im.fail(err)
 	}
-	return im.send(importFrame{Done: true, Imported: &im.imported, Elapsed: fmt.Sprintf("%.1fs", time.Since(begin).Seconds())})
+	elapsed := fmt.Sprintf("%.1fs", time.Since(begin).Seconds())
+	return im.send(importFrame{Done: true, Imported: &im.imported, Elapsed: elapsed})
 }
 
 func (im *Import) all(ctx context.Context) (err error) {
@@ -124,8 +128,9 @@ func (im *Import) all(ctx context.Context) (err error) {
 	}
 }
 
-// next reports the batch before, which has been accepted, and reads another.
-// At the end its error is io.EOF.
+// next reports the previous batch, which has been accepted, and reads another. A
+// batch ends where a frame is due, after importBytes, or with the lines. At the
+// end of these the error is io.EOF.
 func (im *Import) next() ([]Record, error) {
 	if err := im.report(); err != nil {
 		return nil, err
@@ -200,9 +205,9 @@ func (im *Import) report() error {
 	}{im.imported, im.batch[len(im.batch)-1].GlobalPosition})
 }
 
-// fail sends the frame of the error that ended the import. What the client sends
-// until it has read that is let in: a connection that is closed before is reset,
-// and the frame may be lost.
+// fail sends the frame of the error that ended the import. Then it reads some of
+// what the client still sends: closing the connection earlier would reset it, and
+// the frame could be lost.
 func (im *Import) fail(err error) error {
 	sendErr := im.send(im.failure(err))
 	if readErr := im.lines.Err(); sendErr == nil && (readErr == nil || readErr == bufio.ErrTooLong) {

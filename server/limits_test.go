@@ -88,13 +88,15 @@ func TestWhatIsWrittenCanBeImported(t *testing.T) {
 	for codec, core := range codecCores(t) {
 		for _, tt := range tests {
 			importLine(t, core, nil) // empties it
-			write := fmt.Appendf(nil, `["stream.write","%s",{"type":"%s","data":%s,"metadata":%s}]`, tt.stream, tt.kind, tt.data, tt.metadata)
+			write := fmt.Appendf(nil, `["stream.write","%s",{"type":"%s","data":%s,"metadata":%s}]`,
+				tt.stream, tt.kind, tt.data, tt.metadata)
 			status, answer := callWhole(t, core, write)
 			if status == 200 != tt.accepted || !tt.accepted && !strings.Contains(string(answer), `"INVALID_REQUEST"`) {
 				t.Errorf("%s, %s: written with %d %.300s", codec, tt.name, status, answer)
 			}
-			line := fmt.Appendf(nil, `{"id":"00000000-0000-4000-8000-000000000001","stream":"%s","type":"%s","pos":0,"gpos":1,"data":%s,"meta":%s,`+
-				`"time":"2025-01-02T03:04:05Z"}`, tt.stream, tt.kind, tt.data, tt.metadata)
+			line := fmt.Appendf(nil, `{"id":"00000000-0000-4000-8000-000000000001","stream":"%s","type":"%s",`+
+				`"pos":0,"gpos":1,"data":%s,"meta":%s,"time":"2025-01-02T03:04:05Z"}`,
+				tt.stream, tt.kind, tt.data, tt.metadata)
 			if status == 200 {
 				line = exportLine(t, core)
 			}
@@ -112,7 +114,8 @@ func TestWhatIsWrittenCanBeImported(t *testing.T) {
 // TestImportTakesWhatItExports imports lines at and over the limits of their
 // fields. What is taken is exported and imported again.
 func TestImportTakesWhatItExports(t *testing.T) {
-	const good = `{"id":"00000000-0000-4000-8000-000000000001","stream":"a-1","type":"T","pos":0,"gpos":1,"data":{},"meta":null,"time":"2025-01-02T03:04:05Z"}`
+	const good = `{"id":"00000000-0000-4000-8000-000000000001","stream":"a-1","type":"T","pos":0,"gpos":1,` +
+		`"data":{},"meta":null,"time":"2025-01-02T03:04:05Z"}`
 	tests := []struct{ old, new, failure string }{
 		{`"pos":0`, `"pos":9007199254740991`, ""},
 		{`"pos":0`, `"pos":9007199254740992`, "pos or gpos is above 9007199254740991"},
@@ -142,7 +145,8 @@ func TestImportTakesWhatItExports(t *testing.T) {
 				continue
 			}
 			exported := exportLine(t, core)
-			if again := importLine(t, core, exported); !strings.Contains(frame, `"imported":1`) || !strings.Contains(again, `"imported":1`) {
+			again := importLine(t, core, exported)
+			if !strings.Contains(frame, `"imported":1`) || !strings.Contains(again, `"imported":1`) {
 				t.Errorf("%s, %.60s: %.300s, and exported %.300s", codec, tt.new, frame, again)
 			}
 		}
@@ -173,7 +177,8 @@ func TestEncodingsAreNamed(t *testing.T) {
 	core := newCoreWith(t, server.Options{Codec: server.CodecRaw})
 	for _, tt := range tests {
 		frame := importLine(t, core, []byte(tt.text))
-		want := `data: {"error":"INVALID_JSON","message":"The text is ` + tt.name + "; convert it to UTF-8 without a byte order mark"
+		want := `data: {"error":"INVALID_JSON","message":"The text is ` + tt.name +
+			"; convert it to UTF-8 without a byte order mark"
 		if !strings.HasPrefix(frame, want) || !strings.Contains(frame, `"line":1}`) {
 			t.Errorf("%q: %s", tt.text, frame)
 		}
@@ -204,9 +209,11 @@ func TestPokesOfLongNames(t *testing.T) {
 	core := newCoreWith(t, server.Options{Codec: server.CodecRaw})
 	const streams, size = 50, 10_000
 	for n := range streams {
-		callWhole(t, core, fmt.Appendf(nil, `["stream.write","a-%d-%s",{"type":"T","data":{}}]`, n, strings.Repeat("x", size)))
+		name := fmt.Sprintf("a-%d-%s", n, strings.Repeat("x", size))
+		callWhole(t, core, fmt.Appendf(nil, `["stream.write",%q,{"type":"T","data":{}}]`, name))
 	}
-	sub, err := core.Subscribe(t.Context(), cred, func(name string) string { return map[string]string{"category": "a"}[name] })
+	params := map[string]string{"category": "a"}
+	sub, err := core.Subscribe(t.Context(), cred, func(name string) string { return params[name] })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -133,8 +133,11 @@ func (call *call) namespaceInfo(ctx context.Context, name string) (namespaceInfo
 		return namespaceInfo{}, err
 	}
 	info := namespaceInfo{
-		namespaceRow: namespaceRow{Namespace: n.Name, Description: n.Description, CreatedAt: stamp(n.Created), MessageCount: stats.Messages},
-		StreamCount:  stats.Streams,
+		namespaceRow: namespaceRow{
+			Namespace: n.Name, Description: n.Description,
+			CreatedAt: stamp(n.Created), MessageCount: stats.Messages,
+		},
+		StreamCount: stats.Streams,
 	}
 	if !stats.LastActivity.IsZero() {
 		info.LastActivity = new(stamp(stats.LastActivity))

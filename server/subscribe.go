@@ -117,9 +117,9 @@ func (s *Subscription) skipToEnd(ctx context.Context) error {
 	})
 }
 
-// stepBack brings a subscription that is further than the messages that have
-// replaced those it read back to their end, which is before the global position
-// given: what is written from there on must not be behind it.
+// stepBack is for a subscription whose messages were replaced by fewer than it
+// had read. It moves the subscription back to the global position end, where the
+// next message will be written, so that none is missed.
 func (s *Subscription) stepBack(ctx context.Context, end int64) error {
 	if s.query.Stream == "" {
 		s.query.GlobalPosition = min(s.query.GlobalPosition, end)
@@ -152,10 +152,10 @@ func (s *Subscription) wake() {
 	}
 }
 
-// Run sends pokes, and a comment after each silence: it shows the client that
-// the server is there, and the server whether the client is. It does so until
-// ctx is cancelled, the namespace is deleted, the client is gone or the store
-// fails, which is the error it returns.
+// Run sends pokes, and a comment after each silence, which shows the client that
+// the server is alive and shows the server whether the client is. It returns when
+// ctx is cancelled, the namespace is deleted or the client is gone. Its error is
+// that of the store.
 func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	defer s.core.hub.remove(s)
 	defer recovered(&err)
@@ -165,8 +165,8 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	silence := time.NewTimer(s.core.heartbeat)
 	defer silence.Stop()
 	for {
-		sent, err := s.sendAll(ctx, w)
-		if err != nil || !sent {
+		alive, err := s.sendAll(ctx, w)
+		if err != nil || !alive {
 			return err
 		}
 		silence.Reset(s.core.heartbeat)
@@ -184,9 +184,9 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	}
 }
 
-// sendAll sends pokes of all messages there are, page by page. It is not ok if
-// the client or the namespace is gone.
-func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (ok bool, err error) {
+// sendAll sends pokes for all messages there are, page by page. It reports
+// whether the client and the namespace are still there.
+func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (alive bool, err error) {
 	for {
 		frames, n, err := s.page(ctx)
 		if hasCode(err, CodeNamespaceNotFound) {

@@ -72,13 +72,14 @@ func readFile(t *testing.T, path string) string {
 func TestLargeMessagesAreCarried(t *testing.T) {
 	a := startServe(t, "--test-mode", "--max-body=8388608", "--max-batch=2")
 	b := startServe(t, "--test-mode", "--codec=std", "--transport=fasthttp")
-	name := strings.Repeat("x", 100_000)
+	name, depth := strings.Repeat("x", 100_000), server.MaxDepth-1
 	for i, message := range []string{
 		`"a-1",{"type":"T","data":{"x":"` + strings.Repeat("x", 3<<20) + `"}}`,
-		`"a-1",{"type":"T","data":{"x":` + strings.Repeat("[", server.MaxDepth-1) + strings.Repeat("]", server.MaxDepth-1) + `}}`,
+		`"a-1",{"type":"T","data":{"x":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}}`,
 		`"a-` + name + `",{"type":"T","data":{}}`,
 	} {
-		if got := a.call(t, "", `["stream.write",`+message+`]`); !strings.Contains(got, fmt.Sprintf(`"globalPosition":%d}`, i+1)) {
+		got := a.call(t, "", `["stream.write",`+message+`]`)
+		if !strings.Contains(got, fmt.Sprintf(`"globalPosition":%d}`, i+1)) {
 			t.Fatalf("message %d: %.300s", i, got)
 		}
 	}
@@ -98,8 +99,8 @@ func TestLargeMessagesAreCarried(t *testing.T) {
 	}
 	wantImportFailure(t, b, first, ": line 1: POSITION_EXISTS: ")
 	last := filepath.Join(dir, "last")
-	line := readFile(t, first)[strings.LastIndexByte(strings.TrimSpace(readFile(t, first)), '\n')+1:]
-	if err := os.WriteFile(last, []byte("\n\n"+line), 0o600); err != nil {
+	lines := strings.SplitAfter(readFile(t, first), "\n")
+	if err := os.WriteFile(last, []byte("\n\n"+lines[2]), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	wantImportFailure(t, b, last, `position 0 of stream "a-`+name+`" is taken`)
@@ -129,9 +130,10 @@ func TestImportNamesTheEncoding(t *testing.T) {
 // file and has the text wanted.
 func wantImportFailure(t *testing.T, s *serving, path, want string) {
 	t.Helper()
-	text, err := exec.CommandContext(t.Context(), "eventobench", "import", "--url="+s.url, path).CombinedOutput()
-	begin := "eventobench: importing " + path + ": "
-	if err == nil || !strings.HasPrefix(string(text), begin) || !strings.Contains(string(text), want) || strings.Count(string(text), "\n") != 1 {
+	cmd := exec.CommandContext(t.Context(), "eventobench", "import", "--url="+s.url, path)
+	out, err := cmd.CombinedOutput()
+	text, begin := string(out), "eventobench: importing "+path+": "
+	if err == nil || !strings.HasPrefix(text, begin) || !strings.Contains(text, want) || strings.Count(text, "\n") != 1 {
 		t.Errorf("it says %.500q (%v), want %s…%.200s", text, err, begin, want)
 	}
 }

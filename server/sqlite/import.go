@@ -82,8 +82,8 @@ func atIndex(i int, r server.Record, err error) error {
 }
 
 // Replace builds new tables beside those of the namespace and exchanges them
-// when all records are in, so that the old ones serve until then, and those who
-// read them then until they are done.
+// when all records are in. Until then the old ones serve; who is reading them at
+// that moment reads on to the end.
 func (s *Store) Replace(_ context.Context, name string, next func() ([]server.Record, error)) (err error) {
 	defer explainDisk(&err)
 	fresh, err := s.newTables()
@@ -147,7 +147,8 @@ func (s *Store) exchange(name string, fresh *namespace) (old *namespace, err err
 		return nil, err
 	}
 	if err := s.transact(func() error {
-		return sqlitex.Execute(s.writer, "UPDATE namespace SET id = ? WHERE id = ?", &sqlitex.ExecOptions{Args: []any{fresh.id, old.id}})
+		const update = "UPDATE namespace SET id = ? WHERE id = ?"
+		return sqlitex.Execute(s.writer, update, &sqlitex.ExecOptions{Args: []any{fresh.id, old.id}})
 	}); err != nil {
 		return nil, fmt.Errorf("replacing the messages of namespace %q: %w", name, err)
 	}

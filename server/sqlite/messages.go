@@ -153,8 +153,11 @@ func finish(stmt *sqlite.Stmt, err error) error {
 	return err
 }
 
-// read yields the messages of a query. Filters that SQL does not know are
-// applied row by row, so that the limit counts what is left.
+// read yields the messages of a query. SQL selects and orders them. It limits
+// them too, unless the query has a filter that only Go knows, a consumer group or
+// a correlation: then it has no limit (see bind), and what the filter leaves is
+// counted here. The statement is reset at the end, whatever that is: one that is
+// left in the middle would keep its snapshot and hold up the log.
 func (ns *namespace) read(conn *sqlite.Conn, q server.Query, yield func(*server.Message) error) error {
 	stmt, err := ns.bind(conn, q)
 	if err != nil || stmt == nil {
@@ -163,21 +166,27 @@ func (ns *namespace) read(conn *sqlite.Conn, q server.Query, yield func(*server.
 	row := rows.Get().(*row)
 	defer rows.Put(row)
 	row.Epoch = ns.id
+	return finish(stmt, row.each(stmt, q, yield))
+}
+
+// each yields the rows of a statement that the query's filters leave, one after
+// the other in the same memory, up to its limit.
+func (r *row) each(stmt *sqlite.Stmt, q server.Query, yield func(*server.Message) error) error {
 	for left := q.Limit; left != 0; {
-		found, stepErr := stmt.Step()
-		if err = stepErr; err != nil || !found {
-			break
+		found, err := stmt.Step()
+		if err != nil || !found {
+			return err
 		}
-		row.scan(stmt)
-		if q.Group != nil && !q.Group.Has(string(row.Stream)) || !server.Correlates(row.Metadata, q.Correlation) {
+		r.scan(stmt)
+		if q.Group != nil && !q.Group.Has(string(r.Stream)) || !server.Correlates(r.Metadata, q.Correlation) {
 			continue
 		}
-		if err = yield(&row.Message); err != nil {
-			break
+		if err := yield(&r.Message); err != nil {
+			return err
 		}
 		left--
 	}
-	return finish(stmt, err)
+	return nil
 }
 
 // bind prepares the statement of a query, or none if it can find nothing.

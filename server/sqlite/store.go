@@ -171,14 +171,17 @@ func (s *Store) pin(name string) (*namespace, error) {
 }
 
 // Write appends a message to its stream.
-func (s *Store) Write(_ context.Context, name string, m server.NewMessage, expected *int64) (p server.Position, err error) {
+func (s *Store) Write(
+	_ context.Context, name string, m server.NewMessage, expected *int64,
+) (p server.Position, err error) {
 	defer explainDisk(&err)
+	w := &write{namespace: name, message: m, expected: expected}
 	if s.batch != nil {
-		return s.batch.do(&write{namespace: name, message: m, expected: expected})
+		return s.batch.do(w)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.apply(&write{namespace: name, message: m, expected: expected})
+	return s.apply(w)
 }
 
 // apply executes a write, in the transaction there is or in its own.
