@@ -12,20 +12,20 @@ import (
 )
 
 // longAnswer fills a store and begins an answer that does not fit in one part.
-func longAnswer(t *testing.T, core *server.Core, call string) (first []byte, rest *server.Rest) {
+func longAnswer(t *testing.T, core *server.Core, call string) (first []byte, tail *server.Tail) {
 	t.Helper()
 	write := fmt.Appendf(nil, `["stream.write","a-1",{"type":"T","data":{"p":%q}}]`, strings.Repeat("x", 10_000))
 	for range 20 {
 		callWhole(t, core, write)
 	}
-	status, first, rest := core.Call(t.Context(), cred, []byte(call), nil)
-	if status != 200 || rest == nil {
-		t.Fatalf("%d with %d bytes and rest %v", status, len(first), rest)
+	a := core.Call(t.Context(), cred, []byte(call), nil)
+	if a.Status != 200 || a.Tail == nil {
+		t.Fatalf("%d with %d bytes and tail %v", a.Status, len(a.Body), a.Tail)
 	}
-	if len(first) > 100_000 {
-		t.Errorf("the first part has %d bytes", len(first))
+	if len(a.Body) > 100_000 {
+		t.Errorf("the first part has %d bytes", len(a.Body))
 	}
-	return first, rest
+	return a.Body, a.Tail
 }
 
 var longCalls = []string{`["stream.get","a-1",{"batchSize":-1}]`, `["category.get","a",{"batchSize":-1}]`, `["category.get",""]`}
@@ -35,9 +35,9 @@ var longCalls = []string{`["stream.get","a-1",{"batchSize":-1}]`, `["category.ge
 func TestLongAnswersEnd(t *testing.T) {
 	for _, call := range longCalls {
 		core := newCore(t, server.CodecRaw)
-		answer, rest := longAnswer(t, core, call)
+		answer, tail := longAnswer(t, core, call)
 		callWhole(t, core, []byte(`["stream.write","a-1",{"type":"late","data":{}}]`))
-		more, err := io.ReadAll(rest)
+		more, err := io.ReadAll(tail)
 		var rows []any
 		if err := errors.Join(err, json.Unmarshal(append(answer, more...), &rows)); err != nil || len(rows) != 20 {
 			t.Errorf("%s: %d rows (%v)", call, len(rows), err)
@@ -67,9 +67,9 @@ func TestLongAnswersMixNothing(t *testing.T) {
 	for name, do := range between {
 		for _, call := range longCalls {
 			core := newCore(t, server.CodecRaw)
-			_, rest := longAnswer(t, core, call)
+			_, tail := longAnswer(t, core, call)
 			do(t, core)
-			more, err := io.ReadAll(rest)
+			more, err := io.ReadAll(tail)
 			var e *server.Error
 			if !errors.As(err, &e) || e.Code != server.CodeNamespaceNotFound || len(more) > 0 {
 				t.Errorf("%s, %s: %d bytes, then %v", name, call, len(more), err)

@@ -127,7 +127,7 @@ func TestLongAnswersNeedLittleMemory(t *testing.T) {
 func TestStalledReadersHoldNothing(t *testing.T) {
 	const stalled = 25 // more than a store has connections to read with
 	for _, where := range []string{"memory", "file"} {
-		for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+		for _, kind := range kinds {
 			t.Run(string(kind)+"/"+where, func(t *testing.T) {
 				path := sqlite.Memory
 				if where == "file" {
