@@ -53,7 +53,7 @@ type Before struct {
 // happens to fall between two readings empties the server's pools, and the next
 // reading allocates buffers of a megabyte that the one before it did not.
 func (p *Pages) CountersBefore(ctx context.Context, page string) (Before, error) {
-	const readings = 4
+	const readings = 3
 	before := Before{page: page}
 	if page == HeapPage {
 		page += "&gc=1"
