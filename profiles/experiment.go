@@ -98,7 +98,7 @@ func (e Experiment) subjects() ([]runfolder.SubjectInfo, error) {
 			return nil, err
 		}
 		if !subjectName.MatchString(info.Name) {
-			return nil, fmt.Errorf("subject name %q: use letters, digits, '.', '_' and '-' only; it becomes part of a folder's name",
+			return nil, fmt.Errorf("subject name %q: use only letters, digits, '.', '_' and '-': it is part of a folder's name",
 				info.Name)
 		}
 		if seen[info.Name] {

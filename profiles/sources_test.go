@@ -32,7 +32,9 @@ func record(t *testing.T, e Experiment) *runfolder.Run {
 // TestSubjectsWithoutPages holds that what a server does not serve is
 // unavailable with a reason, and that the run is no failure.
 func TestSubjectsWithoutPages(t *testing.T) {
-	profiles := []runfolder.Source{"cpu_profile", "allocs_profile", "heap_profile", "goroutine_profile", "goroutineleak_profile"}
+	profiles := []runfolder.Source{
+		"cpu_profile", "allocs_profile", "heap_profile", "goroutine_profile", "goroutineleak_profile",
+	}
 	tests := []struct {
 		mode     string
 		counters string // the page they are read from
@@ -53,7 +55,8 @@ func TestSubjectsWithoutPages(t *testing.T) {
 				t.Errorf("%s (%s), counters of %q", m.State, m.Reason, m.Capture.Counters)
 			}
 			checkUnavailable(t, run, e.Profiles, tt.missing)
-			if totals := run.Totals(); (totals.AllocsPerOp == nil) != (tt.counters == "") || totals.CPUPerOp == nil || totals.RSSPeakBytes == nil {
+			totals := run.Totals()
+			if (totals.AllocsPerOp == nil) != (tt.counters == "") || totals.CPUPerOp == nil || totals.RSSPeakBytes == nil {
 				t.Errorf("totals %+v", totals)
 			}
 		})
@@ -65,8 +68,10 @@ func TestSubjectsWithoutPages(t *testing.T) {
 func checkUnavailable(t *testing.T, run *runfolder.Run, kinds []runfolder.ProfileKind, missing []runfolder.Source) {
 	t.Helper()
 	m := run.Manifest
-	for _, source := range []runfolder.Source{runfolder.SourceMemStats, runfolder.SourceGoroutines, runfolder.SourceCPUClock,
-		runfolder.SourceRSS, runfolder.SourceSwitches, runfolder.SourceIO} {
+	for _, source := range []runfolder.Source{
+		runfolder.SourceMemStats, runfolder.SourceGoroutines, runfolder.SourceCPUClock,
+		runfolder.SourceRSS, runfolder.SourceSwitches, runfolder.SourceIO,
+	} {
 		if run.Has(source) == slices.Contains(missing, source) {
 			t.Errorf("%s: %q", source, m.Unavailable[source])
 		}
@@ -77,7 +82,8 @@ func checkUnavailable(t *testing.T, run *runfolder.Run, kinds []runfolder.Profil
 		if run.Recorded(k) == lacks || (reason != "") != lacks {
 			t.Errorf("%s: recorded %v, unavailable because of %q", k.Name, run.Recorded(k), reason)
 		}
-		if lacks && (!strings.Contains(reason, "was answered with 404 Not Found; a Go server serves it with import _ \"net/http/pprof\"")) {
+		const todo = `was answered with 404 Not Found; a Go server serves it with import _ "net/http/pprof"`
+		if lacks && !strings.Contains(reason, todo) {
 			t.Errorf("%s: %q does not say what to do", k.Name, reason)
 		}
 		if _, err := run.Profile(k); (err != nil) != lacks {

@@ -31,12 +31,14 @@ type recordOptions struct {
 
 func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each; with --rate at most so many")
-	f.StringVar(&o.rate, "rate", "", "requests due in a second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
-	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson), "with --rate: poisson, as of many independent users, or constant")
+	f.StringVar(&o.rate, "rate", "",
+		"requests due per second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
+	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson),
+		"with --rate: poisson, as of many independent users, or constant")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed")
 	o.plan.addFlags(f)
 	f.StringSliceVar(&o.profiles, "profiles", nil,
-		"profiles to record beside those of CPU, allocations, heap and goroutines: mutex, block, goroutineleak; none for no profile at all")
+		"profiles to record beside cpu, allocs, heap and goroutine: mutex, block, goroutineleak; or none at all: none")
 	f.StringVar(&o.out, "out", "profiles", "folder that receives the run folders")
 	f.StringVar(&o.label, "label", "", "a few words to find the run by")
 }
@@ -44,7 +46,9 @@ func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 // run records an experiment of the subjects, telling on stderr how far it is
 // unless it is to be quiet, and returns its folders. Of an experiment that
 // failed it tells where the folders are.
-func (o *recordOptions) run(cmd *cobra.Command, subjects []subject.Exec, c compare.Criteria, quiet bool) ([]string, error) {
+func (o *recordOptions) run(
+	cmd *cobra.Command, subjects []subject.Exec, c compare.Criteria, quiet bool,
+) ([]string, error) {
 	e, err := o.experiment(subjects, c, cmd.Flags().Changed)
 	if err != nil {
 		return nil, err
@@ -64,7 +68,9 @@ func (o *recordOptions) run(cmd *cobra.Command, subjects []subject.Exec, c compa
 	return dirs, err
 }
 
-func (o *recordOptions) experiment(subjects []subject.Exec, c compare.Criteria, given func(flag string) bool) (profiles.Experiment, error) {
+func (o *recordOptions) experiment(
+	subjects []subject.Exec, c compare.Criteria, given func(flag string) bool,
+) (profiles.Experiment, error) {
 	kinds, err := runfolder.ParseKinds(o.profiles)
 	if err != nil {
 		return profiles.Experiment{}, err

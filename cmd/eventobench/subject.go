@@ -76,13 +76,15 @@ func parseStoreSpec(text string) (storeSpec, error) {
 	parts := strings.Split(text, ",")
 	s := storeSpec{transport: parts[0]}
 	options := map[string]*string{
-		"codec": &s.codec, "sync": &s.sync, "batch": &s.batch, "handicap": &s.handicap, "store": &s.store, "binary": &s.binary,
+		"codec": &s.codec, "sync": &s.sync, "batch": &s.batch,
+		"handicap": &s.handicap, "store": &s.store, "binary": &s.binary,
 	}
 	for _, part := range parts[1:] {
 		name, value, _ := strings.Cut(part, "=")
 		option := options[name]
 		if option == nil || value == "" {
-			return s, fmt.Errorf("subject %q: %q is none of codec=, sync=, batch=, handicap=, store= and binary=", text, part)
+			return s, fmt.Errorf("subject %q: %q is none of codec=, sync=, batch=, handicap=, store= and binary=",
+				text, part)
 		}
 		*option = value
 	}
@@ -110,14 +112,18 @@ func (s storeSpec) subject() (subject.Exec, error) {
 		}
 	}
 	subject := subject.Exec{
-		Name:    string(kind),
-		Kind:    builtIn,
-		Command: []string{program, "serve", "--addr=127.0.0.1:0", "--store=" + fresh, "--token=" + benchToken, "--log-level=warn", "--transport=" + string(kind)},
+		Name: string(kind),
+		Kind: builtIn,
+		Command: []string{
+			program, "serve", "--addr=127.0.0.1:0", "--store=" + fresh, "--token=" + benchToken,
+			"--log-level=warn", "--transport=" + string(kind),
+		},
 		Options: map[string]string{"store": store, "transport": string(kind)},
 		Ready:   "/health",
 		Scratch: scratch,
 	}
-	for _, option := range [][2]string{{"codec", s.codec}, {"sync", s.sync}, {"batch", s.batch}, {"handicap", s.handicap}} {
+	options := [][2]string{{"codec", s.codec}, {"sync", s.sync}, {"batch", s.batch}, {"handicap", s.handicap}}
+	for _, option := range options {
 		if name, value := option[0], option[1]; value != "" {
 			subject.Command = append(subject.Command, "--"+name+"="+value)
 			subject.Options[name] = value
@@ -144,11 +150,16 @@ type factorOptions struct {
 }
 
 func (o *factorOptions) addFlags(f *pflag.FlagSet) {
-	f.StringSliceVar(&o.transports, "transport", []string{"nethttp"}, "transport to measure, a subject each: nethttp, fasthttp or fasthttp-adapter; repeatable, the same one twice measures the noise")
-	f.StringSliceVar(&o.codecs, "codec", []string{"raw"}, "codec of the store: raw or std; several are measured side by side")
-	f.StringSliceVar(&o.syncs, "sync", []string{"full"}, "when a store in a file waits for the disk: full, normal or off; several are measured side by side")
-	f.StringSliceVar(&o.batches, "batch", []string{"on"}, "whether writes to a file share commits: on or off; several are measured side by side")
-	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory:, or sqlite:FILE for fresh files beside FILE, removed after each block")
+	f.StringSliceVar(&o.transports, "transport", []string{"nethttp"},
+		"transport to measure, one subject each: nethttp, fasthttp or fasthttp-adapter; one named twice shows the noise")
+	f.StringSliceVar(&o.codecs, "codec", []string{"raw"},
+		"codec of the store: raw or std; several are measured side by side")
+	f.StringSliceVar(&o.syncs, "sync", []string{"full"},
+		"when a store in a file waits for the disk: full, normal or off; several are measured side by side")
+	f.StringSliceVar(&o.batches, "batch", []string{"on"},
+		"whether writes to a file share commits: on or off; several are measured side by side")
+	f.StringVar(&o.store, "store", "sqlite::memory:",
+		"sqlite::memory:, or sqlite:FILE for fresh files beside FILE, removed after each block")
 }
 
 // subjects makes a subject of each combination of transport, codec, sync and

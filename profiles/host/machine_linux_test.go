@@ -66,7 +66,9 @@ func machineBefore() map[string]string {
 		m[cpuFolder+cpu+"/thermal_throttle/core_throttle_count"] = figures[0]
 		m[cpuFolder+cpu+"/thermal_throttle/package_throttle_count"] = "9\n"
 		m[cpuFolder+cpu+"/cpufreq/scaling_cur_freq"] = figures[1]
-		for _, name := range []string{"scaling_available_governors", "scaling_driver", "scaling_governor", "related_cpus", "scaling_setspeed"} {
+		for _, name := range []string{
+			"scaling_available_governors", "scaling_driver", "scaling_governor", "related_cpus", "scaling_setspeed",
+		} {
 			m[cpuFolder+cpu+"/cpufreq/"+name] = "performance\n"
 		}
 	}
@@ -75,7 +77,8 @@ func machineBefore() map[string]string {
 
 func machineAfter() map[string]string {
 	m := machineBefore()
-	m["proc/stat"] = "cpu  900 10 450 1700 15 7 8 100 0 0\ncpu0 1 0 0 0 0 0 0 0 0 0\ncpu1 1 0 0 0 0 0 0 0 0 0\nprocs_running 3\n"
+	m["proc/stat"] = "cpu  900 10 450 1700 15 7 8 100 0 0\ncpu0 1 0 0 0 0 0 0 0 0 0\n" +
+		"cpu1 1 0 0 0 0 0 0 0 0 0\nprocs_running 3\n"
 	m["proc/pressure/cpu"] = "some avg10=1.00 avg60=2.00 avg300=3.00 total=3500000\n"
 	m["sys/fs/cgroup/app/cpu.stat"] = "nr_throttled 12\nthrottled_usec 301000\n"
 	m[cpuFolder+"cpu1/thermal_throttle/core_throttle_count"] = "6\n"
@@ -112,7 +115,9 @@ func TestDescribe(t *testing.T) {
 		"processor\t: 1\nvendor_id\t: Test\nmodel name\t: Test CPU @ 1 GHz\n\n"
 	var got runfolder.Host
 	describe(machine(t, files), &got)
-	want := runfolder.Host{Kernel: "6.1.0-test", CPUModel: "Test CPU @ 1 GHz", Cores: 2, Governor: "performance", Memory: 8000 << 10}
+	want := runfolder.Host{
+		Kernel: "6.1.0-test", CPUModel: "Test CPU @ 1 GHz", Cores: 2, Governor: "performance", Memory: 8000 << 10,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -148,7 +153,8 @@ func TestMachineWithoutSources(t *testing.T) {
 		}
 		files := machineBefore()
 		for name := range files {
-			if strings.Replace(name, "cpu1/", "cpu0/", 1) == file || filepath.Dir(name) == filepath.Dir(file) && strings.Contains(name, "thermal") {
+			same := strings.Replace(name, "cpu1/", "cpu0/", 1) == file
+			if same || filepath.Dir(name) == filepath.Dir(file) && strings.Contains(name, "thermal") {
 				delete(files, name)
 			}
 		}

@@ -25,7 +25,8 @@ func decodeManifest(data []byte) (Manifest, error) {
 	case version.Format != Format:
 		return Manifest{}, errors.New("written by a development version, before the format was settled; record it again")
 	case version.Schema > Schema:
-		return Manifest{}, fmt.Errorf("written in format %d by a newer eventobench; this one reads up to %d: upgrade it", version.Schema, Schema)
+		return Manifest{}, fmt.Errorf("written in format %d by a newer eventobench; this one reads up to %d: upgrade it",
+			version.Schema, Schema)
 	}
 	var m Manifest
 	err = unmarshalStrict(data, &m)

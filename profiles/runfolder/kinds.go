@@ -60,14 +60,16 @@ var Kinds = []ProfileKind{
 		BySize: true, Window: WindowDifference, Explains: "alloc_bytes_per_op", Counts: "allocs_per_op", Default: true,
 	},
 	{
-		Name: "mutex", Title: "Waiting for locks", Noun: "waiting for locks", About: "time that others waited for locks in the window, by who held them",
-		Page: "mutex", File: "mutex.prof", Needs: needsPprof + " and runtime.SetMutexProfileFraction",
+		Name: "mutex", Title: "Waiting for locks", Noun: "waiting for locks",
+		About: "waiting for locks in the window, by who held them",
+		Page:  "mutex", File: "mutex.prof", Needs: needsPprof + " and runtime.SetMutexProfileFraction",
 		Value: "delay", Count: "contentions", Unit: "us/op", CountUnit: "waits/op", Scale: 1e-3,
 		Window: WindowDifference,
 	},
 	{
-		Name: "block", Title: "Blocked", Noun: "being blocked", About: "time that goroutines waited in the window, by where they did",
-		Page: "block", File: "block.prof", Needs: needsPprof + " and runtime.SetBlockProfileRate",
+		Name: "block", Title: "Blocked", Noun: "being blocked",
+		About: "time that goroutines waited in the window, by where they did",
+		Page:  "block", File: "block.prof", Needs: needsPprof + " and runtime.SetBlockProfileRate",
 		Value: "delay", Count: "contentions", Unit: "us/op", CountUnit: "waits/op", Scale: 1e-3,
 		Window: WindowDifference,
 	},
@@ -84,8 +86,9 @@ var Kinds = []ProfileKind{
 		Window: WindowLevel, Default: true,
 	},
 	{
-		Name: "goroutineleak", Title: "Leaked goroutines", About: "goroutines that nothing can wake any more, at the end of the window",
-		Page: "goroutineleak", File: "goroutineleak.prof", Needs: needsPprof + ", built with Go 1.27 or later",
+		Name: "goroutineleak", Title: "Leaked goroutines",
+		About: "goroutines that nothing can wake any more",
+		Page:  "goroutineleak", File: "goroutineleak.prof", Needs: needsPprof + ", built with Go 1.27 or later",
 		Value: "goroutineleak", Unit: "goroutines", Scale: 1,
 		Window: WindowLevel,
 	},
@@ -143,10 +146,12 @@ func ParseKinds(names []string) ([]ProfileKind, error) {
 	}
 	for _, name := range names {
 		if _, known := KindNamed(name); !known {
-			return nil, fmt.Errorf("unknown profile %q; use any of %s, or none alone", name, strings.Join(kindNames(Kinds), ", "))
+			return nil, fmt.Errorf("unknown profile %q; use any of %s, or none alone",
+				name, strings.Join(kindNames(Kinds), ", "))
 		}
 	}
-	return selectKinds(func(k ProfileKind) bool { return k.Default || slices.Contains(names, k.Name) }), nil
+	wanted := func(k ProfileKind) bool { return k.Default || slices.Contains(names, k.Name) }
+	return selectKinds(wanted), nil
 }
 
 func selectKinds(keep func(ProfileKind) bool) []ProfileKind {

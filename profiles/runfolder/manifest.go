@@ -133,7 +133,7 @@ type Binary struct {
 // profilers were set.
 type CaptureInfo struct {
 	Profiles []string         `json:"profiles"`           // names of the kinds that were recorded
-	Periods  map[string]int64 `json:"periods,omitempty"`  // by kind, in the unit of the profiler: ns of CPU time, bytes allocated
+	Periods  map[string]int64 `json:"periods,omitempty"`  // by kind: ns of CPU time, bytes allocated, per sample
 	Counters string           `json:"counters,omitempty"` // the page that runtime.MemStats were read from
 }
 

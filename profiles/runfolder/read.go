@@ -142,7 +142,8 @@ func (r *Run) check() error {
 				continue
 			}
 			if n := l.Block(b).TotalCount(); n != ops {
-				return fmt.Errorf("%s and %s disagree: %d latencies and %d requests in block %d", FileLatency, FileSamples, n, ops, b)
+				return fmt.Errorf("%s and %s disagree: %d latencies and %d requests in block %d",
+					FileLatency, FileSamples, n, ops, b)
 			}
 		}
 	}

@@ -18,7 +18,9 @@ func writeReadme(w io.Writer, name string, m Manifest, t Totals) error {
 	})
 }
 
-var readmePage = template.Must(template.New("README.md").Funcs(template.FuncMap{"figure": figure, "files": files}).Parse(`# Run {{.Name}}
+var readmeFunctions = template.FuncMap{"figure": figure, "files": files}
+
+var readmePage = template.Must(template.New("README.md").Funcs(readmeFunctions).Parse(`# Run {{.Name}}
 
 Subject **{{.M.Subject.Name}}** under {{.M.Load}}, recorded {{.Start}}
 {{- if .M.Label}} ({{.M.Label}}){{end}}: {{.M.State}}{{if .M.Reason}}, {{.M.Reason}}{{end}}.
