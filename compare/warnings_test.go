@@ -60,7 +60,7 @@ func TestWarnings(t *testing.T) {
 		{"failed requests", func(r *runfolder.Run) { r.Manifest.Errors = map[string]int64{"timeout": 2, "status 500": 1} }, "errors", "requests failed: 3 to head (status 500: 1, timeout: 2)"},
 		{"another host", func(r *runfolder.Run) { r.Manifest.Host.CPUModel = "Other" }, "host_differs", ""},
 		{"another Go", func(r *runfolder.Run) { r.Manifest.Subject.Binary.GoVersion = "go1.27" }, "go_version_differs", "go1.27"},
-		{"other profiling rates", func(r *runfolder.Run) { r.Manifest.Capture.CPUHz = 500 }, "capture_differs", ""},
+		{"other profiling rates", func(r *runfolder.Run) { r.Manifest.Capture.Periods = map[string]int64{"cpu": 2e6} }, "capture_differs", ""},
 		{"another plan", func(r *runfolder.Run) { r.Manifest.Plan.Warmup = 9 }, "plan_differs", ""},
 		{"uncommitted changes", func(r *runfolder.Run) { r.Manifest.Subject.Binary.Dirty = true }, "dirty", "head from commit 0123456789ab."},
 		{"a slow generator", scale(1, 1, 6), "generator_bound", "about 59% of it for head (generator 60.0 us, server 86.0 us, CPUs"},

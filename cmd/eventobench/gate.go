@@ -189,7 +189,7 @@ func (o *gateOptions) dirs(cmd *cobra.Command, args []string, in gateInput) ([]s
 }
 
 func (o *gateOptions) recordSubjects(cmd *cobra.Command, in gateInput, specs ...string) ([]string, error) {
-	var subjects []subject.Subject
+	var subjects []subject.Exec
 	for _, text := range specs {
 		spec, err := parseStoreSpec(text)
 		if err != nil {

@@ -154,7 +154,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 // recordOne records one experiment. Nothing but the handicap tells its two
 // sides apart, and a coin decides which of them comes first.
 func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*runfolder.Run, error) {
-	var subjects []subject.Subject
+	var subjects []subject.Exec
 	for _, h := range []string{"none", handicap} {
 		s, err := storeSpec{transport: o.transport, handicap: h}.subject()
 		if err != nil {

@@ -83,7 +83,7 @@ func NewFlames(runs []*runfolder.Run, kinds []runfolder.ProfileKind) (Flames, er
 func mergedTree(runs []*runfolder.Run, value flameValue) (*frame, error) {
 	root := newFrame(rootFrame, len(runs))
 	for column, run := range runs {
-		p, err := run.Profile(value.file)
+		p, err := run.ProfileFile(value.file)
 		if err != nil {
 			return nil, err
 		}

@@ -14,7 +14,7 @@ type Machine struct {
 	Steal  *time.Duration `json:"steal_ns,omitempty"`
 
 	Pressure *time.Duration `json:"cpu_pressure_ns,omitempty"` // in which some task waited for a CPU
-	Runnable *float64       `json:"runnable,omitempty"`        // tasks between rounds that ran or wanted to, the recorder's own one not counted; mean
+	Runnable *float64       `json:"runnable,omitempty"`        // tasks that ran or wanted to between rounds, mean
 
 	Throttled        *time.Duration `json:"throttled_ns,omitempty"` // by a CPU quota of our control groups
 	ThrottledPeriods *int64         `json:"throttled_periods,omitempty"`
