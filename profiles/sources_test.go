@@ -141,16 +141,16 @@ func TestContention(t *testing.T) {
 
 // TestLeanServer holds that allocations are counted to the byte of a server
 // that allocates next to nothing. The error is one of a block, however long it
-// is: 16 KiB are less than half a byte per operation of a block of the default
-// plan. It is larger where a CPU profile is built meanwhile, and where the
-// counters cost much to read.
+// is: a reading that finds no buffers on its CPU allocates up to 50 KB more than
+// others, a byte per operation of a block of the default plan. It is larger
+// where a CPU profile is built meanwhile, and where the counters cost much.
 func TestLeanServer(t *testing.T) {
 	for _, tt := range []struct {
 		mode     string
 		profiles []runfolder.ProfileKind
 		within   int64 // bytes of a block
 	}{
-		{"lean-expvar", nil, 16 << 10},
+		{"lean-expvar", nil, 64 << 10},
 		{"lean-expvar", runfolder.DefaultKinds(), 128 << 10},
 		{"lean", nil, 128 << 10},
 	} {

@@ -44,18 +44,21 @@ type Before struct {
 	numGC int64
 }
 
-// CountersBefore reads the counters several times: once to get over what only a
-// first reading costs, then to learn what every reading adds to them. The cost
-// is the least that was seen: what a garbage collection or something else adds
-// to a reading must not be taken from the requests.
+// CountersBefore reads the counters several times: to get over what only a first
+// reading costs, and to learn what every reading adds to them. The cost is the
+// least that was seen: what a garbage collection or something else adds to a
+// reading must not be taken from the requests.
 //
-// A reading of HeapPage comes after a garbage collection: without, one that
-// happens to fall between two readings empties the server's pools, and the next
-// reading allocates buffers of a megabyte that the one before it did not.
+// Go keeps used buffers per CPU. Readings of VarsPage are cheap and many, so
+// that the last one probably finds buffers, whichever CPU it runs on. Readings
+// of HeapPage are few, and each comes after a garbage collection: without, one
+// that happens to fall between two readings frees buffers of a megabyte, which
+// the next reading allocates and the one before it did not.
 func (p *Pages) CountersBefore(ctx context.Context, page string) (Before, error) {
-	const readings = 3
+	readings := 8
 	before := Before{page: page}
 	if page == HeapPage {
+		readings = 3
 		page += "&gc=1"
 	}
 	var last runfolder.Counters
