@@ -53,7 +53,7 @@ Recorded together as experiment {{.M.Experiment}}:
 {{- range .Kinds}}
 - {{files .}}: {{.About}}
 {{- if eq .Window "difference"}}, that is {{.After}} less {{.Before}}{{end}}
-{{- if .AtStart}}; {{.Before}} is the same at its start{{end}}.
+{{- if .AtStart}}; {{.Before}} is of the start of the window{{end}}.
 {{- end}}
 
 Profiles are sums over the blocks; the samples of those per operation tell their block in the label "block", from 1.
