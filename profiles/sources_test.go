@@ -181,6 +181,21 @@ func TestLeanServer(t *testing.T) {
 	}
 }
 
+// TestNothingIsSampled: a server that does not sample waits for locks is not one
+// that has none.
+func TestNothingIsSampled(t *testing.T) {
+	t.Parallel()
+	e := testExperiment(t, testSubject(t, "one", "fine"))
+	mutex, _ := runfolder.KindNamed("mutex")
+	e.Profiles = []runfolder.ProfileKind{mutex}
+	run := record(t, e)
+	reason := run.Manifest.Unavailable[mutex.Source()]
+	if run.Recorded(mutex) || !strings.Contains(reason, "answered with sampling period=0; ") ||
+		!strings.HasSuffix(reason, "and runtime.SetMutexProfileFraction") {
+		t.Errorf("recorded %v, unavailable because of %q", run.Recorded(mutex), reason)
+	}
+}
+
 // TestScript: the server that a script starts is what is measured and
 // identified, not the shell.
 func TestScript(t *testing.T) {
