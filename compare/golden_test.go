@@ -104,7 +104,7 @@ func recorded(t *testing.T, v Variant, stacks ...string) Variant {
 	run.Dir = t.TempDir()
 	v.side.Run = &run
 	for _, name := range []string{"allocs", "cpu"} {
-		kind := kindNamed(name)
+		kind, _ := runfolder.KindNamed(name)
 		var file bytes.Buffer
 		if err := stackProfile(kind, stacks).Write(&file); err != nil {
 			t.Fatal(err)
@@ -202,8 +202,8 @@ func oddBoundReport(t *testing.T) *Report {
 	scale(1, 1, 6)(base)
 	scale(1, 1, 6)(head)
 	head.Manifest.Unavailable = map[runfolder.Source]string{
-		runfolder.SourceMemStats:     "the server has no /debug/pprof",
-		kindNamed("allocs").Source(): "the server has no /debug/pprof",
+		runfolder.SourceMemStats:           "the server has no /debug/pprof",
+		runfolder.Source("allocs_profile"): "the server has no /debug/pprof",
 	}
 	head.Manifest.Capture.Profiles = []string{"cpu"}
 	o := defaults()

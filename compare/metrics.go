@@ -133,13 +133,10 @@ var Metrics = []Metric{
 		value: func(m *measured) float64 { return float64(m.block.RSSPeak) / 1e6 },
 	},
 	{
-		ID: "goroutines", Label: "goroutines", Unit: "at the end", Source: goroutines, Typical: true,
+		ID: "goroutines", Label: "goroutines", Unit: "at the end", Source: runfolder.SourceGoroutines, Typical: true,
 		value: func(m *measured) float64 { return float64(m.block.Goroutines) },
 	},
 }
-
-// goroutines are counted in the profile of that kind.
-var goroutines = kindNamed("goroutine").Source()
 
 // latency is a quantile of the time from when requests were due to their
 // complete answers.
@@ -192,14 +189,4 @@ func FindMetric(id MetricID) (Metric, bool) {
 		return Metric{}, false
 	}
 	return Metrics[i], true
-}
-
-// kindNamed is a row of the table of profile kinds.
-func kindNamed(name string) runfolder.ProfileKind {
-	for _, k := range runfolder.Kinds {
-		if k.Name == name {
-			return k
-		}
-	}
-	return runfolder.ProfileKind{}
 }

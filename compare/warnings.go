@@ -341,7 +341,8 @@ func (w *warner) sampling(v Variant) {
 // time as its profile. A CPU profile also covers what a server does between
 // slices.
 func exactlyCounted(t profdiff.FunctionTable) bool {
-	return kindNamed(t.Kind).Window == runfolder.WindowDifference
+	kind, _ := runfolder.KindNamed(t.Kind)
+	return kind.Window == runfolder.WindowDifference
 }
 
 func (w *warner) pairing(c Comparison) {
