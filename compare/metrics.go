@@ -136,6 +136,18 @@ var Metrics = []Metric{
 		ID: "goroutines", Label: "goroutines", Unit: "at the end", Source: runfolder.SourceGoroutines, Typical: true,
 		value: func(m *measured) float64 { return float64(m.block.Goroutines) },
 	},
+	{
+		ID: "goroutine_growth", Label: "goroutines, growth", Unit: "in a window", Source: runfolder.SourceGoroutines, Typical: true,
+		value: func(m *measured) float64 { return float64(m.block.Goroutines - m.block.GoroutinesBefore) },
+	},
+	perOperation("switches_voluntary", "switches, waiting", "/op", runfolder.SourceSwitches,
+		func(p runfolder.ProcessCounters) int64 { return p.VoluntarySwitches }),
+	perOperation("switches_involuntary", "switches, preempted", "/op", runfolder.SourceSwitches,
+		func(p runfolder.ProcessCounters) int64 { return p.InvoluntarySwitches }),
+	perOperation("read_bytes", "bytes read", "B/op", runfolder.SourceIO,
+		func(p runfolder.ProcessCounters) int64 { return p.ReadBytes }),
+	perOperation("written_bytes", "bytes written", "B/op", runfolder.SourceIO,
+		func(p runfolder.ProcessCounters) int64 { return p.WrittenBytes }),
 }
 
 // latency is a quantile of the time from when requests were due to their
@@ -144,6 +156,14 @@ func latency(id MetricID, label string, quantile float64, bench *BenchUnit) Metr
 	return Metric{
 		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Bench: bench,
 		value: func(m *measured) float64 { return float64(m.due().ValueAtQuantile(quantile)) / 1e6 },
+	}
+}
+
+// perOperation is what the system counted of the process, by the requests.
+func perOperation(id MetricID, label, unit string, source runfolder.Source, counter func(runfolder.ProcessCounters) int64) Metric {
+	return Metric{
+		ID: id, Label: label, Unit: unit, Decimals: 2, Source: source,
+		value: func(m *measured) float64 { return float64(counter(m.process)) / m.ops },
 	}
 }
 

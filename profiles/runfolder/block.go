@@ -82,6 +82,16 @@ type ProcessCounters struct {
 	WrittenBytes        int64 `json:"written_bytes"`
 }
 
+// Add returns the sum of two windows' counters.
+func (c ProcessCounters) Add(d ProcessCounters) ProcessCounters {
+	return ProcessCounters{
+		VoluntarySwitches:   c.VoluntarySwitches + d.VoluntarySwitches,
+		InvoluntarySwitches: c.InvoluntarySwitches + d.InvoluntarySwitches,
+		ReadBytes:           c.ReadBytes + d.ReadBytes,
+		WrittenBytes:        c.WrittenBytes + d.WrittenBytes,
+	}
+}
+
 // Sub returns the growth from d to c. It is never negative: threads that ended
 // meanwhile took their switches with them.
 func (c ProcessCounters) Sub(d ProcessCounters) ProcessCounters {
