@@ -36,7 +36,7 @@ func (c *Core) Serve(ctx context.Context, r Request, dst []byte) Answer {
 	case route.Kind != Short:
 		route = &notFound
 	}
-	return route.answer(ctx, c, &r, dst)
+	return route.answer(ctx, c, r, dst)
 }
 
 // MaxBody is the limit of a request's body in bytes.

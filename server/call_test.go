@@ -22,6 +22,16 @@ func newCore(t testing.TB, codec server.Codec) *server.Core {
 	return newCoreWith(t, server.Options{Codec: codec})
 }
 
+// TestServeAllocatesNothing: routing costs no memory; only calls do.
+func TestServeAllocatesNothing(t *testing.T) {
+	core := newCore(t, server.CodecRaw)
+	dst := make([]byte, 0, 1024)
+	request := server.Request{Method: "GET", Path: "/health"}
+	if n := testing.AllocsPerRun(100, func() { core.Serve(t.Context(), request, dst) }); n > 0 {
+		t.Errorf("%v allocations per request of a route that needs none", n)
+	}
+}
+
 // callWhole returns an answer with its tail.
 func callWhole(t testing.TB, core *server.Core, body []byte) (int, []byte) {
 	t.Helper()

@@ -23,7 +23,7 @@ type Route struct {
 	Kind    Kind     // of its answers
 	Methods []string // that are allowed; nil for all. The first is the usual one
 
-	answer func(ctx context.Context, c *Core, r *Request, dst []byte) Answer // of a Short one
+	answer func(ctx context.Context, c *Core, r Request, dst []byte) Answer // of a Short one
 }
 
 // Paths that are asked for outside the table of routes.
@@ -65,15 +65,15 @@ func (r *Route) Allows(method string) bool {
 	return r.Methods == nil || slices.Contains(r.Methods, method)
 }
 
-func answerCall(ctx context.Context, c *Core, r *Request, dst []byte) Answer {
+func answerCall(ctx context.Context, c *Core, r Request, dst []byte) Answer {
 	return c.Call(ctx, r.Credentials, r.Body, dst)
 }
 
-func answerHealth(_ context.Context, _ *Core, _ *Request, dst []byte) Answer {
+func answerHealth(_ context.Context, _ *Core, _ Request, dst []byte) Answer {
 	return Answer{Status: 200, Body: append(dst, `{"status":"ok"}`...)}
 }
 
-func answerVersion(_ context.Context, c *Core, _ *Request, dst []byte) Answer {
+func answerVersion(_ context.Context, c *Core, _ Request, dst []byte) Answer {
 	body, err := appendJSON(dst, map[string]string{"version": c.version})
 	if err != nil {
 		return AppendError(dst, err)
@@ -81,6 +81,6 @@ func answerVersion(_ context.Context, c *Core, _ *Request, dst []byte) Answer {
 	return Answer{Status: 200, Body: body}
 }
 
-func answerNotFound(_ context.Context, _ *Core, _ *Request, dst []byte) Answer {
+func answerNotFound(_ context.Context, _ *Core, _ Request, dst []byte) Answer {
 	return AppendError(dst, &Error{Code: CodeNotFound, Message: "Endpoint not found"})
 }

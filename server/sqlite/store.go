@@ -175,13 +175,12 @@ func (s *Store) Write(
 	_ context.Context, name string, m server.NewMessage, expected *int64,
 ) (p server.Position, err error) {
 	defer explainDisk(&err)
-	w := &write{namespace: name, message: m, expected: expected}
 	if s.batch != nil {
-		return s.batch.do(w)
+		return s.batch.do(&write{namespace: name, message: m, expected: expected})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.apply(w)
+	return s.apply(&write{namespace: name, message: m, expected: expected}) // another one, which stays on the stack
 }
 
 // apply executes a write, in the transaction there is or in its own.
