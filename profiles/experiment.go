@@ -1,6 +1,6 @@
 // Package profiles records experiments: it starts the subjects, has them
 // loaded in interleaved slices, captures pprof profiles and exact counters,
-// and keeps all of it in run folders, which it also reads back.
+// and writes all of it to run folders.
 package profiles
 
 import (

@@ -82,6 +82,12 @@ func (i *instance) findSources(ctx context.Context) (err error) {
 	if m.Subject.Binary, err = i.Binary(); err != nil {
 		return fmt.Errorf("subject %s: %w", i.name(), err)
 	}
+	for _, k := range i.recorder.Profiles {
+		err := i.lacks(k.Source(), k.Needs, i.pages.CheckSampling(ctx, k))
+		if err != nil {
+			return err
+		}
+	}
 	m.Capture.Counters, err = i.pages.CountersPage(ctx)
 	if err != nil {
 		m.Capture.Counters = ""

@@ -32,6 +32,7 @@ func record(t *testing.T, e Experiment) *runfolder.Run {
 // TestSubjectsWithoutPages holds that what a server does not serve is
 // unavailable with a reason, and that the run is no failure.
 func TestSubjectsWithoutPages(t *testing.T) {
+	t.Parallel()
 	profiles := []runfolder.Source{
 		"cpu_profile", "allocs_profile", "heap_profile", "goroutine_profile", "goroutineleak_profile",
 	}
@@ -49,6 +50,7 @@ func TestSubjectsWithoutPages(t *testing.T) {
 			e := testExperiment(t, testSubject(t, "one", tt.mode))
 			leak, _ := runfolder.KindNamed("goroutineleak")
 			e.Profiles = append(e.Profiles, leak)
+			e.Plan.Rounds = 1
 			run := record(t, e)
 			m := run.Manifest
 			if m.State != runfolder.StateComplete || m.Capture.Counters != tt.counters {
@@ -98,6 +100,7 @@ func goHasLeakProfile() bool { return !strings.HasPrefix(runtime.Version(), "go1
 
 // TestNoProfiles: an experiment can do without any profile, and still counts.
 func TestNoProfiles(t *testing.T) {
+	t.Parallel()
 	e := testExperiment(t, testSubject(t, "one", "expvar"))
 	e.Profiles = nil
 	run := record(t, e)
@@ -112,6 +115,7 @@ func TestNoProfiles(t *testing.T) {
 // TestContention holds that waiting for locks is recorded, in the window alone
 // and by block.
 func TestContention(t *testing.T) {
+	t.Parallel()
 	e := testExperiment(t, testSubject(t, "one", "contended"))
 	var err error
 	if e.Profiles, err = runfolder.ParseKinds([]string{"mutex", "block"}); err != nil {
@@ -156,7 +160,7 @@ func TestLeanServer(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s with %d profiles", tt.mode, len(tt.profiles)), func(t *testing.T) {
 			e := testExperiment(t, testSubject(t, "one", tt.mode))
-			e.Plan.Rounds, e.Plan.Slice, e.Plan.Warmup = 20, 50*time.Millisecond, 2000
+			e.Plan = runfolder.Plan{Blocks: 1, Rounds: 10, Slice: 50 * time.Millisecond, Warmup: 2000, Seed: 1}
 			e.Profiles = tt.profiles
 			run := record(t, e)
 			for b, block := range run.Manifest.Blocks {
@@ -177,9 +181,25 @@ func TestLeanServer(t *testing.T) {
 	}
 }
 
+// TestNothingIsSampled: a server that does not sample waits for locks is not one
+// that has none.
+func TestNothingIsSampled(t *testing.T) {
+	t.Parallel()
+	e := testExperiment(t, testSubject(t, "one", "fine"))
+	mutex, _ := runfolder.KindNamed("mutex")
+	e.Profiles = []runfolder.ProfileKind{mutex}
+	run := record(t, e)
+	reason := run.Manifest.Unavailable[mutex.Source()]
+	if run.Recorded(mutex) || !strings.Contains(reason, "answered with sampling period=0; ") ||
+		!strings.HasSuffix(reason, "and runtime.SetMutexProfileFraction") {
+		t.Errorf("recorded %v, unavailable because of %q", run.Recorded(mutex), reason)
+	}
+}
+
 // TestScript: the server that a script starts is what is measured and
 // identified, not the shell.
 func TestScript(t *testing.T) {
+	t.Parallel()
 	s := testSubject(t, "one", "fine")
 	script := filepath.Join(t.TempDir(), "start.sh")
 	text := "#!/bin/sh\n" + strings.Join(s.Command, " ") + "\necho ended\n"
@@ -198,6 +218,7 @@ func TestScript(t *testing.T) {
 
 // TestSilentServers: a server need not say where it listens.
 func TestSilentServers(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -144,7 +144,13 @@ func openViewed(dirs []string) (viewed, error) {
 	}
 	v := viewed{Head: runs[0], Base: runs[1]}
 	if v.Base != nil {
-		return v, compare.SameLoad(v.Base, v.Head)
+		if err := compare.SameLoad(v.Base, v.Head); err != nil {
+			return viewed{}, err
+		}
+	}
+	if len(v.Views()) == 0 {
+		return viewed{}, fmt.Errorf("%s have no kind of profile in common that could be shown; \"eventobench show\" says what is unavailable, and why",
+			strings.Join(dirs, " and "))
 	}
 	return v, nil
 }

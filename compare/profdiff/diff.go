@@ -77,7 +77,7 @@ func (d Diff) nearest(functions []FunctionChange) *Nearest {
 		if c.Low == nil || !c.Noise || c.Diff <= 0 {
 			continue
 		}
-		if factor := (*c.High - *c.Low) / 2 / c.Diff; factor < best {
+		if factor := (c.Diff - *c.Low) / c.Diff; factor < best {
 			best, name = factor, c.Name
 		}
 	}

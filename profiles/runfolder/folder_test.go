@@ -289,9 +289,13 @@ func TestOpenRejects(t *testing.T) {
 		{"a histogram lacks", edit(FileLatency, "Tag=read,", "#"), "latency.hdr: damaged"},
 		{"latency of other requests", edit(FileSamples, ",1000000,4,", ",1000000,3,"), "latency.hdr and samples.csv disagree"},
 	}
+	good := recordExample(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := recordExample(t)
+			dir := filepath.Join(t.TempDir(), filepath.Base(good))
+			if err := os.CopyFS(dir, os.DirFS(good)); err != nil {
+				t.Fatal(err)
+			}
 			tt.damage(t, dir)
 			_, err := Open(dir)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {

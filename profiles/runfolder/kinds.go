@@ -36,6 +36,7 @@ type ProfileKind struct {
 
 	Window   Window
 	Recorder string // of WindowTaken: the function that runs in the server while it samples
+	Off      string // stands on the page with debug=1 of a server that does not sample; empty if no page says so
 	AtStart  bool   // a level that is kept for the window's start too, as Before
 	Explains string // the metric whose exact value the total estimates; empty if none is counted exactly
 	Counts   string // the same for the total of Count
@@ -64,7 +65,7 @@ var Kinds = []ProfileKind{
 		About: "waiting for locks in the window, by who held them",
 		Page:  "mutex", File: "mutex.prof", Needs: needsPprof + " and runtime.SetMutexProfileFraction",
 		Value: "delay", Count: "contentions", Unit: "us/op", CountUnit: "waits/op", Scale: 1e-3,
-		Window: WindowDifference,
+		Window: WindowDifference, Off: "sampling period=0\n",
 	},
 	{
 		Name: "block", Title: "Blocked", Noun: "being blocked",

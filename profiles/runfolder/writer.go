@@ -45,6 +45,14 @@ type Writer struct {
 	profiles  map[string]*profile.Profile // by file, merged over blocks
 }
 
+// SubjectProgress sums up what one subject did so far; before the first block
+// is complete its figures are zero.
+type SubjectProgress struct {
+	Name      string
+	OpsPerSec float64
+	P99Ms     float64
+}
+
 // Create makes the temporary folders of all runs of an experiment. Their
 // names share the time of its start, moved on to the first second that has no
 // folders yet; that stamp is the experiment's id.

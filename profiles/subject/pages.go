@@ -75,6 +75,24 @@ func (p *Pages) profile(ctx context.Context, page string) (*profile.Profile, err
 	return parsed, err
 }
 
+// CheckSampling returns a NotServedError if the server says that it samples
+// nothing for a kind of profile: that must not be taken for nothing happening.
+func (p *Pages) CheckSampling(ctx context.Context, k runfolder.ProfileKind) error {
+	if k.Off == "" {
+		return nil
+	}
+	page := "/debug/pprof/" + k.Page + "?debug=1"
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	return p.get(ctx, page, func(body io.Reader) error {
+		text, err := io.ReadAll(body)
+		if err == nil && strings.Contains(string(text), k.Off) {
+			err = &NotServedError{Page: page, Answer: strings.TrimSpace(k.Off)}
+		}
+		return err
+	})
+}
+
 // Goroutines reads the number of goroutines.
 func (p *Pages) Goroutines(ctx context.Context) (int64, error) {
 	const page = "/debug/pprof/goroutine?debug=1"
