@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -152,9 +153,9 @@ func slowDown(w *worker, by time.Duration) {
 }
 
 // flaky starts a server that treats requests as its script says: "answer" them,
-// "close" the connection before the first byte of an answer, or send "half" an
-// answer and close it. The script covers all connections, which are served one
-// after another.
+// "close" the connection before the first byte of an answer, send "half" an answer
+// and close it, or "hang" until the client closes it. The script covers all
+// connections, which are served one after another.
 func flaky(t *testing.T, script ...string) (addr string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -193,6 +194,9 @@ func playOn(conn net.Conn, script []string) []string {
 			_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"))
 		case "half":
 			_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-"))
+			return script
+		case "hang":
+			_, _ = io.Copy(io.Discard, in)
 			return script
 		case "close":
 			return script
@@ -233,5 +237,18 @@ func TestOnlyRestedConnectionsAreReopened(t *testing.T) {
 				t.Errorf("errors %v, want one of %q", r.Errors, tt.failed)
 			}
 		})
+	}
+}
+
+// TestTimeoutOfARestedConnection: a server that does not answer after a rest has
+// not closed the connection, so the request is not sent again.
+func TestTimeoutOfARestedConnection(t *testing.T) {
+	d := NewDriver(flaky(t, "answer", "hang", "answer"), pages{}, Load{Workers: 1, Timeout: testTimeout}, 1)
+	defer d.Close()
+	d.Warmup(t.Context(), 1)
+	d.workers[0].timeout = 10 * time.Millisecond
+	r := d.Warmup(t.Context(), 1)
+	if r.Reopened != 0 || r.Ops() != 0 || r.Errors.Kinds[errorTimeout] != 1 {
+		t.Errorf("%d reopened, %d answers, errors %v; want a timeout", r.Reopened, r.Ops(), r.Errors)
 	}
 }
