@@ -63,7 +63,7 @@ func recordRun(out string) string {
 	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	runs, err := runfolder.Create(out, start, []runfolder.Manifest{{
 		Subject:     runfolder.SubjectInfo{Name: "mine", Command: []string{"./mine"}},
-		Load:        loadgen.Load{Workload: "one page", Kinds: []string{"GET /"}, Workers: 1},
+		Load:        loadgen.Load{Workload: "one page", Kinds: []string{"GET /"}, Workers: 1, Timeout: time.Second},
 		Plan:        runfolder.Plan{Blocks: 1, Rounds: 1, Slice: 100 * time.Millisecond},
 		Start:       start,
 		State:       runfolder.StateRecording,
