@@ -76,7 +76,7 @@ func sample(b, round int, want truth, speed float64) runfolder.Slice {
 		Block: b, Round: round, Duration: length,
 		ServerCPU:    time.Duration(want.cpu / speed * float64(ops) * float64(time.Microsecond)),
 		GeneratorCPU: time.Duration(ops) * 10 * time.Microsecond,
-		Kinds: []runfolder.KindSlice{
+		Kinds: []loadgen.KindResult{
 			{Ops: ops - ops/11, Latency: time.Duration(float64(ops-ops/11) * want.latencyMs * 1e6)},
 			{Ops: ops / 11, Latency: time.Duration(float64(ops/11) * want.latencyMs * 1e6)},
 		},

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/pprof/profile"
 
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -185,7 +186,7 @@ func oddOpenReport(t *testing.T) *Report {
 		kinds := head.Slices[i].Kinds
 		kinds[0].Ops += kinds[1].Ops
 		kinds[0].Latency += kinds[1].Latency
-		kinds[1] = runfolder.KindSlice{}
+		kinds[1] = loadgen.KindResult{}
 		head.Slices[i].Missed = 1
 	}
 	return charted(t, []Variant{

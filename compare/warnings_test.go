@@ -182,7 +182,7 @@ func TestSlicesWithoutRequests(t *testing.T) {
 	for _, r := range []*runfolder.Run{base, head} {
 		for i := range r.Slices {
 			if i%2 == 0 {
-				r.Slices[i].Kinds, r.Slices[i].ServerCPU = make([]runfolder.KindSlice, 2), time.Microsecond
+				r.Slices[i].Kinds, r.Slices[i].ServerCPU = make([]loadgen.KindResult, 2), time.Microsecond
 			}
 		}
 	}

@@ -232,9 +232,7 @@ func (i *instance) slice(ctx context.Context, round, order int) error {
 		Errors: result.Errors.Total(), Reopened: result.Reopened, GeneratorCPU: result.CPU,
 		Late: result.Late, Missed: result.Missed, MaxLate: result.MaxLate,
 	}
-	for _, k := range result.Kinds {
-		s.Kinds = append(s.Kinds, runfolder.KindSlice(k))
-	}
+	s.Kinds = result.Kinds
 	i.slices = append(i.slices, s)
 	return i.checkResult(ctx, result)
 }

@@ -78,7 +78,7 @@ func recordRun(out string) string {
 	}
 	slice := runfolder.Slice{
 		Duration: 100 * time.Millisecond,
-		Kinds:    []runfolder.KindSlice{{Ops: 50, Latency: 100 * time.Millisecond}},
+		Kinds:    []loadgen.KindResult{{Ops: 50, Latency: 100 * time.Millisecond}},
 	}
 	block := runfolder.Block{Machine: &runfolder.Machine{Window: time.Second}}
 	due := loadgen.Latency{Due: []*hdrhistogram.Histogram{latency}}

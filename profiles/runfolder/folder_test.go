@@ -88,7 +88,7 @@ func exampleBlock(b int) Block {
 }
 
 func exampleSamples(b int) []Slice {
-	kinds := []KindSlice{{Ops: 4, Latency: 8 * time.Millisecond}, {Ops: 1, Latency: 3 * time.Millisecond}}
+	kinds := []loadgen.KindResult{{Ops: 4, Latency: 8 * time.Millisecond}, {Ops: 1, Latency: 3 * time.Millisecond}}
 	sample := func(round int) Slice {
 		return Slice{
 			Block: b, Round: round, Order: 0, Start: time.Duration(2*b+round) * time.Second, Duration: 50 * time.Millisecond,

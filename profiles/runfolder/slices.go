@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/eventobench/eventobench/loadgen"
 )
 
 // Slice is one slice: a short stretch in which one subject had the load.
@@ -25,13 +27,7 @@ type Slice struct {
 
 	Reopened int64 // connections that the server had closed between requests
 
-	Kinds []KindSlice // one for each of the load's kinds of request, in its order
-}
-
-// KindSlice sums the finished requests of one kind.
-type KindSlice struct {
-	Ops     int64
-	Latency time.Duration // sum over Ops, each from when it was due
+	Kinds []loadgen.KindResult // one for each of the load's kinds of request, in its order
 }
 
 // Ops is the number of requests that finished in the slice.
@@ -137,7 +133,7 @@ func parseSample(row []string) (Slice, error) {
 	}
 	f = f[len(sampleColumns):]
 	for i := 0; i < len(f); i += 2 {
-		s.Kinds = append(s.Kinds, KindSlice{Ops: f[i], Latency: time.Duration(f[i+1])})
+		s.Kinds = append(s.Kinds, loadgen.KindResult{Ops: f[i], Latency: time.Duration(f[i+1])})
 	}
 	return s, nil
 }
