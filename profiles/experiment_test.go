@@ -302,6 +302,10 @@ func TestSequential(t *testing.T) {
 	t.Parallel()
 	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
 	e.Plan = runfolder.Plan{Blocks: 20, Sequential: true, Rounds: 1, Slice: time.Millisecond, Warmup: 1, Seed: 1}
+	e.Profiles = nil // which take a second in every block
+	load := e.Load
+	load.Rate, load.Arrivals = 1000, loadgen.Constant // one request is due in every slice, however late it is sent
+	e.setLoad(load)
 	var looked []int
 	e.Decide = func(runs []*runfolder.Run) runfolder.Look {
 		looked = append(looked, len(runs[0].Manifest.Blocks))

@@ -231,8 +231,8 @@ func (i *instance) slice(ctx context.Context, round, order int) error {
 		Start: result.Start.Sub(i.recorder.start), Duration: result.Duration,
 		Errors: result.Errors.Total(), Reopened: result.Reopened, GeneratorCPU: result.CPU,
 		Late: result.Late, Missed: result.Missed, MaxLate: result.MaxLate,
+		Kinds: result.Kinds,
 	}
-	s.Kinds = result.Kinds
 	i.slices = append(i.slices, s)
 	return i.checkResult(ctx, result)
 }
