@@ -438,7 +438,7 @@ func testEpochs(t *testing.T, s suite) {
 // testReadWhileReplaced reads in every way while the messages are replaced and
 // the namespace is deleted and created: each answer is that of one moment.
 func testReadWhileReplaced(t *testing.T, s suite) {
-	const messages, rounds = 20, 15
+	const messages, rounds = 20, 8
 	content := func(stream string) (records []server.Record) {
 		for i := range int64(messages) {
 			records = append(records, record(t, stream, i, i+1))

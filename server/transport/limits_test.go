@@ -187,8 +187,8 @@ func TestQuietSubscriptionsEndWell(t *testing.T) {
 // come back where it left off.
 func TestSlowSubscribersAreCutOff(t *testing.T) {
 	limited(t, server.Options{}, Limits{Send: 50 * time.Millisecond}, func(t *testing.T, s store) {
-		const messages = 60_000
-		stream := "a-" + strings.Repeat("x", 200) // a poke of about 300 bytes
+		const messages = 12_000                    // whose pokes no socket buffers
+		stream := "a-" + strings.Repeat("x", 1400) // a poke of about 1,500 bytes
 		records := make([]server.Record, messages)
 		for i := range records {
 			m := server.NewMessage{ID: uuid.Must(uuid.NewV7()), Stream: stream, Type: "T", Data: []byte("{}")}
