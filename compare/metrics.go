@@ -160,7 +160,8 @@ func latency(id MetricID, label string, quantile float64, bench *BenchUnit) Metr
 }
 
 // perOperation is what the system counted of the process, by the requests.
-func perOperation(id MetricID, label, unit string, source runfolder.Source, counter func(runfolder.ProcessCounters) int64) Metric {
+func perOperation(id MetricID, label, unit string, source runfolder.Source,
+	counter func(runfolder.ProcessCounters) int64) Metric {
 	return Metric{
 		ID: id, Label: label, Unit: unit, Decimals: 2, Source: source,
 		value: func(m *measured) float64 { return float64(counter(m.process)) / m.ops },

@@ -46,7 +46,7 @@ func (p *Resampler) metrics() []Metric {
 	return slices.DeleteFunc(p.criteria.metrics(loadgen.Load{}), func(m Metric) bool { return !p.has(m.ID) })
 }
 
-// has tells whether every experiment of the pool has the metric.
+// has reports whether every experiment of the pool has the metric.
 func (p *Resampler) has(metric MetricID) bool { return len(p.changes[metric]) == p.blocks }
 
 // Resample draws blocks for one experiment with the given looks, without

@@ -30,8 +30,10 @@ type reportOptions struct {
 }
 
 func (o *reportOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.groups, "groups", "", "file of package groups, lines of \"label = prefix prefix …\", in addition to the default ones")
-	f.BoolVar(&o.leaves, "leaves", false, "show the functions in which samples were taken, of the runtime and the kernel too, not those that asked for the work")
+	f.StringVar(&o.groups, "groups", "",
+		"file of package groups, lines of \"label = prefix prefix …\", in addition to the default ones")
+	f.BoolVar(&o.leaves, "leaves", false,
+		"show the functions in which samples were taken, of the runtime and the kernel too, not those that asked for the work")
 }
 
 func (o *reportOptions) compare(dirs []string, charts bool) (*compare.Report, error) {

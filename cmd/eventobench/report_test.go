@@ -316,8 +316,8 @@ func (b *browser) testSorting(t *testing.T) {
 // contrast is the lowest contrast of text with its background among all frames
 // of the flame graph, by WCAG 2.
 const contrast = `(() => {
-	const light = colour => {
-		const [r, g, b] = colour.match(/[\d.]+/g).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+	const light = color => {
+		const [r, g, b] = color.match(/[\d.]+/g).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
 		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 	};
 	return Math.min(...[...document.querySelectorAll(".frame")].map(f => {

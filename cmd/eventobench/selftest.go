@@ -61,7 +61,8 @@ Exit codes: 0 measured; 2 bad input, or an experiment failed; 130 interrupted.`,
 	f := cmd.Flags()
 	f.StringVar(&o.transport, "transport", "fasthttp", "transport of the store that is compared with itself")
 	f.DurationVar(&o.time, "time", 5*time.Minute, "time to spend, unless --case says what to do")
-	f.StringSliceVar(&o.cases, "case", nil, "a handicap of one side and how many experiments with it, such as none:12 or cpu=5%:10; repeatable")
+	f.StringSliceVar(&o.cases, "case", nil,
+		"a handicap of one side and how many experiments with it, such as none:12 or cpu=5%:10; repeatable")
 	f.StringSliceVar(&o.recorded, "recorded", nil, "judge the experiments in this folder instead of recording; repeatable")
 	f.IntVar(&o.resamples, "resamples", 5000, "experiments to draw from the blocks without a regression")
 	o.record.addFlags(f)
@@ -70,7 +71,8 @@ Exit codes: 0 measured; 2 bad input, or an experiment failed; 130 interrupted.`,
 }
 
 func (o *selftestOptions) run(cmd *cobra.Command) error {
-	test := &selftest{criteria: compare.DefaultCriteria(), pool: compare.NewResampler(compare.DefaultCriteria()), resamples: o.resamples}
+	test := &selftest{criteria: compare.DefaultCriteria(), pool: compare.NewResampler(compare.DefaultCriteria()),
+		resamples: o.resamples}
 	var err error
 	if len(o.recorded) > 0 {
 		err = test.readAll(o.recorded)
@@ -306,7 +308,8 @@ func (t *selftest) print(ctx context.Context, w io.Writer) error {
 		_, err := fmt.Fprintln(w, "no experiment was recorded")
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nExperiments, by the handicap of one side\n\n%s\n%s\n%s", t.outcomes(), t.falseAlarms(ctx), t.resolution(ctx))
+	_, err := fmt.Fprintf(w, "\nExperiments, by the handicap of one side\n\n%s\n%s\n%s", t.outcomes(),
+		t.falseAlarms(ctx), t.resolution(ctx))
 	return errors.Join(err, ctx.Err())
 }
 
@@ -350,7 +353,8 @@ func percentOf(v float64) string {
 func (t *selftest) falseAlarms(ctx context.Context) string {
 	looks := runfolder.DefaultPlan().Looks()
 	if need := looks[len(looks)-1]; t.pool.Blocks() < need {
-		return fmt.Sprintf("%d blocks without a handicap are too few to draw experiments from: %d are needed.\n", t.pool.Blocks(), need)
+		return fmt.Sprintf("%d blocks without a handicap are too few to draw experiments from: %d are needed.\n",
+			t.pool.Blocks(), need)
 	}
 	rng := rand.New(rand.NewPCG(1, uint64(t.pool.Blocks())))
 	alarms, inconclusive := 0, 0

@@ -168,7 +168,7 @@ func addAll(sum, values []float64) {
 	}
 }
 
-// showsProfiling tells whether a sample shows the measurement at work.
+// showsProfiling reports whether a sample shows the measurement at work.
 func showsProfiling(s *profile.Sample) bool {
 	return slices.ContainsFunc(callers(s), ofProfiling)
 }

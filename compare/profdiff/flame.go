@@ -46,7 +46,7 @@ type flameValue struct {
 func flameValues(k runfolder.ProfileKind) []flameValue {
 	values := []flameValue{{k.Title, k.Unit, k.File, k.Value, k.Scale}}
 	if k.CountUnit != "" {
-		values = append(values, flameValue{k.Title + ", number", k.CountUnit, k.File, k.Count, 1})
+		values = append(values, flameValue{k.Title, k.CountUnit, k.File, k.Count, 1})
 	}
 	return values
 }

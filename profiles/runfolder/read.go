@@ -120,7 +120,7 @@ func (r *Run) BlockSlices(block int) []Slice {
 	return r.Slices[block*rounds : (block+1)*rounds]
 }
 
-// check holds the files of a folder against each other.
+// check compares the files of a folder with each other.
 func (r *Run) check() error {
 	m := r.Manifest
 	if want := len(m.Blocks) * m.Plan.Rounds; len(r.Slices) != want {
