@@ -18,7 +18,7 @@ import (
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/stat"
 	"github.com/eventobench/eventobench/internal/texttab"
-	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/handicap"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
@@ -93,12 +93,12 @@ func (o *selftestOptions) recordAll(cmd *cobra.Command, test *selftest) error {
 	}
 	if o.record.out == "" {
 		if o.record.out, err = os.MkdirTemp("", "eventobench-selftest-"); err != nil {
-			return err
+			return fmt.Errorf("making a folder for the experiments: %w", err)
 		}
 		defer func() { _ = os.RemoveAll(o.record.out) }()
 	}
-	for handicap := range next {
-		runs, err := o.recordOne(cmd, handicap)
+	for planted := range next {
+		runs, err := o.recordOne(cmd, planted)
 		if err != nil {
 			return err
 		}
@@ -115,19 +115,19 @@ func (o *selftestOptions) schedule() (func(yield func(string) bool), error) {
 	}
 	var all []string
 	for _, text := range o.cases {
-		handicap, count, ok := cutLast(text, ":")
+		planted, count, ok := cutLast(text, ":")
 		n, err := strconv.Atoi(count)
-		if _, bad := server.ParseHandicap(handicap); !ok || err != nil || n < 1 || bad != nil {
+		if _, bad := handicap.Parse(planted); !ok || err != nil || n < 1 || bad != nil {
 			return nil, fmt.Errorf("--case %q: write a handicap and a number, such as none:12 or cpu=5%%:10", text)
 		}
 		for range n {
-			all = append(all, handicap)
+			all = append(all, planted)
 		}
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return func(yield func(string) bool) {
-		for _, handicap := range all {
-			if !yield(handicap) {
+		for _, planted := range all {
+			if !yield(planted) {
 				return
 			}
 		}

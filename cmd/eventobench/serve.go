@@ -150,7 +150,7 @@ type serveSettings struct {
 	kind     transport.Kind
 	level    slog.Level
 	batch    bool
-	handicap server.Handicap
+	handicap handicap.Handicap
 	path     string // of the store
 }
 
@@ -169,7 +169,7 @@ func (o *serveOptions) settings() (set serveSettings, err error) {
 		return set, fmt.Errorf("unknown batch %q; use on or off", o.batch)
 	}
 	set.batch = o.batch == "on"
-	if set.handicap, err = server.ParseHandicap(o.handicap); err != nil {
+	if set.handicap, err = handicap.Parse(o.handicap); err != nil {
 		return set, err
 	}
 	set.path, err = storePath(o.store)
@@ -235,7 +235,7 @@ func (o *serveOptions) run(ctx context.Context, set serveSettings, core *server.
 	slog.Info("serving", "transport", set.kind, "addr", listener.Addr().String(), "store", o.store,
 		"codec", o.codec, "test_mode", o.testMode, "pid", os.Getpid())
 	var carried transport.Core = core
-	if set.handicap != (server.Handicap{}) {
+	if set.handicap != (handicap.Handicap{}) {
 		carried = handicap.Wrap(core, set.handicap)
 	}
 	err := transport.Serve(ctx, set.kind, carried, listener, o.limits)

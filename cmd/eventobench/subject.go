@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/loadgen"
-	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/handicap"
 	"github.com/eventobench/eventobench/server/sqlite"
 	"github.com/eventobench/eventobench/server/transport"
 
@@ -97,7 +97,7 @@ func (s storeSpec) subject() (subject.Exec, error) {
 	if err != nil {
 		return subject.Exec{}, err
 	}
-	if _, err := server.ParseHandicap(s.handicap); err != nil {
+	if _, err := handicap.Parse(s.handicap); err != nil {
 		return subject.Exec{}, err
 	}
 	store := cmp.Or(s.store, "sqlite::memory:")

@@ -21,7 +21,7 @@ type Core struct {
 
 // Wrap returns a core with a handicap. One of zero would cost what asking for it
 // does: leave the core unwrapped then.
-func Wrap(core *server.Core, h server.Handicap) *Core {
+func Wrap(core *server.Core, h Handicap) *Core {
 	return &Core{Core: core, load: newLoad(h)}
 }
 
@@ -38,7 +38,7 @@ func (c *Core) Serve(ctx context.Context, r server.Request, dst []byte) server.A
 // the few that are timed: processors that pass a cache line back and forth would
 // add a cost that nobody asked for.
 type load struct {
-	server.Handicap
+	Handicap
 	sink  atomic.Pointer[byte]
 	turns atomic.Int64  // of spin, per call
 	clock time.Duration // how long reading the time twice takes
@@ -59,7 +59,7 @@ const (
 	window     = 64
 )
 
-func newLoad(h server.Handicap) *load {
+func newLoad(h Handicap) *load {
 	l := &load{Handicap: h}
 	if h.CPU > 0 {
 		const turns = 200_000

@@ -24,7 +24,7 @@ func TestWrap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapped := Wrap(core, server.Handicap{Alloc: 1000})
+	wrapped := Wrap(core, Handicap{Alloc: 1000})
 	out := make([]byte, 0, 1000)
 	for _, tt := range []struct {
 		path string
@@ -45,7 +45,7 @@ func TestWrap(t *testing.T) {
 
 // TestAllocates holds that a call allocates what it was told to, once.
 func TestAllocates(t *testing.T) {
-	l := newLoad(server.Handicap{Alloc: 200})
+	l := newLoad(Handicap{Alloc: 200})
 	if got := testing.AllocsPerRun(100, l.add); got != 1 {
 		t.Errorf("%v allocations per call", got)
 	}
@@ -64,7 +64,7 @@ func TestAllocates(t *testing.T) {
 // TestFollowsTheCost tells the handicap what calls and turns cost, and
 // holds the turns that follow.
 func TestFollowsTheCost(t *testing.T) {
-	l := newLoad(server.Handicap{CPU: 5})
+	l := newLoad(Handicap{CPU: 5})
 	l.perTurn = 2
 	l.adjust(1e9, true)
 	if got := l.turns.Load(); got != 0 {

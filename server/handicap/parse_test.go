@@ -1,8 +1,8 @@
-package server
+package handicap
 
 import "testing"
 
-func TestParseHandicap(t *testing.T) {
+func TestParse(t *testing.T) {
 	tests := []struct {
 		text string
 		want Handicap
@@ -15,7 +15,7 @@ func TestParseHandicap(t *testing.T) {
 		{"cpu=3%+alloc=100B", Handicap{CPU: 3, Alloc: 100}},
 	}
 	for _, tt := range tests {
-		if got, err := ParseHandicap(tt.text); err != nil || got != tt.want {
+		if got, err := Parse(tt.text); err != nil || got != tt.want {
 			t.Errorf("%q: %+v, %v", tt.text, got, err)
 		}
 	}
@@ -23,7 +23,7 @@ func TestParseHandicap(t *testing.T) {
 		"cpu", "cpu=5", "cpu=%", "cpu=-1%", "cpu=0%", "cpu=NaN%", "cpu=1e9%", "alloc=200", "alloc=-1B", "alloc=2GB",
 		"alloc=99999999B", "sleep=5ms", "cpu=5%+", "+", "cpu=3%,alloc=100B",
 	} {
-		if h, err := ParseHandicap(bad); err == nil {
+		if h, err := Parse(bad); err == nil {
 			t.Errorf("%q was taken for %+v", bad, h)
 		}
 	}
