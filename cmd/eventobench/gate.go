@@ -180,7 +180,7 @@ func (o *gateOptions) dirs(cmd *cobra.Command, args []string, in gateInput) ([]s
 	case len(args) == 1:
 		return []string{in.baseline, args[0]}, nil
 	case o.head == "":
-		return nil, errors.New("there is nothing to judge: name two run folders, one to hold against the baseline, or subjects with --base and --head")
+		return nil, errors.New("there is nothing to judge: name two run folders, one to compare with the baseline, or subjects with --base and --head")
 	case o.base == "":
 		if _, err := runfolder.OpenManifest(in.baseline); err != nil { // before a minute is spent on recording
 			return nil, err

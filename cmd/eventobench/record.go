@@ -35,7 +35,7 @@ func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 		"requests due per second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
 	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson),
 		"with --rate: poisson, as of many independent users, or constant")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed, at most 1h")
 	o.plan.addFlags(f)
 	f.StringSliceVar(&o.profiles, "profiles", nil,
 		"profiles to record beside cpu, allocs, heap and goroutine: mutex, block, goroutineleak; or none at all: none")
