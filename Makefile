@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint bench fuzz vendor-web run
+.PHONY: build test race lint bench fuzz vendor-web recorded run
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -17,7 +17,7 @@ race: ## every test under the race detector
 lint: ## gofmt, vet (Linux and macOS) and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these files"; exit 1; }
 	$(GO) vet ./...
-	GOOS=darwin $(GO) vet ./loadgen ./profiles ./compare
+	GOOS=darwin $(GO) vet ./loadgen ./profiles/... ./compare/...
 	$(GO) run $(STATICCHECK) ./...
 
 bench: ## speed of the parts
@@ -37,6 +37,15 @@ vendor-web: ## fetch the charting library of the HTML report again; its files mu
 	  cp "$$dir"/package/dist/uPlot.iife.min.js "$$dir"/package/dist/uPlot.min.css compare/render/html/web/vendor/ && \
 	  cp "$$dir"/package/LICENSE compare/render/html/web/vendor/uPlot.LICENSE
 	cd compare/render/html/web/vendor && sha256sum --check SHA256SUMS
+
+RECORDED = compare/testdata/recorded
+SHORT = run --quiet --transport=nethttp,fasthttp --seed=1 --slice=25ms --workers=8
+
+recorded: ## record again the folders that tests read, and the figures they must show
+	rm -rf $(RECORDED)/pair $(RECORDED)/open
+	$(GO) run ./cmd/eventobench $(SHORT) --blocks=12 --rounds=6 --warmup=200 --out=$(RECORDED)/pair
+	$(GO) run ./cmd/eventobench $(SHORT) --blocks=2 --rounds=4 --warmup=100 --rate=2000/s --out=$(RECORDED)/open
+	$(GO) test ./compare -run RecordedFigures -update
 
 run: ## the main job: three transports side by side, in about two minutes
 	$(GO) run ./cmd/eventobench run --transport=nethttp --transport=fasthttp --transport=fasthttp-adapter

@@ -38,11 +38,11 @@ const testRounds = 20
 func synthesize(t *testing.T, name, experiment string, blocks int, want truth, drift uint64) *runfolder.Run {
 	t.Helper()
 	r := &runfolder.Run{Dir: "profiles/" + experiment + "-" + name, Manifest: runfolder.Manifest{
-		Schema: runfolder.Schema, Experiment: experiment, Tool: "test",
+		Format: runfolder.Format, Schema: runfolder.Schema, Experiment: experiment, Tool: "test",
 		Subject: runfolder.SubjectInfo{Name: name, Binary: runfolder.Binary{GoVersion: "go1.26.0", Commit: "0123456789abcdef"}},
 		Load:    loadgen.Load{Workload: "test mix", Kinds: []string{"write", "read"}, Workers: 10},
 		Plan:    runfolder.Plan{Blocks: blocks, Rounds: testRounds, Slice: 50 * time.Millisecond, Seed: 1},
-		Capture: runfolder.CaptureInfo{CPUHz: 100, MemProfileRate: 524288, Profiles: []string{"cpu", "allocs", "heap", "goroutine"}},
+		Capture: runfolder.CaptureInfo{Periods: map[string]int64{"cpu": 1e7, "allocs": 524288}, Profiles: []string{"cpu", "allocs", "heap", "goroutine"}},
 		Host:    runfolder.Host{OS: "linux", Arch: "amd64", Kernel: "6.1", CPUModel: "Test CPU", Cores: 2, Affinity: 1},
 		Start:   time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		State:   runfolder.StateComplete,
@@ -76,7 +76,7 @@ func sample(b, round int, want truth, speed float64) runfolder.Slice {
 		Block: b, Round: round, Duration: length,
 		ServerCPU:    time.Duration(want.cpu / speed * float64(ops) * float64(time.Microsecond)),
 		GeneratorCPU: time.Duration(ops) * 10 * time.Microsecond,
-		Kinds: []runfolder.KindSlice{
+		Kinds: []loadgen.KindResult{
 			{Ops: ops - ops/11, Latency: time.Duration(float64(ops-ops/11) * want.latencyMs * 1e6)},
 			{Ops: ops / 11, Latency: time.Duration(float64(ops/11) * want.latencyMs * 1e6)},
 		},

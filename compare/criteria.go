@@ -30,8 +30,8 @@ func alpha(looks int) float64 {
 // Rule says when a change of a metric matters, in percent. It is meant as a
 // ratio: 3% is a factor of 1.03 upwards and of 1/1.03 downwards.
 type Rule struct {
-	Tolerance float64 `json:"tolerance_percent"` // a change within is as good as none
-	Floor     float64 `json:"floor_percent"`     // a smaller change is not told from none
+	Tolerance float64 `json:"tolerance_percent"` // a change within it does not matter
+	Floor     float64 `json:"floor_percent"`     // a smaller change cannot be told from none
 }
 
 // Criteria say which metrics are gated and how.

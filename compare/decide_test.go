@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/eventobench/eventobench/compare/stat"
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -59,7 +60,7 @@ func (w world) block(rng *rand.Rand, r *runfolder.Run, b int, speed float64, eff
 		r.Slices = append(r.Slices, runfolder.Slice{
 			Block: b, Round: round, Duration: 50 * time.Millisecond,
 			ServerCPU: time.Duration(ops / slice * 25e3 * (1 + effect.cpu/100)),
-			Kinds:     []runfolder.KindSlice{{Ops: int64(ops)}},
+			Kinds:     []loadgen.KindResult{{Ops: int64(ops)}},
 		})
 	}
 	perOp := 350 * (1 + effect.bytes/100) * (1 + rng.NormFloat64()*0.0004)

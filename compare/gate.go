@@ -98,8 +98,10 @@ func newGrown(t profdiff.ChangeTable, byCount bool) Grown {
 	g.Largest = grown(beyondNoise, byCount, mostFunctions)
 	if len(g.Largest) == 0 {
 		g.Groups = grown(t.Groups, byCount, mostOthers)
-		g.Subtrees = grown(t.Subtrees, false, mostOthers)
 		g.Nearest = t.Nearest
+	}
+	if len(g.Largest) == 0 && !byCount { // the counts of subtrees are not known
+		g.Subtrees = grown(t.Subtrees, false, mostOthers)
 	}
 	return g
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/pprof/profile"
 
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -104,7 +105,7 @@ func recorded(t *testing.T, v Variant, stacks ...string) Variant {
 	run.Dir = t.TempDir()
 	v.side.Run = &run
 	for _, name := range []string{"allocs", "cpu"} {
-		kind := kindNamed(name)
+		kind, _ := runfolder.KindNamed(name)
 		var file bytes.Buffer
 		if err := stackProfile(kind, stacks).Write(&file); err != nil {
 			t.Fatal(err)
@@ -185,7 +186,7 @@ func oddOpenReport(t *testing.T) *Report {
 		kinds := head.Slices[i].Kinds
 		kinds[0].Ops += kinds[1].Ops
 		kinds[0].Latency += kinds[1].Latency
-		kinds[1] = runfolder.KindSlice{}
+		kinds[1] = loadgen.KindResult{}
 		head.Slices[i].Missed = 1
 	}
 	return charted(t, []Variant{
@@ -202,8 +203,8 @@ func oddBoundReport(t *testing.T) *Report {
 	scale(1, 1, 6)(base)
 	scale(1, 1, 6)(head)
 	head.Manifest.Unavailable = map[runfolder.Source]string{
-		runfolder.SourceMemStats:     "the server has no /debug/pprof",
-		kindNamed("allocs").Source(): "the server has no /debug/pprof",
+		runfolder.SourceMemStats:           "the server has no /debug/pprof",
+		runfolder.Source("allocs_profile"): "the server has no /debug/pprof",
 	}
 	head.Manifest.Capture.Profiles = []string{"cpu"}
 	o := defaults()

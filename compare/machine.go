@@ -39,9 +39,11 @@ func cpuShare(run *runfolder.Run, machine MachineUse) *CPUShare {
 func (c *CPUShare) ofGenerator() float64 { return c.Generator / (c.Generator + c.Server) }
 
 const (
-	// idleTolerated is up to where the CPUs count as saturated: processes that hand
-	// every request to each other leave some idle for moments.
-	idleTolerated = 0.25
+	// idleTolerated is up to where the CPUs count as saturated. Processes that hand
+	// every request to each other leave some idle for moments; that part of the
+	// time between two requests does not change with the server's cost, as the
+	// generator's part does not, so both are tolerated up to the same share.
+	idleTolerated = 1.0 / 3
 	// generatorTolerated is a share of the generator from which throughput shows
 	// less than two thirds of a change in the server's cost: less than 2% of a
 	// change by the tolerance of 3%.

@@ -17,8 +17,9 @@ type measured struct {
 	from, to int // the blocks, the last one not included
 
 	ops, duration, cpu, latency float64
-	window                      runfolder.Counters // summed over the blocks
-	block                       runfolder.Block    // the last one
+	window                      runfolder.Counters        // summed over the blocks
+	process                     runfolder.ProcessCounters // likewise
+	block                       runfolder.Block           // the last one
 
 	dueHistogram, sentHistogram *hdrhistogram.Histogram // once they were asked for
 }
@@ -31,6 +32,7 @@ func measure(run *runfolder.Run, from, to int) *measured {
 		}
 		m.block = run.Manifest.Blocks[b]
 		m.window = m.window.Add(m.block.Window())
+		m.process = m.process.Add(m.block.Process())
 	}
 	return m
 }

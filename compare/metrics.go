@@ -133,13 +133,22 @@ var Metrics = []Metric{
 		value: func(m *measured) float64 { return float64(m.block.RSSPeak) / 1e6 },
 	},
 	{
-		ID: "goroutines", Label: "goroutines", Unit: "at the end", Source: goroutines, Typical: true,
+		ID: "goroutines", Label: "goroutines", Unit: "at the end", Source: runfolder.SourceGoroutines, Typical: true,
 		value: func(m *measured) float64 { return float64(m.block.Goroutines) },
 	},
+	{
+		ID: "goroutine_growth", Label: "goroutines, growth", Unit: "in a window", Source: runfolder.SourceGoroutines, Typical: true,
+		value: func(m *measured) float64 { return float64(m.block.Goroutines - m.block.GoroutinesBefore) },
+	},
+	perOperation("switches_voluntary", "switches, waiting", "/op", runfolder.SourceSwitches,
+		func(p runfolder.ProcessCounters) int64 { return p.VoluntarySwitches }),
+	perOperation("switches_involuntary", "switches, preempted", "/op", runfolder.SourceSwitches,
+		func(p runfolder.ProcessCounters) int64 { return p.InvoluntarySwitches }),
+	perOperation("read_bytes", "bytes read", "B/op", runfolder.SourceIO,
+		func(p runfolder.ProcessCounters) int64 { return p.ReadBytes }),
+	perOperation("written_bytes", "bytes written", "B/op", runfolder.SourceIO,
+		func(p runfolder.ProcessCounters) int64 { return p.WrittenBytes }),
 }
-
-// goroutines are counted in the profile of that kind.
-var goroutines = kindNamed("goroutine").Source()
 
 // latency is a quantile of the time from when requests were due to their
 // complete answers.
@@ -147,6 +156,15 @@ func latency(id MetricID, label string, quantile float64, bench *BenchUnit) Metr
 	return Metric{
 		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Bench: bench,
 		value: func(m *measured) float64 { return float64(m.due().ValueAtQuantile(quantile)) / 1e6 },
+	}
+}
+
+// perOperation is what the system counted of the process, by the requests.
+func perOperation(id MetricID, label, unit string, source runfolder.Source,
+	counter func(runfolder.ProcessCounters) int64) Metric {
+	return Metric{
+		ID: id, Label: label, Unit: unit, Decimals: 2, Source: source,
+		value: func(m *measured) float64 { return float64(counter(m.process)) / m.ops },
 	}
 }
 
@@ -192,14 +210,4 @@ func FindMetric(id MetricID) (Metric, bool) {
 		return Metric{}, false
 	}
 	return Metrics[i], true
-}
-
-// kindNamed is a row of the table of profile kinds.
-func kindNamed(name string) runfolder.ProfileKind {
-	for _, k := range runfolder.Kinds {
-		if k.Name == name {
-			return k
-		}
-	}
-	return runfolder.ProfileKind{}
 }

@@ -59,7 +59,8 @@ func decodeReport(data []byte) (*Report, error) {
 	case version.Format == nil:
 		return nil, errors.New("it is not what \"eventobench compare --format=json\" writes: it has no format version")
 	case *version.Format != ReportFormat:
-		return nil, fmt.Errorf("it is in format %d, this eventobench reads %d: compare the run folders again", *version.Format, ReportFormat)
+		return nil, fmt.Errorf("it is in format %d, this eventobench reads %d: compare the run folders again",
+			*version.Format, ReportFormat)
 	}
 	var r Report
 	d := json.NewDecoder(strings.NewReader(string(data)))

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -45,7 +46,7 @@ func (p *Resampler) metrics() []Metric {
 	return slices.DeleteFunc(p.criteria.metrics(loadgen.Load{}), func(m Metric) bool { return !p.has(m.ID) })
 }
 
-// has tells whether every experiment of the pool has the metric.
+// has reports whether every experiment of the pool has the metric.
 func (p *Resampler) has(metric MetricID) bool { return len(p.changes[metric]) == p.blocks }
 
 // Resample draws blocks for one experiment with the given looks, without
@@ -85,48 +86,51 @@ func (p *Resampler) find(m Metric, blocks []int, shift float64) *finding {
 
 // Resolution is the smallest regression of a metric, in percent, that an
 // experiment of the given number of blocks, judged once, tells from none in four
-// of five cases on the machine that the pool was recorded on, tolerance set
+// of five cases on the machine that the blocks were recorded on, tolerance set
 // aside and no other metric having changed. It is 0 if so few blocks find
-// nothing however large, or the pool lacks the metric.
+// nothing however large, or an experiment lacks the metric.
+//
+// Experiments are drawn with replacement from blocks whose center is taken out. A
+// regression moves their intervals as it moves their blocks, so it is found once
+// it has moved four of five intervals beyond the floor.
 func (p *Resampler) Resolution(rng *rand.Rand, metric MetricID, blocks int) float64 {
-	const most = 100.0 // percent
+	const experiments, found = 200, 0.8
 	m, known := FindMetric(metric)
-	center := stat.SignedRank(p.changes[metric]).Estimate()
-	if !known || !p.has(metric) || p.power(rng, m, blocks, center, most) < 0.8 {
+	if !known || !p.has(metric) {
 		return 0
 	}
-	low, high := 0.0, most
-	for high-low > 0.02*high {
-		if middle := (low + high) / 2; p.power(rng, m, blocks, center, middle) < 0.8 {
-			low = middle
-		} else {
-			high = middle
-		}
+	center := stat.SignedRank(p.changes[metric]).Estimate()
+	bounds := make([]float64, experiments)
+	for i := range bounds {
+		bounds[i] = p.bound(m, p.drawReplacing(rng, blocks), center)
 	}
-	return high
+	slices.Sort(bounds)
+	moved := stat.LogRatio(p.criteria.rule(m).Floor) - bounds[int(experiments*(1-found))]
+	if most := stat.LogRatio(100); !(moved < most) {
+		return 0
+	}
+	return stat.Percent(moved)
 }
 
-// power is the share of experiments, drawn with replacement from blocks whose
-// center is taken out, whose interval of the metric lies beyond its floor if the
-// metric regressed by the given percent.
-func (p *Resampler) power(rng *rand.Rand, m Metric, blocks int, center, regression float64) float64 {
-	const experiments = 200
-	change := stat.LogRatio(regression)
-	if m.Better == Up {
-		change = -change
-	}
-	found := 0
+func (p *Resampler) drawReplacing(rng *rand.Rand, blocks int) []int {
 	drawn := make([]int, blocks)
-	for range experiments {
-		for i := range drawn {
-			drawn[i] = rng.IntN(p.blocks)
-		}
-		f := p.find(m, drawn, change-center)
-		f.rule.Tolerance = 0
-		f.judge(1 - FalseAlarms/float64(len(p.metrics()))) // the first step of Holm's procedure
-		if f.verdict == Regressed {
-			found++
-		}
+	for i := range drawn {
+		drawn[i] = rng.IntN(p.blocks)
 	}
-	return float64(found) / experiments
+	return drawn
+}
+
+// bound is the end of an experiment's interval, at the level of the first step
+// of Holm's procedure, that a regression must move beyond the floor. It is
+// minus infinity if there are too few blocks for the level.
+func (p *Resampler) bound(m Metric, blocks []int, center float64) float64 {
+	level := 1 - FalseAlarms/float64(len(p.metrics()))
+	interval := p.find(m, blocks, -center).estimator.Interval(level)
+	switch {
+	case interval.Level < level:
+		return math.Inf(-1)
+	case m.Better == Up:
+		return -interval.High
+	}
+	return interval.Low
 }

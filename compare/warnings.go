@@ -341,7 +341,8 @@ func (w *warner) sampling(v Variant) {
 // time as its profile. A CPU profile also covers what a server does between
 // slices.
 func exactlyCounted(t profdiff.FunctionTable) bool {
-	return kindNamed(t.Kind).Window == runfolder.WindowDifference
+	kind, _ := runfolder.KindNamed(t.Kind)
+	return kind.Window == runfolder.WindowDifference
 }
 
 func (w *warner) pairing(c Comparison) {
@@ -369,14 +370,16 @@ func (w *warner) settings(base, head Variant) {
 	b, h := base.Manifest, head.Manifest
 	both := fmt.Sprintf("%s and %s", base.Name, head.Name)
 	if sameProgram(b.Subject, h.Subject) {
-		w.add(WarnSameBinary, "the same program with the same options is on both sides, so that what differs is noise", both, "")
+		w.add(WarnSameBinary, "the same program with the same options is on both sides, so that what differs is noise",
+			both, "")
 	}
 	if b.Host != h.Host {
 		w.add(WarnHost, "runs are from different hosts or kernels, so that their timing cannot be compared", both, "")
 	}
 	if differentGo(b, h) {
 		w.add(WarnGoVersion, "programs were built with different versions of Go",
-			fmt.Sprintf("%s with %s, %s with %s", base.Name, b.Subject.Binary.GoVersion, head.Name, h.Subject.Binary.GoVersion), "")
+			fmt.Sprintf("%s with %s, %s with %s", base.Name, b.Subject.Binary.GoVersion, head.Name,
+				h.Subject.Binary.GoVersion), "")
 	}
 	if !b.Capture.Equal(h.Capture) {
 		w.add(WarnCapture, "runs were profiled in different ways, so that their profiles cost them differently", both, "")

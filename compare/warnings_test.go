@@ -60,7 +60,8 @@ func TestWarnings(t *testing.T) {
 		{"failed requests", func(r *runfolder.Run) { r.Manifest.Errors = map[string]int64{"timeout": 2, "status 500": 1} }, "errors", "requests failed: 3 to head (status 500: 1, timeout: 2)"},
 		{"another host", func(r *runfolder.Run) { r.Manifest.Host.CPUModel = "Other" }, "host_differs", ""},
 		{"another Go", func(r *runfolder.Run) { r.Manifest.Subject.Binary.GoVersion = "go1.27" }, "go_version_differs", "go1.27"},
-		{"other profiling rates", func(r *runfolder.Run) { r.Manifest.Capture.CPUHz = 500 }, "capture_differs", ""},
+		{"a script, whose Go nobody knows", func(r *runfolder.Run) { r.Manifest.Subject.Binary.GoVersion = "" }, "", ""},
+		{"other profiling rates", func(r *runfolder.Run) { r.Manifest.Capture.Periods = map[string]int64{"cpu": 2e6} }, "capture_differs", ""},
 		{"another plan", func(r *runfolder.Run) { r.Manifest.Plan.Warmup = 9 }, "plan_differs", ""},
 		{"uncommitted changes", func(r *runfolder.Run) { r.Manifest.Subject.Binary.Dirty = true }, "dirty", "head from commit 0123456789ab."},
 		{"a slow generator", scale(1, 1, 6), "generator_bound", "about 59% of it for head (generator 60.0 us, server 86.0 us, CPUs"},
@@ -99,6 +100,29 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("%q does not say %q", r.Warnings[0].Message, tt.figure)
 			}
 		})
+	}
+}
+
+// TestWarningsOfSeveralRunsAreSaidOnce: with the figures of each.
+func TestWarningsOfSeveralRunsAreSaidOnce(t *testing.T) {
+	var variants []Variant
+	for _, name := range []string{"one", "two", "three"} {
+		run := synthesize(t, name, "e1", 12, slow, 7)
+		scale(1, 1, 6)(run)
+		variants = append(variants, variant(run, map[string]cost{"f": {value: slow.bytes}}))
+	}
+	r := mustReport(t, variants, defaults())
+	if len(r.Warnings) != 1 || r.Warnings[0].Code != WarnGeneratorBound {
+		t.Fatalf("warnings %v", r.Warnings)
+	}
+	message := r.Warnings[0].Message
+	if strings.Count(message, "CPU per operation shows all of it") != 1 {
+		t.Errorf("%q gives its advice more than once", message)
+	}
+	for _, name := range []string{"for one (", "for two (", "for three ("} {
+		if !strings.Contains(message, name) {
+			t.Errorf("%q lacks the figures %q", message, name)
+		}
 	}
 }
 
@@ -182,7 +206,7 @@ func TestSlicesWithoutRequests(t *testing.T) {
 	for _, r := range []*runfolder.Run{base, head} {
 		for i := range r.Slices {
 			if i%2 == 0 {
-				r.Slices[i].Kinds, r.Slices[i].ServerCPU = make([]runfolder.KindSlice, 2), time.Microsecond
+				r.Slices[i].Kinds, r.Slices[i].ServerCPU = make([]loadgen.KindResult, 2), time.Microsecond
 			}
 		}
 	}

@@ -7,39 +7,39 @@ import (
 	"time"
 )
 
-// Arrivals says how the requests of an open loop are spread over time.
+// Arrivals is the distribution over time of an open loop's requests.
 type Arrivals string
 
-// The arrivals. Poisson is what many users who know nothing of each other
-// make: requests come in clumps, as they do in production, and a queue shows.
-// Constant spaces them evenly: what is left of the latency's spread is the
-// server's own.
+// The distributions. Poisson models many independent users: requests come in
+// clumps, as in production, and queues build up. Constant spaces requests
+// evenly, so that the spread of the latencies is the server's own.
 const (
 	Poisson  Arrivals = "poisson"
 	Constant Arrivals = "constant"
 )
 
-// Pacer tells the workers of a driver when to send. All workers of a slice
-// share one, so that the next free worker takes the next due request.
+// Pacer decides when the workers of a driver send. All workers share one during
+// a slice, so that the next free worker takes the next due request. Its methods
+// may be called concurrently.
 type Pacer interface {
-	// Next is asked by a worker that is free at now. It returns when the
-	// worker's next request is due, the zero time if at once, or false if there
-	// is none.
+	// Next is called by a worker that is free at now. It returns when the
+	// worker's next request is due, with the zero time meaning at once. It
+	// returns false when there are no more requests.
 	Next(now time.Time) (due time.Time, ok bool)
 }
 
-// closedLoop has free workers send at once, until a time.
+// closedLoop makes free workers send at once until end.
 type closedLoop struct{ end time.Time }
 
 func (l closedLoop) Next(now time.Time) (time.Time, bool) { return time.Time{}, now.Before(l.end) }
 
-// fixedNumber has free workers send at once, so many requests in all.
+// fixedNumber makes free workers send at once, a given number of requests in all.
 type fixedNumber struct{ left atomic.Int64 }
 
 func (n *fixedNumber) Next(time.Time) (time.Time, bool) { return time.Time{}, n.left.Add(-1) >= 0 }
 
-// schedule has each request sent when it is due, or as soon as a worker is free
-// after that, up to a time.
+// schedule makes each request go out when it is due or, if no worker is free
+// then, as soon as one is. Nothing is handed out after end.
 type schedule struct {
 	start time.Time
 	due   []time.Duration // since start, ascending
@@ -58,12 +58,12 @@ func (s *schedule) Next(now time.Time) (time.Time, bool) {
 	return s.start.Add(s.due[n]), true
 }
 
-// missed is how many requests no worker has taken.
+// missed returns the number of requests that no worker has taken.
 func (s *schedule) missed() int64 { return max(0, int64(len(s.due))-s.taken.Load()) }
 
-// timeline lays requests out over slices that follow each other as if nothing
-// were between them, so that the rate holds however short a slice is. Equal
-// seeds give equal timelines.
+// timeline lays out requests over consecutive slices as if there were no pauses
+// between them, so that the rate is kept however short a slice is. Equal seeds
+// give equal timelines.
 type timeline struct {
 	gap  func() float64 // ns from one request to the next
 	next float64        // ns from the start of the next slice to its first request
@@ -75,13 +75,13 @@ func newTimeline(l Load, seed uint64) *timeline {
 	if l.Arrivals == Constant {
 		return &timeline{gap: func() float64 { return mean }, next: mean / 2}
 	}
-	rng := rand.New(rand.NewPCG(seed, math.MaxUint64)) // a stream that no worker's source has
+	rng := rand.New(rand.NewPCG(seed, math.MaxUint64)) // a stream that no worker's source uses
 	gap := func() float64 { return rng.ExpFloat64() * mean }
 	return &timeline{gap: gap, next: gap()}
 }
 
-// slice returns when the requests of the next slice are due, since its start.
-// The result is good until the next call.
+// slice returns when the requests of the next slice are due, relative to its
+// start. The result is valid until the next call.
 func (t *timeline) slice(length time.Duration) []time.Duration {
 	t.due = t.due[:0]
 	for ; t.next < float64(length); t.next += t.gap() {

@@ -3,22 +3,26 @@ package loadgen
 import (
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
 func TestTimeline(t *testing.T) {
-	const ms = time.Millisecond
+	const us, ms = time.Microsecond, time.Millisecond
 	tests := []struct {
 		name   string
 		load   Load
 		length time.Duration
-		want   [][]time.Duration // of one slice after the other
+		want   [][]time.Duration // of consecutive slices
 	}{
-		{"every slice alike", Load{Rate: 400, Arrivals: Constant}, 5 * ms, [][]time.Duration{{1250 * time.Microsecond, 3750 * time.Microsecond}, {1250 * time.Microsecond, 3750 * time.Microsecond}}},
-		{"less often than slices", Load{Rate: 50, Arrivals: Constant}, 8 * ms, [][]time.Duration{nil, {2 * ms}, nil, {6 * ms}, nil, nil, {2 * ms}}},
-		{"a slice and a half", Load{Rate: 100, Arrivals: Constant}, 15 * ms, [][]time.Duration{{5 * ms}, {0, 10 * ms}, {5 * ms}}},
+		{"every slice alike", Load{Rate: 400, Arrivals: Constant}, 5 * ms,
+			[][]time.Duration{{1250 * us, 3750 * us}, {1250 * us, 3750 * us}}},
+		{"less often than slices", Load{Rate: 50, Arrivals: Constant}, 8 * ms,
+			[][]time.Duration{nil, {2 * ms}, nil, {6 * ms}, nil, nil, {2 * ms}}},
+		{"a slice and a half", Load{Rate: 100, Arrivals: Constant}, 15 * ms,
+			[][]time.Duration{{5 * ms}, {0, 10 * ms}, {5 * ms}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -55,7 +59,7 @@ func TestPoissonIsReproducible(t *testing.T) {
 	}
 }
 
-// TestPoissonGaps holds the gaps against the exponential distribution: their
+// TestPoissonGaps compares the gaps with the exponential distribution: their
 // mean and standard deviation are one over the rate, and 1-1/e of them are
 // below it. The seed is fixed, so the outcome is too.
 func TestPoissonGaps(t *testing.T) {
@@ -72,7 +76,9 @@ func TestPoissonGaps(t *testing.T) {
 	}
 	mean := sum / n
 	for name, off := range map[string]float64{
-		"mean": mean - 1, "standard deviation": math.Sqrt(squares/n-mean*mean) - 1, "share below the mean": below/n - (1 - 1/math.E),
+		"mean":                 mean - 1,
+		"standard deviation":   math.Sqrt(squares/n-mean*mean) - 1,
+		"share below the mean": below/n - (1 - 1/math.E),
 	} {
 		if math.Abs(off) > 0.01 {
 			t.Errorf("%s of the gaps is %.4f off", name, off)
@@ -83,19 +89,22 @@ func TestPoissonGaps(t *testing.T) {
 func TestPacers(t *testing.T) {
 	start := time.Unix(1000, 0)
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
-	planned := &schedule{start: start, due: []time.Duration{0, 5 * time.Millisecond, 9 * time.Millisecond}, end: at(20)}
+	due := []time.Duration{0, 5 * time.Millisecond, 9 * time.Millisecond}
+	planned := &schedule{start: start, due: due, end: at(20)}
 	three := &fixedNumber{}
 	three.left.Store(3)
 	tests := []struct {
 		name  string
 		pacer Pacer
 		now   []time.Time
-		want  []time.Time // the zero time last: there is nothing to send
-		done  bool
+		want  []time.Time // shorter than now: then there is nothing to send
 	}{
-		{"closed loop", closedLoop{end: at(10)}, []time.Time{at(0), at(9), at(10)}, []time.Time{{}, {}}, true},
-		{"fixed number", three, []time.Time{at(0), at(0), at(99), at(99)}, []time.Time{{}, {}, {}}, true},
-		{"schedule, early and late", planned, []time.Time{at(0), at(1), at(15), at(15)}, []time.Time{at(0), at(5), at(9)}, true},
+		{"closed loop", closedLoop{end: at(10)},
+			[]time.Time{at(0), at(9), at(10)}, []time.Time{{}, {}}},
+		{"fixed number", three,
+			[]time.Time{at(0), at(0), at(99), at(99)}, []time.Time{{}, {}, {}}},
+		{"schedule, early and late", planned,
+			[]time.Time{at(0), at(1), at(15), at(15)}, []time.Time{at(0), at(5), at(9)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,7 +170,8 @@ func TestScheduleHandsEachRequestToOneWorker(t *testing.T) {
 func TestParseRate(t *testing.T) {
 	for text, want := range map[string]float64{
 		"5000/s": 5000, "5000": 5000, "300/m": 5, "0.5/s": 0.5, "1e6": 1e6, "30/m": 0.5,
-		"": 0, "0": 0, "-1/s": 0, "/s": 0, "10/": 0, "10/h": 0, "fast": 0, "NaN": 0, "Inf": 0, "1000001/s": 0, "5000 /s": 0, "10/s/s": 0,
+		"": 0, "0": 0, "-1/s": 0, "/s": 0, "10/": 0, "10/h": 0, "fast": 0, "NaN": 0, "Inf": 0,
+		"1000001/s": 0, "5000 /s": 0, "10/s/s": 0,
 	} {
 		got, err := ParseRate(text)
 		if got != want || (err == nil) != (want > 0) {
@@ -177,7 +187,7 @@ func FuzzParseRate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		l := Load{Workers: 1, Rate: rate, Arrivals: Poisson}
+		l := Load{Workers: 1, Timeout: testTimeout, Rate: rate, Arrivals: Poisson}
 		if err := l.Validate(); err != nil || !l.Open() {
 			t.Errorf("ParseRate(%q) = %v, which is no rate: %v", text, rate, err)
 		}
@@ -185,24 +195,32 @@ func FuzzParseRate(f *testing.F) {
 }
 
 func TestValidateLoad(t *testing.T) {
+	const second, never = time.Second, time.Duration(math.MaxInt64)
 	tests := []struct {
 		load Load
-		ok   bool
+		want string // in the error; empty if the load is valid
 	}{
-		{Load{Workers: 1}, true},
-		{Load{Workers: 1, Rate: 100, Arrivals: Poisson}, true},
-		{Load{Workers: 1, Rate: MaxRate, Arrivals: Constant}, true},
-		{Load{}, false},
-		{Load{Workers: 1, Rate: 2 * MaxRate, Arrivals: Poisson}, false},
-		{Load{Workers: 1, Rate: -1, Arrivals: Poisson}, false},
-		{Load{Workers: 1, Rate: math.NaN(), Arrivals: Poisson}, false},
-		{Load{Workers: 1, Rate: 100}, false},
-		{Load{Workers: 1, Rate: 100, Arrivals: "sometimes"}, false},
-		{Load{Workers: 1, Arrivals: Constant}, false},
+		{Load{Workers: 1, Timeout: second}, ""},
+		{Load{Workers: 1, Timeout: 1}, ""},
+		{Load{Workers: 1, Timeout: MaxTimeout}, ""},
+		{Load{Workers: 1, Timeout: second, Rate: 100, Arrivals: Poisson}, ""},
+		{Load{Workers: 1, Timeout: second, Rate: MaxRate, Arrivals: Constant}, ""},
+		{Load{}, "at least 1 worker, not 0"},
+		{Load{Workers: 1}, "a timeout above 0, not 0s"},
+		{Load{Workers: 1, Timeout: -second}, "a timeout above 0, not -1s"},
+		{Load{Workers: 1, Timeout: MaxTimeout + 1}, "a timeout of at most 1h0m0s, not 1h0m0.000000001s"},
+		{Load{Workers: 1, Timeout: never}, "a timeout of at most 1h0m0s, not 2562047h47m16.854775807s"},
+		{Load{Workers: 1, Timeout: second, Rate: 2 * MaxRate, Arrivals: Poisson}, "a rate of at most 1000000/s"},
+		{Load{Workers: 1, Timeout: second, Rate: -1, Arrivals: Poisson}, "not -1/s"},
+		{Load{Workers: 1, Timeout: second, Rate: math.NaN(), Arrivals: Poisson}, "not NaN/s"},
+		{Load{Workers: 1, Timeout: second, Rate: 100}, `unknown arrivals ""`},
+		{Load{Workers: 1, Timeout: second, Rate: 100, Arrivals: "sometimes"}, `unknown arrivals "sometimes"`},
+		{Load{Workers: 1, Timeout: second, Arrivals: Constant}, "arrivals (constant) need a rate"},
 	}
 	for _, tt := range tests {
-		if err := tt.load.Validate(); (err == nil) != tt.ok {
-			t.Errorf("%+v: %v", tt.load, err)
+		err := tt.load.Validate()
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: %v, want %q", tt.load, err, tt.want)
 		}
 	}
 }
@@ -213,7 +231,12 @@ func TestEqualLoads(t *testing.T) {
 		t.Error("a load differs from itself")
 	}
 	for name, change := range map[string]func(*Load){
-		"rate": func(l *Load) { l.Rate = 6 }, "arrivals": func(l *Load) { l.Arrivals = Constant }, "workers": func(l *Load) { l.Workers = 2 },
+		"workload": func(l *Load) { l.Workload = "v" },
+		"kinds":    func(l *Load) { l.Kinds = []string{"k", "k"} },
+		"workers":  func(l *Load) { l.Workers = 2 },
+		"timeout":  func(l *Load) { l.Timeout = time.Second },
+		"rate":     func(l *Load) { l.Rate = 6 },
+		"arrivals": func(l *Load) { l.Arrivals = Constant },
 	} {
 		other := load
 		change(&other)

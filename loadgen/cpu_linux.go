@@ -6,10 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OwnCPU is the CPU time of this process: user and system time of all its
-// threads.
+// OwnCPU returns the CPU time that this process has used so far: the user and
+// system time of all its threads, to the nanosecond.
 func OwnCPU() time.Duration {
 	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts) // a process can always read its own clock
+	// A process can always read its own clock.
+	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts)
 	return time.Duration(ts.Nano())
 }

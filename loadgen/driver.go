@@ -8,17 +8,18 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Driver puts a load on one server through a fixed set of workers, each with
-// one connection and at most one request in flight. Its methods must not be
-// called at the same time.
+// Driver loads one server through a fixed set of workers, each with one
+// connection and at most one request in flight. Its methods must not be called
+// concurrently.
 type Driver struct {
 	workers  []*worker
 	kinds    int
-	timeline *timeline // of an open loop
+	timeline *timeline // nil for a closed loop
 }
 
-// NewDriver prepares workers for the server at addr (host:port). Nothing is
-// sent before Warmup or Slice. The load must be valid.
+// NewDriver creates the workers for the server at addr (host:port). Nothing is
+// sent before Warmup or Slice is called. The load must be valid. Equal workloads,
+// loads, and seeds give equal requests.
 func NewDriver(addr string, w Workload, l Load, seed uint64) *Driver {
 	d := &Driver{kinds: len(w.Kinds())}
 	if l.Open() {
@@ -30,38 +31,42 @@ func NewDriver(addr string, w Workload, l Load, seed uint64) *Driver {
 	return d
 }
 
-// Result is what the workers did in one call of Warmup or Slice.
+// Result is what the workers did in one call of Warmup or Slice. It is plain
+// data.
 type Result struct {
 	Start    time.Time
 	Duration time.Duration // until the last outstanding request was answered
-	Kinds    []KindResult  // one for each kind of request of the workload
+	Kinds    []KindResult  // one per kind of request, in the order of Workload.Kinds
 	Errors   Errors
 
-	// CPU is the CPU time that this process used meanwhile: what generating the
-	// load cost, if the process does nothing else.
+	// CPU is the CPU time (user and system) that this process used during the
+	// call. That is what the load cost the generator if the process did nothing
+	// else. It is always known: the package builds only where OwnCPU exists.
 	CPU time.Duration
 
-	// Reopened counts connections that rested since the call before, were closed
-	// by the server meanwhile, and were opened again for their first request.
+	// Reopened counts the connections that the server had closed while they
+	// were idle between two calls. The first request of the call was sent again
+	// on a new connection, once, and its latency includes both attempts. Any
+	// other lost connection is a failure.
 	Reopened int64
 
-	// Of an open loop:
+	// For an open loop only:
 	Late    int64         // requests sent more than LateAfter after they were due
-	MaxLate time.Duration // how long after it was due a request was sent, at most
-	Missed  int64         // requests that were due and never sent
+	MaxLate time.Duration // the longest time from when a request was due until it was sent
+	Missed  int64         // requests that were due but never sent
 }
 
-// LateAfter is from when on a request counts as sent late: well beyond what
-// waking a worker takes on a system that is not overloaded.
+// LateAfter is the delay beyond which a request counts as sent late. It is well
+// above what waking a worker takes on a system that is not overloaded.
 const LateAfter = time.Millisecond
 
-// KindResult counts the finished requests of one kind.
+// KindResult sums up the answered requests of one kind.
 type KindResult struct {
-	Ops     int64
-	Latency time.Duration // sum over Ops, each from when it was due
+	Ops     int64         // requests that were answered without an error
+	Latency time.Duration // the sum of their latencies, each counted from when it was due
 }
 
-// Ops is the number of finished requests of all kinds.
+// Ops returns the number of answered requests of all kinds.
 func (r Result) Ops() int64 {
 	var n int64
 	for _, k := range r.Kinds {
@@ -70,17 +75,18 @@ func (r Result) Ops() int64 {
 	return n
 }
 
-// backlogTime is how long after its end a slice of an open loop goes on
-// sending what was due in it: a server that stands still for less than this
-// shows all of it in the latencies, and one that cannot keep up does not delay
-// the experiment forever.
+// backlogTime is how long a slice of an open loop goes on sending overdue
+// requests after its end. A server that freezes for less than this shows all of
+// the freeze in its latencies, and one that cannot keep up does not delay the
+// experiment forever.
 const backlogTime = time.Second
 
-// Slice loads the server for the given time: then no new request starts and
-// the outstanding ones are waited for and counted. In an open loop, requests
-// that were due and found no free worker are sent up to a second after the end,
-// and what is left then is counted as missed. A worker stops at its first
-// failed request. Cancelling ctx aborts outstanding requests, uncounted.
+// Slice loads the server for the given time, at most MaxSlice. After that no new
+// request starts, and outstanding ones are waited for and counted. In an open
+// loop, requests that were due but found no free worker are sent until a second
+// after the end; the remaining ones are counted as missed. A worker stops at its
+// first failed request. Canceling ctx aborts outstanding requests, which are
+// then not counted.
 func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	start := time.Now()
 	end := start.Add(length)
@@ -93,7 +99,8 @@ func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	return r
 }
 
-// Warmup sends the given number of requests as a closed loop.
+// Warmup sends the given number of requests in a closed loop, whatever the load
+// is. Otherwise it is like Slice.
 func (d *Driver) Warmup(ctx context.Context, requests int) Result {
 	n := &fixedNumber{}
 	n.left.Store(int64(requests))
@@ -101,8 +108,8 @@ func (d *Driver) Warmup(ctx context.Context, requests int) Result {
 	return d.run(ctx, now, n, now)
 }
 
-// run has every worker send as the pacer says, waits for them and for the end,
-// and adds up their work.
+// run makes every worker send as the pacer decides, waits for them and until
+// end, and adds up their results.
 func (d *Driver) run(ctx context.Context, start time.Time, p Pacer, end time.Time) Result {
 	cpu := OwnCPU()
 	var wg sync.WaitGroup
@@ -115,21 +122,22 @@ func (d *Driver) run(ctx context.Context, start time.Time, p Pacer, end time.Tim
 		w.addTo(&r)
 	}
 	if r.Errors.Total() == 0 {
-		d.workers[0].wait(ctx, end) // the last requests may have been answered before
+		d.workers[0].wait(ctx, end) // the last requests may have been answered earlier
 	}
 	r.Duration = time.Since(start)
 	r.CPU = OwnCPU() - cpu
 	return r
 }
 
-// Latency holds a histogram for each kind of request.
+// Latency holds one histogram per kind of request, in the order of
+// Workload.Kinds, of times in nanoseconds until the answer was complete.
 type Latency struct {
-	Due  []*hdrhistogram.Histogram // from when a request was due to its complete answer
-	Sent []*hdrhistogram.Histogram // from when it was sent; nil for a closed loop, where that is the same
+	Due  []*hdrhistogram.Histogram // counted from when a request was due
+	Sent []*hdrhistogram.Histogram // counted from when it was sent; nil for a closed loop, as it equals Due
 }
 
-// TakeLatency returns the latencies of all calls since the last TakeLatency,
-// and starts new histograms.
+// TakeLatency returns the latencies of all requests answered since the last
+// call of TakeLatency, and starts over. The caller owns the histograms.
 func (d *Driver) TakeLatency() Latency {
 	l := Latency{Due: d.take(func(w *worker) []*hdrhistogram.Histogram { return w.due })}
 	if d.timeline != nil {
@@ -138,7 +146,7 @@ func (d *Driver) TakeLatency() Latency {
 	return l
 }
 
-// take merges and empties the workers' histograms of each kind.
+// take merges and then empties the workers' histograms, kind by kind.
 func (d *Driver) take(of func(*worker) []*hdrhistogram.Histogram) []*hdrhistogram.Histogram {
 	all := newHistograms(d.kinds)
 	for _, w := range d.workers {
@@ -150,7 +158,7 @@ func (d *Driver) take(of func(*worker) []*hdrhistogram.Histogram) []*hdrhistogra
 	return all
 }
 
-// Close closes the connections.
+// Close closes the connections. The driver must not be used afterward.
 func (d *Driver) Close() {
 	for _, w := range d.workers {
 		w.close()

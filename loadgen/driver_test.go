@@ -138,7 +138,8 @@ func TestTakeLatency(t *testing.T) {
 		if h.TotalCount() != r.Kinds[kind].Ops {
 			t.Errorf("kind %d: %d latencies of %d requests", kind, h.TotalCount(), r.Kinds[kind].Ops)
 		}
-		if mean := float64(r.Kinds[kind].Latency) / float64(r.Kinds[kind].Ops); h.Mean() < mean*0.99 || h.Mean() > mean*1.01 {
+		mean := float64(r.Kinds[kind].Latency) / float64(r.Kinds[kind].Ops)
+		if h.Mean() < mean*0.99 || h.Mean() > mean*1.01 {
 			t.Errorf("kind %d: mean %v of the histogram, %v of the sum", kind, h.Mean(), mean)
 		}
 	}
@@ -148,15 +149,21 @@ func TestTakeLatency(t *testing.T) {
 }
 
 func TestErrorsAreCountedByKind(t *testing.T) {
+	full := func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no room", http.StatusInsufficientStorage)
+	}
+	answer := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
+	}
 	tests := []struct {
 		name    string
 		handler http.HandlerFunc
 		kind    string
 		first   string
 	}{
-		{"status", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no room", http.StatusInsufficientStorage) }, "status 507", `GET /page was answered with status 507: "no room\n"`},
-		{"body", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("odd")) }, "bad body", `GET /page: not fine in the answer: "odd"`},
-		{"long body", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(strings.Repeat("x", 9999))) }, "bad body", strings.Repeat("x", 200) + `"…`},
+		{"status", full, "status 507", `GET /page was answered with status 507: "no room\n"`},
+		{"body", answer("odd"), "bad body", `GET /page: not fine in the answer: "odd"`},
+		{"long body", answer(strings.Repeat("x", 9999)), "bad body", strings.Repeat("x", 200) + `"…`},
 		{"lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "connection lost", ""},
 	}
 	for _, tt := range tests {
@@ -178,7 +185,8 @@ func TestErrorsAreCountedByKind(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	release := make(chan struct{})
-	d := newTestDriver(t, Load{Workers: 1, Timeout: time.Millisecond}, func(http.ResponseWriter, *http.Request) { <-release })
+	hang := func(http.ResponseWriter, *http.Request) { <-release }
+	d := newTestDriver(t, Load{Workers: 1, Timeout: time.Millisecond}, hang)
 	defer close(release)
 	if r := d.Warmup(t.Context(), 1); r.Errors.Kinds["timeout"] != 1 {
 		t.Errorf("errors %v, want a timeout", r.Errors)
@@ -211,15 +219,29 @@ func TestCancelAbortsOutstandingRequests(t *testing.T) {
 	}
 }
 
+// TestGeneratorCPU: the load costs the generator some CPU time, which is part of
+// what the whole process uses.
+func TestGeneratorCPU(t *testing.T) {
+	d := newTestDriver(t, Load{Workers: 2}, fine)
+	before := OwnCPU()
+	r := d.Warmup(t.Context(), 200)
+	if all := OwnCPU() - before; r.CPU <= 0 || r.CPU > all {
+		t.Errorf("%v of CPU time, where the process used %v", r.CPU, all)
+	}
+}
+
 func BenchmarkDriver(b *testing.B) {
-	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString(`{"position":0,"globalPosition":1}`) }}
+	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
+		ctx.SetBodyString(`{"position":0,"globalPosition":1}`)
+	}}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	go func() { _ = server.Serve(listener) }()
 	defer func() { _ = server.Shutdown() }()
-	d := NewDriver(listener.Addr().String(), writesOnly{EventMix{Streams: 100}}, Load{Workers: 10, Timeout: testTimeout}, 1)
+	load := Load{Workers: 10, Timeout: testTimeout}
+	d := NewDriver(listener.Addr().String(), writesOnly{EventMix{Streams: 100}}, load, 1)
 	defer d.Close()
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -10,13 +10,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Errors counts failed requests.
+// Errors counts failed requests. The zero value counts none.
 type Errors struct {
 	Kinds map[string]int64 // by kind: "status 503", "timeout", "refused", …
-	First string           // what exactly went wrong first, and what the server answered
+	First string           // the first failure in detail, with what the server answered
 }
 
-// Total is the number of failed requests.
+// Total returns the number of failed requests.
 func (e Errors) Total() int64 {
 	var n int64
 	for _, count := range e.Kinds {
@@ -50,18 +50,20 @@ func (e answerError) Error() string { return e.text }
 func statusError(req *fasthttp.Request, resp *fasthttp.Response) error {
 	return answerError{
 		kind: fmt.Sprintf("status %d", resp.StatusCode()),
-		text: fmt.Sprintf("%s %s was answered with status %d: %s", req.Header.Method(), req.URI().Path(), resp.StatusCode(), excerpt(resp.Body())),
+		text: fmt.Sprintf("%s %s was answered with status %d: %s",
+			req.Header.Method(), req.URI().Path(), resp.StatusCode(), excerpt(resp.Body())),
 	}
 }
 
 func bodyError(req *fasthttp.Request, resp *fasthttp.Response, err error) error {
 	return answerError{
 		kind: "bad body",
-		text: fmt.Sprintf("%s %s: %v in the answer: %s", req.Header.Method(), req.URI().Path(), err, excerpt(resp.Body())),
+		text: fmt.Sprintf("%s %s: %v in the answer: %s",
+			req.Header.Method(), req.URI().Path(), err, excerpt(resp.Body())),
 	}
 }
 
-// excerpt is the part of a body worth showing in a one-line message.
+// excerpt returns the part of a body that is worth showing in a one-line message.
 func excerpt(body []byte) string {
 	const most = 200
 	if len(body) == 0 {
@@ -73,8 +75,19 @@ func excerpt(body []byte) string {
 	return fmt.Sprintf("%q", body)
 }
 
-// kindLost is the kind of failure of a connection that ended.
-const kindLost = "connection lost"
+// The kinds of failed requests that got no complete answer.
+const (
+	errorRefused = "refused"
+	errorLost    = "connection lost"
+	errorTimeout = "timeout"
+	errorOther   = "other"
+)
+
+// isLost reports whether an error says that the peer closed the connection.
+func isLost(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
 
 func errorKind(err error) string {
 	var answer answerError
@@ -83,12 +96,12 @@ func errorKind(err error) string {
 	case errors.As(err, &answer):
 		return answer.kind
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "refused"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return kindLost
+		return errorRefused
+	case isLost(err):
+		return errorLost
 	case errors.Is(err, fasthttp.ErrTimeout), errors.As(err, &network) && network.Timeout():
-		return "timeout"
+		return errorTimeout
 	default:
-		return "other"
+		return errorOther
 	}
 }

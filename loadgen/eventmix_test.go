@@ -111,3 +111,26 @@ func TestEventMixCheck(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkEventMixCheck(b *testing.B) {
+	source := EventMix{Streams: 1}.Source(1, 0)
+	for _, answer := range []struct {
+		name string
+		kind int
+		body string
+	}{
+		{"write", kindWrite, `{"position":3,"globalPosition":9}`},
+		{"read", kindRead, `[["id","type",0,1,{},null,"2026-01-01T00:00:00Z"]]`},
+		{"empty", kindRead, "[]\n"},
+	} {
+		body := []byte(answer.body)
+		b.Run(answer.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := source.Check(answer.kind, body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -14,8 +15,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// pipes is a listener whose connections are pipes in memory, which work on the
-// clock of a synctest bubble.
+// pipes is a listener whose connections are pipes in memory. They use the clock
+// of a synctest bubble.
 type pipes struct{ accept chan net.Conn }
 
 func (p *pipes) Accept() (net.Conn, error) {
@@ -34,8 +35,8 @@ func (p *pipes) dial(context.Context, time.Time) (net.Conn, error) {
 	return client, nil
 }
 
-// inBubble has do drive a real HTTP server over pipes, on a clock that jumps
-// from event to event: everything takes exactly the time the handler sleeps.
+// inBubble makes do drive a real HTTP server over pipes, on a clock that jumps from
+// event to event. Everything takes exactly as long as the handler sleeps.
 func inBubble(t *testing.T, l Load, h http.HandlerFunc, do func(t *testing.T, d *Driver)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -47,7 +48,7 @@ func inBubble(t *testing.T, l Load, h http.HandlerFunc, do func(t *testing.T, d 
 				t.Error(err)
 			}
 		})
-		l.Timeout = testTimeout
+		l.Timeout = cmp.Or(l.Timeout, testTimeout)
 		d := NewDriver("server", pages{}, l, 1)
 		for _, w := range d.workers {
 			w.dial, w.timer = listener.dial, runtimeTimer{}
@@ -59,8 +60,8 @@ func inBubble(t *testing.T, l Load, h http.HandlerFunc, do func(t *testing.T, d 
 	})
 }
 
-// freezing answers after 1 ms, but stands still as a whole for 200 ms from its
-// 100th request on.
+// freezing answers after 1 ms, but freezes as a whole for 200 ms from its 100th
+// request on.
 func freezing() http.HandlerFunc {
 	var mu sync.Mutex
 	served := 0
@@ -80,6 +81,14 @@ func freezing() http.HandlerFunc {
 
 const freeze = 200 * time.Millisecond
 
+// total is the number of latencies over all kinds of request.
+func total(l []*hdrhistogram.Histogram) (n int64) {
+	for _, h := range l {
+		n += h.TotalCount()
+	}
+	return n
+}
+
 // quantile is a latency over all kinds of request.
 func quantile(l []*hdrhistogram.Histogram, q float64) time.Duration {
 	all := NewHistogram()
@@ -89,15 +98,16 @@ func quantile(l []*hdrhistogram.Histogram, q float64) time.Duration {
 	return time.Duration(all.ValueAtQuantile(q))
 }
 
-// TestFreezeShowsInTheOpenLoop: a server that stands still for a fifth of a
-// second keeps a fifth of a second's users waiting. A closed loop stands still
-// with it, and so do latencies counted from sending.
+// TestFreezeShowsInTheOpenLoop: a server that freezes for a fifth of a second
+// keeps that fifth of a second's users waiting. A closed loop freezes with it, and
+// latencies counted from sending do not show it either.
 func TestFreezeShowsInTheOpenLoop(t *testing.T) {
 	load := Load{Workers: 4}
 	inBubble(t, load, freezing(), func(t *testing.T, d *Driver) {
 		r := d.Slice(t.Context(), time.Second)
 		l := d.TakeLatency()
-		if p99, most := quantile(l.Due, 99), quantile(l.Due, 100); r.Ops() < 3000 || p99 > 2*time.Millisecond || most < freeze {
+		p99, most := quantile(l.Due, 99), quantile(l.Due, 100)
+		if r.Ops() < 3000 || p99 > 2*time.Millisecond || most < freeze {
 			t.Errorf("closed loop: %d requests, p99 %v, max %v", r.Ops(), p99, most)
 		}
 		if l.Sent != nil {
@@ -108,8 +118,10 @@ func TestFreezeShowsInTheOpenLoop(t *testing.T) {
 	inBubble(t, load, freezing(), func(t *testing.T, d *Driver) {
 		r := d.Slice(t.Context(), time.Second)
 		l := d.TakeLatency()
-		if p99, sent := quantile(l.Due, 99), quantile(l.Sent, 99); r.Ops() != 1000 || p99 < 180*time.Millisecond || sent > 2*time.Millisecond {
-			t.Errorf("open loop: %d requests, p99 %v from when they were due, %v from when they were sent", r.Ops(), p99, sent)
+		p99, sent := quantile(l.Due, 99), quantile(l.Sent, 99)
+		if r.Ops() != 1000 || p99 < 180*time.Millisecond || sent > 2*time.Millisecond {
+			t.Errorf("open loop: %d requests, p99 %v from when they were due, %v from when they were sent",
+				r.Ops(), p99, sent)
 		}
 		if r.Missed != 0 || r.Late < 190 || r.Late > 300 || r.MaxLate < 190*time.Millisecond || r.MaxLate > freeze {
 			t.Errorf("%d missed, %d late by up to %v", r.Missed, r.Late, r.MaxLate)
@@ -144,12 +156,12 @@ func TestEqualSeedsLoadAlike(t *testing.T) {
 		})
 	}
 	if !slices.Equal(ops[0], ops[1]) {
-		t.Errorf("requests a slice: %v and %v", ops[0], ops[1])
+		t.Errorf("requests per slice: %v and %v", ops[0], ops[1])
 	}
 }
 
-// TestBacklog: a server that cannot keep up gets what was due in a slice for a
-// second more; the rest is missed, and does not burden the next slice.
+// TestBacklog: a server that cannot keep up gets overdue requests for one more
+// second. The rest is missed and does not burden the next slice.
 func TestBacklog(t *testing.T) {
 	slow := func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(10 * time.Millisecond)
@@ -158,7 +170,8 @@ func TestBacklog(t *testing.T) {
 	inBubble(t, Load{Workers: 1, Rate: 2000, Arrivals: Constant}, slow, func(t *testing.T, d *Driver) {
 		for range 2 {
 			r := d.Slice(t.Context(), 100*time.Millisecond)
-			if r.Ops()+r.Missed != 200 || r.Missed != 90 || r.Duration < 1100*time.Millisecond || r.Duration > 1110*time.Millisecond {
+			if r.Ops()+r.Missed != 200 || r.Missed != 90 ||
+				r.Duration < 1100*time.Millisecond || r.Duration > 1110*time.Millisecond {
 				t.Errorf("of 200 requests %d answered, %d missed, in %v", r.Ops(), r.Missed, r.Duration)
 			}
 		}
@@ -177,15 +190,16 @@ func TestCancelWakesWaitingWorkers(t *testing.T) {
 	inBubble(t, Load{Workers: 2, Rate: 0.001, Arrivals: Constant}, fine, func(t *testing.T, d *Driver) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if r := d.Slice(ctx, 24*time.Hour); r.Duration > 1100*time.Millisecond || r.Ops() != 0 || r.Errors.Total() != 0 {
+		r := d.Slice(ctx, 24*time.Hour)
+		if r.Duration > 1100*time.Millisecond || r.Ops() != 0 || r.Errors.Total() != 0 {
 			t.Errorf("%d requests, errors %v, %v after the start", r.Ops(), r.Errors, r.Duration)
 		}
 	})
 }
 
 // TestFreezeOfARealServer: the same over loopback, on this machine's clock. No
-// bound here depends on how fast the machine is: requests that were due in the
-// first half of the freeze cannot have been answered sooner.
+// limit here depends on how fast the machine is, because requests that were due in
+// the first half of the freeze cannot have been answered before its end.
 func TestFreezeOfARealServer(t *testing.T) {
 	d := newTestDriver(t, Load{Workers: 4, Rate: 1000, Arrivals: Constant}, freezing())
 	r := d.Slice(t.Context(), time.Second)
@@ -198,7 +212,8 @@ func TestFreezeOfARealServer(t *testing.T) {
 	}
 	for kind, h := range l.Sent {
 		if h.TotalCount() != r.Kinds[kind].Ops || h.Mean() > l.Due[kind].Mean() {
-			t.Errorf("kind %d: %d latencies from sending, mean %v; %v from when due", kind, h.TotalCount(), h.Mean(), l.Due[kind].Mean())
+			t.Errorf("kind %d: %d latencies from sending, mean %v; %v from when due",
+				kind, h.TotalCount(), h.Mean(), l.Due[kind].Mean())
 		}
 	}
 }
@@ -214,12 +229,14 @@ func TestTimer(t *testing.T) {
 	}
 }
 
-// BenchmarkTimer shows how late a timer wakes its goroutine: ten at a time, as
+// BenchmarkTimer shows how late a timer wakes its goroutine. Ten are waiting, like
 // the workers of an open loop at 5000/s.
 func BenchmarkTimer(b *testing.B) {
-	for name, create := range map[string]func() timer{"runtime": func() timer { return runtimeTimer{} }, "newTimer": newTimer} {
+	runtime := func() timer { return runtimeTimer{} }
+	for name, create := range map[string]func() timer{"runtime": runtime, "newTimer": newTimer} {
 		b.Run(name, func(b *testing.B) {
-			s := &schedule{start: time.Now(), due: newTimeline(Load{Rate: 5000, Arrivals: Constant}, 1).slice(time.Duration(b.N) * 200 * time.Microsecond)}
+			line := newTimeline(Load{Rate: 5000, Arrivals: Constant}, 1)
+			s := &schedule{start: time.Now(), due: line.slice(time.Duration(b.N) * 200 * time.Microsecond)}
 			s.end = s.start.Add(time.Hour)
 			late := NewHistogram()
 			var mu sync.Mutex

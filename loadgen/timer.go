@@ -2,8 +2,8 @@ package loadgen
 
 import "time"
 
-// timer puts one goroutine to sleep. Sleeping may end early, and late by what
-// the system needs to wake a goroutine.
+// timer puts one goroutine to sleep. A sleep may end early, or late by the time
+// the system takes to wake a goroutine.
 type timer interface {
 	sleep(d time.Duration)
 	close()

@@ -7,16 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fileTimer is a timerfd(2), which the Go runtime waits for as it waits for a
-// connection: it wakes within tens of microseconds, where time.Sleep is half a
-// millisecond late on average (BenchmarkTimer), and nothing spins meanwhile.
+// fileTimer is a timerfd(2), which the Go runtime waits for as it does for a
+// connection. It wakes within tens of microseconds, where time.Sleep is half a
+// millisecond late on average (BenchmarkTimer), and without spinning.
 type fileTimer struct {
 	file *os.File
 	fd   int
-	buf  [8]byte // for the number of expirations, which nobody wants to know
+	buf  [8]byte // receives the number of expirations, which is not used
 }
 
-// newTimer returns the most precise timer there is.
+// newTimer returns the most precise timer available.
 func newTimer() timer {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {

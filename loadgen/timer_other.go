@@ -2,5 +2,5 @@
 
 package loadgen
 
-// newTimer returns the most precise timer there is.
+// newTimer returns the most precise timer available.
 func newTimer() timer { return runtimeTimer{} }

@@ -13,25 +13,26 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// worker sends one request after the other over one kept-alive connection.
+// worker sends one request after another over one keep-alive connection.
 type worker struct {
 	dial    func(ctx context.Context, deadline time.Time) (net.Conn, error)
 	source  Source
 	timeout time.Duration
 
-	mu   sync.Mutex // guards conn against interrupt; only the worker sets it
+	mu   sync.Mutex // guards conn against interrupt; only the worker itself sets conn
 	conn net.Conn   // nil when not connected
 	r    *bufio.Reader
 	w    *bufio.Writer
 	req  fasthttp.Request
 	resp fasthttp.Response
 
-	timer timer // of an open loop
+	timer timer // precise in an open loop only
 
-	due, sent []*hdrhistogram.Histogram // latencies by kind, until taken; sent only of an open loop
+	// Latencies by kind since they were last taken; sent is nil in a closed loop.
+	due, sent []*hdrhistogram.Histogram
 
-	// Of the current run:
-	rested   bool         // the connection was left open by the run before, and has not been used in this one
+	// State of the current run:
+	rested   bool         // the connection is open since the previous run and not used in this one yet
 	done     []KindResult // by kind
 	errors   Errors
 	reopened int64
@@ -51,8 +52,8 @@ func newWorker(addr string, s Source, kinds int, l Load) *worker {
 	return w
 }
 
-// run sends requests as the pacer says, until the first failure or until ctx
-// is cancelled. What was outstanding then is not counted.
+// run sends requests as the pacer decides, until there are no more, one fails,
+// or ctx is canceled. A request that is outstanding then is not counted.
 func (w *worker) run(ctx context.Context, p Pacer) {
 	clear(w.done)
 	w.errors, w.late, w.maxLate, w.reopened = Errors{}, 0, 0, 0
@@ -85,17 +86,17 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 	}
 }
 
-// wait returns when it is time, or soon after ctx is cancelled.
+// wait returns at the given time, or soon after ctx is canceled.
 func (w *worker) wait(ctx context.Context, until time.Time) {
-	const look = 100 * time.Millisecond // after ctx
+	const longest = 100 * time.Millisecond // without a look at ctx
 	for left := time.Until(until); left > 0 && ctx.Err() == nil; left = time.Until(until) {
-		w.timer.sleep(min(left, look))
+		w.timer.sleep(min(left, longest))
 	}
 }
 
-// exchange sends the request and reads the answer. If the connection rested and
-// ends before the first byte of an answer, the server has closed it meanwhile, as
-// it may: the request is sent again on a new one.
+// exchange sends the request and reads the answer. A server may close a
+// connection that is idle. So if the connection rested and ends before the first
+// byte of an answer, the request is sent again on a new one, once.
 func (w *worker) exchange(ctx context.Context, deadline time.Time) error {
 	rested := w.rested
 	w.rested = false
@@ -108,9 +109,11 @@ func (w *worker) exchange(ctx context.Context, deadline time.Time) error {
 	return w.exchangeOnce(ctx, deadline, false)
 }
 
-// errRested is the error of a connection that ended while it rested.
+// errRested says that a connection ended while it rested.
 var errRested = errors.New("the server closed a connection that rested")
 
+// exchangeOnce is one attempt at exchange, on the open connection if there is
+// one. It returns errRested if the connection rested and is lost.
 func (w *worker) exchangeOnce(ctx context.Context, deadline time.Time, rested bool) error {
 	if w.conn == nil {
 		if err := w.connect(ctx, deadline); err != nil {
@@ -144,9 +147,10 @@ func (w *worker) send() error {
 	return w.w.Flush()
 }
 
-// lostWhileResting tells the loss of a rested connection from other errors.
+// lostWhileResting marks the loss of a rested connection as errRested, and
+// returns other errors as they are.
 func lostWhileResting(err error, rested bool) error {
-	if rested && errorKind(err) == kindLost {
+	if rested && isLost(err) {
 		return fmt.Errorf("%w: %w", errRested, err)
 	}
 	return err
@@ -169,10 +173,11 @@ func (w *worker) connect(ctx context.Context, deadline time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conn = conn
-	return ctx.Err() // an interrupt before this line found no connection to close
+	return ctx.Err() // an interrupt before the lock found no connection to close
 }
 
-// interrupt fails the outstanding request, from another goroutine.
+// interrupt makes the outstanding request fail. It is called from another
+// goroutine.
 func (w *worker) interrupt() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -185,7 +190,7 @@ func (w *worker) disconnect() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.conn != nil {
-		_ = w.conn.Close() // nothing depends on how an abandoned connection ends
+		_ = w.conn.Close() // nothing depends on how a dropped connection ends
 		w.conn = nil
 	}
 }
@@ -200,7 +205,8 @@ func (w *worker) checkResponse(kind int) error {
 	return nil
 }
 
-// record counts an answered request; due is zero if it was when it was sent.
+// record counts an answered request. A zero due means that it was due when it
+// was sent.
 func (w *worker) record(kind int, due, sent, answered time.Time) {
 	if due.IsZero() {
 		due = sent

@@ -1,6 +1,6 @@
 // Package profiles records experiments: it starts the subjects, has them
 // loaded in interleaved slices, captures pprof profiles and exact counters,
-// and keeps all of it in run folders, which it also reads back.
+// and writes all of it to run folders.
 package profiles
 
 import (
@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"regexp"
 	"slices"
 	"time"
@@ -25,17 +24,18 @@ import (
 // subject is a fresh process, and in every round of a block each subject gets
 // one slice of the load while the others idle.
 type Experiment struct {
-	Subjects []subject.Subject
-	Workload loadgen.Workload
-	Workers  int
-	Timeout  time.Duration    // of one request
-	Rate     float64          // requests due in a second; 0 for a closed loop
-	Arrivals loadgen.Arrivals // of an open loop
+	Subjects []subject.Target
+	Load     loadgen.Load // that the generators make
 	Plan     runfolder.Plan
-	Out      string // folder that receives the run folders
+	Profiles []runfolder.ProfileKind // to record, as far as subjects serve them
+	Out      string                  // folder that receives the run folders
 	Label    string
 	Tool     string         // version of the program that records
 	Progress func(Progress) // called after every round and block; may be nil
+
+	// NewGenerator makes what puts the load on the server at addr (host:port).
+	// Equal seeds give equal requests.
+	NewGenerator func(addr string, seed uint64) Generator
 
 	// Decide judges the runs so far at every look of the plan. A sequential
 	// experiment ends when it is done. It may be nil if there is one subject.
@@ -51,15 +51,16 @@ type Progress struct {
 	Subjects      []runfolder.SubjectProgress // over the blocks that are complete
 }
 
-// Record runs the experiment and returns its run folders, one a subject and in
-// their order. If the experiment fails, or ctx is cancelled, the folders hold
+// Record runs the experiment and returns its run folders, one per subject and
+// in their order. If the experiment fails, or ctx is cancelled, the folders hold
 // the blocks that were complete by then and say so, and Record returns them
 // with the error. Only if the folders cannot be written are there none.
 func (e Experiment) Record(ctx context.Context) ([]string, error) {
-	if err := e.validate(); err != nil {
+	subjects, err := e.validate()
+	if err != nil {
 		return nil, err
 	}
-	r, err := newRecorder(e)
+	r, err := newRecorder(e, subjects)
 	if err != nil {
 		return nil, err
 	}
@@ -69,35 +70,44 @@ func (e Experiment) Record(ctx context.Context) ([]string, error) {
 
 var subjectName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-func (e Experiment) validate() error {
+// validate returns what the subjects are, if the experiment can be run.
+func (e Experiment) validate() ([]runfolder.SubjectInfo, error) {
 	if err := e.Plan.Validate(); err != nil {
-		return err
+		return nil, err
 	}
-	if err := e.Load().Validate(); err != nil {
-		return err
+	if err := e.Load.Validate(); err != nil {
+		return nil, err
 	}
-	if e.Rate > 0 && e.Rate*e.Plan.Slice.Seconds() < 1 {
-		return fmt.Errorf("a rate of %v/s leaves most slices of %v without a request; raise it, or make slices longer", e.Rate, e.Plan.Slice)
+	if e.Load.Open() && e.Load.Rate*e.Plan.Slice.Seconds() < 1 {
+		return nil, fmt.Errorf("a rate of %v/s leaves most slices of %v without a request; raise it, or make slices longer",
+			e.Load.Rate, e.Plan.Slice)
 	}
 	if len(e.Subjects) == 0 {
-		return errors.New("there is no subject to measure")
+		return nil, errors.New("there is no subject to measure")
 	}
-	seen := map[string]bool{}
-	for _, s := range e.Subjects {
-		if !subjectName.MatchString(s.Name) {
-			return fmt.Errorf("subject name %q: use letters, digits, '.', '_' and '-' only; it becomes part of a folder's name", s.Name)
-		}
-		if seen[s.Name] {
-			return fmt.Errorf("two subjects are named %s", s.Name)
-		}
-		seen[s.Name] = true
-	}
-	return nil
+	return e.subjects()
 }
 
-// Load is what the subjects are loaded with.
-func (e Experiment) Load() loadgen.Load {
-	return loadgen.Load{Workload: e.Workload.Name(), Kinds: e.Workload.Kinds(), Workers: e.Workers, Timeout: e.Timeout, Rate: e.Rate, Arrivals: e.Arrivals}
+// subjects asks the subjects what they are. Their names must be distinct.
+func (e Experiment) subjects() ([]runfolder.SubjectInfo, error) {
+	var all []runfolder.SubjectInfo
+	seen := map[string]bool{}
+	for _, s := range e.Subjects {
+		info, err := s.Info()
+		if err != nil {
+			return nil, err
+		}
+		if !subjectName.MatchString(info.Name) {
+			return nil, fmt.Errorf("subject name %q: use only letters, digits, '.', '_' and '-': it is part of a folder's name",
+				info.Name)
+		}
+		if seen[info.Name] {
+			return nil, fmt.Errorf("two subjects are named %s", info.Name)
+		}
+		seen[info.Name] = true
+		all = append(all, info)
+	}
+	return all, nil
 }
 
 // recorder is an experiment in progress.
@@ -110,20 +120,15 @@ type recorder struct {
 	early string // why it ended before its last block, if it did so as planned
 }
 
-func newRecorder(e Experiment) (*recorder, error) {
+func newRecorder(e Experiment, subjects []runfolder.SubjectInfo) (*recorder, error) {
 	r := &recorder{Experiment: e, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0))}
-	host, missing := host.ReadHost(), unavailable()
+	machine, missing := host.Read(), host.Missing(host.Root)
 	var templates []runfolder.Manifest
-	for _, s := range e.Subjects {
-		binary, err := subject.ReadBinary(s)
-		if err != nil {
-			return nil, err
-		}
+	for _, info := range subjects {
 		templates = append(templates, runfolder.Manifest{
-			Schema: runfolder.Schema, Tool: e.Tool, Label: e.Label, Load: e.Load(), Plan: e.Plan, Host: host,
-			Start: r.start.UTC(), State: runfolder.StateRecording, Unavailable: missing,
-			Subject: runfolder.SubjectInfo{Name: s.Name, Kind: s.Kind, Command: s.Command, Options: s.Options, Binary: binary},
-			Blocks:  []runfolder.Block{},
+			Tool: e.Tool, Label: e.Label, Subject: info, Load: e.Load, Plan: e.Plan, Host: machine,
+			Start: r.start.UTC(), State: runfolder.StateRecording, Unavailable: maps.Clone(missing),
+			Blocks: []runfolder.Block{},
 		})
 	}
 	var err error
@@ -165,7 +170,7 @@ func (r *recorder) save() error {
 	return nil
 }
 
-// look judges the blocks so far, notes the result in every run, and tells
+// look judges the blocks so far, notes the result in every run, and reports
 // whether the experiment may end.
 func (r *recorder) look() (done bool) {
 	if r.Decide == nil {
@@ -182,7 +187,7 @@ func (r *recorder) look() (done bool) {
 	return look.Done
 }
 
-// timeIsUp tells whether one more block, taking as long as those before, would
+// timeIsUp reports whether one more block, taking as long as those before, would
 // end after MaxTime. The first always begins.
 func (r *recorder) timeIsUp() bool {
 	if r.MaxTime == 0 || r.done == 0 {
@@ -240,8 +245,8 @@ func (r *recorder) finishFolders(state runfolder.State, reason string) (dirs []s
 	return dirs, nil
 }
 
-// perm returns the instances in random order.
-func (r *recorder) perm(in []*instance) []*instance {
+// shuffled returns the instances in random order.
+func (r *recorder) shuffled(in []*instance) []*instance {
 	shuffled := make([]*instance, len(in))
 	for i, j := range r.rng.Perm(len(in)) {
 		shuffled[i] = in[j]
@@ -271,23 +276,4 @@ func (r *recorder) left(round int) time.Duration {
 		return time.Duration(left * float64(r.window()+overhead))
 	}
 	return time.Duration(left / done * float64(time.Since(r.start)))
-}
-
-// window is the planned length of all slices of a block.
-func (r *recorder) window() time.Duration {
-	return time.Duration(r.Plan.Rounds*len(r.Subjects)) * r.Plan.Slice
-}
-
-// unavailable probes, on the recorder's own process, which figures of a
-// process and of the machine this system can give.
-func unavailable() map[runfolder.Source]string {
-	missing := map[runfolder.Source]string{}
-	if _, err := subject.ProcessCPU(os.Getpid()); err != nil {
-		missing[runfolder.SourceCPUClock] = err.Error()
-	}
-	if _, err := subject.ProcessRSSPeak(os.Getpid()); err != nil {
-		missing[runfolder.SourceRSS] = err.Error()
-	}
-	maps.Copy(missing, host.ReadMachine(host.MachineRoot).Missing)
-	return missing
 }

@@ -57,6 +57,12 @@ func checkRun(t *testing.T, e Experiment, dir string) {
 		if block.WarmupOps != 10 || w.TotalAlloc <= 0 || w.Mallocs <= 0 || block.Goroutines == 0 {
 			t.Errorf("block %d: %+v", b, block)
 		}
+		if p := block.Process(); p.VoluntarySwitches == 0 || p.ReadBytes == 0 || p.WrittenBytes == 0 {
+			t.Errorf("block %d: the process %+v", b, p)
+		}
+		if block.GoroutinesBefore == 0 {
+			t.Errorf("block %d began without goroutines", b)
+		}
 		if m := block.Machine; m == nil || m.Window < 3*e.Plan.Slice {
 			t.Errorf("block %d: the machine %+v", b, m)
 		}
@@ -73,13 +79,19 @@ func checkRun(t *testing.T, e Experiment, dir string) {
 
 func checkProfiles(t *testing.T, run *runfolder.Run) {
 	t.Helper()
-	for _, file := range []string{runfolder.FileCPU, runfolder.FileAllocs, runfolder.FileAllocsBefore, runfolder.FileAllocsAfter, runfolder.FileHeapBefore, runfolder.FileHeapAfter, runfolder.FileGoroutine} {
-		if _, err := run.Profile(file); err != nil {
-			t.Error(err)
+	for _, k := range runfolder.DefaultKinds() {
+		if !run.Recorded(k) {
+			t.Errorf("%s was not recorded: %v", k.Name, run.Manifest.Unavailable)
+			continue
 		}
-	}
-	for _, file := range []string{runfolder.FileCPU, runfolder.FileAllocs} {
-		checkBlocks(t, run, file)
+		for _, file := range k.Files() {
+			if _, err := run.ProfileFile(file); err != nil {
+				t.Error(err)
+			}
+		}
+		if k.PerOperation() {
+			checkBlocks(t, run, k)
+		}
 	}
 	for _, file := range []string{runfolder.FileReadme, runfolder.FileServerLog, runfolder.FileTotals} {
 		if text, err := os.ReadFile(filepath.Join(run.Dir, file)); err != nil || len(text) == 0 {
@@ -90,7 +102,10 @@ func checkProfiles(t *testing.T, run *runfolder.Run) {
 
 func TestRecordOpenLoop(t *testing.T) {
 	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
-	e.Rate, e.Arrivals, e.Plan.Slice = 2000, loadgen.Poisson, 20*time.Millisecond
+	load := e.Load
+	load.Rate, load.Arrivals = 2000, loadgen.Poisson
+	e.setLoad(load)
+	e.Plan.Slice = 20 * time.Millisecond
 	dirs, err := e.Record(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +130,7 @@ func TestRecordOpenLoop(t *testing.T) {
 
 func TestRateNeedsLongEnoughSlices(t *testing.T) {
 	e := testExperiment(t, testSubject(t, "one", "fine"))
-	e.Rate, e.Arrivals = 100, loadgen.Poisson
+	e.Load.Rate, e.Load.Arrivals = 100, loadgen.Poisson
 	if _, err := e.Record(t.Context()); err == nil || !strings.Contains(err.Error(), "100/s leaves most slices of 5ms without a request") {
 		t.Errorf("error %v", err)
 	}
@@ -123,15 +138,15 @@ func TestRateNeedsLongEnoughSlices(t *testing.T) {
 
 // checkBlocks expects every sample to tell a block of the run; a CPU profile of
 // a few milliseconds may have none.
-func checkBlocks(t *testing.T, run *runfolder.Run, file string) {
+func checkBlocks(t *testing.T, run *runfolder.Run, k runfolder.ProfileKind) {
 	t.Helper()
-	p, err := run.Profile(file)
+	p, err := run.Profile(k)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range p.Sample {
 		if b, ok := runfolder.SampleBlock(s); !ok || b < 0 || b >= len(run.Manifest.Blocks) {
-			t.Errorf("%s has a sample of block %d (%v)", file, b, ok)
+			t.Errorf("%s has a sample of block %d (%v)", k.File, b, ok)
 		}
 	}
 }
@@ -155,7 +170,12 @@ func leftovers(t *testing.T, out string) []string {
 // TestOrderIsRandom keeps roles from being tied to places: over many rounds of
 // a seed every subject comes first about equally often.
 func TestOrderIsRandom(t *testing.T) {
-	r, err := newRecorder(testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"), testSubject(t, "three", "fine")))
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"), testSubject(t, "three", "fine"))
+	infos, err := e.validate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRecorder(e, infos)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +188,7 @@ func TestOrderIsRandom(t *testing.T) {
 	const rounds = 3000
 	first := map[*instance]int{}
 	for range rounds {
-		first[r.perm(in)[0]]++
+		first[r.shuffled(in)[0]]++
 	}
 	for _, i := range in {
 		if n := first[i]; n < rounds/3-200 || n > rounds/3+200 {
@@ -205,7 +225,7 @@ func TestRecordFailures(t *testing.T) {
 }
 
 func TestSubjectThatIsNeverReady(t *testing.T) {
-	bad := subject.Subject{Name: "bad", Command: []string{"sleep", "600"}, Timeout: 20 * time.Millisecond}
+	bad := subject.Exec{Name: "bad", Command: []string{"sleep", "600"}, Timeout: 20 * time.Millisecond}
 	dirs, err := testExperiment(t, bad, testSubject(t, "good", "fine")).Record(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "subject bad was not ready within 20ms; it printed nothing") {
 		t.Errorf("error %v", err)
@@ -247,7 +267,10 @@ func TestCancelWhileASubjectHangs(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := testExperiment(t, testSubject(t, "bad", mode+"="+fifo), testSubject(t, "worse", mode+"="+fifo))
-			e.Timeout, e.Plan.Warmup = time.Hour, 200
+			load := e.Load
+			load.Timeout = time.Hour
+			e.setLoad(load)
+			e.Plan.Warmup = 200
 			ctx, cancel := context.WithCancel(t.Context())
 			pid := make(chan int)
 			go func() {
@@ -279,10 +302,14 @@ func TestSequential(t *testing.T) {
 	t.Parallel()
 	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
 	e.Plan = runfolder.Plan{Blocks: 20, Sequential: true, Rounds: 1, Slice: time.Millisecond, Warmup: 1, Seed: 1}
+	e.Profiles = nil // which take a second in every block
+	load := e.Load
+	load.Rate, load.Arrivals = 1000, loadgen.Constant // one request is due in every slice, however late it is sent
+	e.setLoad(load)
 	var looked []int
 	e.Decide = func(runs []*runfolder.Run) runfolder.Look {
 		looked = append(looked, len(runs[0].Manifest.Blocks))
-		return runfolder.Look{Blocks: len(runs[1].Manifest.Blocks), Done: true, Decisions: []runfolder.Decision{{Head: "two", Metric: "speed", Verdict: "same"}}}
+		return runfolder.Look{Blocks: len(runs[1].Manifest.Blocks), Done: true, Decisions: []runfolder.Decision{{Head: "two", Metric: "speed", Verdict: "equivalent"}}}
 	}
 	dirs, err := e.Record(t.Context())
 	if err != nil {
@@ -300,7 +327,7 @@ func TestSequential(t *testing.T) {
 		if m.State != runfolder.StateComplete || len(m.Blocks) != 12 || m.Reason != "every gated metric was decided after 12 of at most 20 blocks" {
 			t.Errorf("%s after %d blocks: %s", m.State, len(m.Blocks), m.Reason)
 		}
-		if len(m.Looks) != 1 || !m.Looks[0].Done || m.Looks[0].Blocks != 12 || m.Looks[0].Decisions[0].Verdict != "same" {
+		if len(m.Looks) != 1 || !m.Looks[0].Done || m.Looks[0].Blocks != 12 || m.Looks[0].Decisions[0].Verdict != "equivalent" {
 			t.Errorf("looks %+v", m.Looks)
 		}
 	}

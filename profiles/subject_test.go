@@ -1,19 +1,24 @@
 package profiles
 
 import (
+	"bytes"
+	"expvar"
 	"fmt"
 	"net"
 	"net/http"
-	_ "net/http/pprof" // the subject of these tests is measured through it
+	"net/http/pprof"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
 
 	"github.com/eventobench/eventobench/loadgen"
 
@@ -39,9 +44,12 @@ const workBytes = 256 << 10
 
 var kept atomic.Pointer[[]byte]
 
-// serve is a small real server with net/http/pprof. It misbehaves in modes
-// other than fine: silent=FIFO hangs before it listens, frozen=FIFO at its
-// hundredth request, and killed, error and broken do what they say.
+// serve is a small real server. In mode fine it has net/http/pprof, in expvar
+// that and expvar, in bare none of them, in contended its requests
+// wait for locks. In others it misbehaves: silent=FIFO
+// hangs before it listens, frozen=FIFO at its hundredth request, and killed,
+// error and broken do what they say. mute does not say where it listens; its
+// address follows as mute=ADDRESS. lean and lean-expvar are leanHandler's.
 func serve(mode string) {
 	if mode == "broken" {
 		fmt.Println("no such option: --fast")
@@ -50,22 +58,94 @@ func serve(mode string) {
 	if fifo, ok := strings.CutPrefix(mode, "silent="); ok {
 		hang(fifo)
 	}
+	address, mute := strings.CutPrefix(mode, "mute=")
+	if !mute {
+		address = "127.0.0.1:0"
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		panic(err)
+	}
+	if !mute {
+		fmt.Printf("listening on http://%s\n", listener.Addr())
+	}
+	if strings.HasPrefix(mode, "lean") {
+		panic(fasthttp.Serve(listener, leanHandler(debugPages(mode == "lean-expvar"))))
+	}
+	panic(http.Serve(listener, handler(mode)))
+}
+
+func handler(mode string) http.Handler {
+	if mode == "contended" {
+		runtime.SetMutexProfileFraction(1)
+		runtime.SetBlockProfileRate(1)
+	}
+	mux := http.NewServeMux()
+	if mode != "bare" {
+		mux = debugPages(mode == "expvar")
+	}
 	var served atomic.Int64
-	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {})
-	http.HandleFunc("/work", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {})
+	mux.HandleFunc("/work", func(w http.ResponseWriter, _ *http.Request) {
 		if served.Add(1) == 100 {
 			misbehave(mode, w)
+		}
+		if mode == "contended" {
+			contend()
 		}
 		garbage := make([]byte, workBytes)
 		kept.Store(&garbage)
 		fmt.Fprint(w, "done")
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
+	return mux
+}
+
+// debugPages serves what a program gets by importing net/http/pprof, and expvar
+// if that is wanted: it must not be on the default mux here, where both are.
+func debugPages(withExpvar bool) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	if withExpvar {
+		mux.Handle("/debug/vars", expvar.Handler())
 	}
-	fmt.Printf("listening on http://%s\n", listener.Addr())
-	panic(http.Serve(listener, nil))
+	return mux
+}
+
+// leanBytes is exactly what a request to a lean server allocates.
+const leanBytes = 48
+
+// leanHandler answers with one allocation per request; fasthttp adds none.
+func leanHandler(pages http.Handler) fasthttp.RequestHandler {
+	debug := fasthttpadaptor.NewFastHTTPHandler(pages)
+	return func(ctx *fasthttp.RequestCtx) {
+		if bytes.HasPrefix(ctx.Path(), []byte("/debug/")) {
+			debug(ctx)
+			return
+		}
+		garbage := new([leanBytes]byte)
+		lean.Store(garbage)
+		ctx.SetBodyString("done")
+	}
+}
+
+var lean atomic.Pointer[[leanBytes]byte]
+
+// contend has one goroutine wait for another one that holds a lock.
+func contend() {
+	var lock sync.Mutex
+	lock.Lock()
+	waiting, done := make(chan bool), make(chan bool)
+	go func() {
+		close(waiting)
+		lock.Lock()
+		defer lock.Unlock()
+		close(done)
+	}()
+	<-waiting
+	time.Sleep(100 * time.Microsecond)
+	lock.Unlock()
+	<-done
 }
 
 func misbehave(mode string, w http.ResponseWriter) {
@@ -103,25 +183,33 @@ func (work) Next(req *fasthttp.Request) int {
 }
 
 // testSubject is the test binary as a server in one of serve's modes.
-func testSubject(t *testing.T, name, mode string) subject.Subject {
+func testSubject(t *testing.T, name, mode string) subject.Exec {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return subject.Subject{Name: name, Kind: "test", Command: []string{"/usr/bin/env", subjectMode + "=" + mode, program}, Health: "/health"}
+	return subject.Exec{
+		Name: name, Kind: "test", Ready: "/health",
+		Command: []string{"/usr/bin/env", subjectMode + "=" + mode, program},
+	}
 }
 
-func testExperiment(t *testing.T, subjects ...subject.Subject) Experiment {
+func testExperiment(t *testing.T, subjects ...subject.Target) Experiment {
 	t.Helper()
-	return Experiment{
+	e := Experiment{
 		Subjects: subjects,
-		Workload: work{},
-		Workers:  2,
-		Timeout:  10 * time.Second,
 		Plan:     runfolder.Plan{Blocks: 2, Rounds: 3, Slice: 5 * time.Millisecond, Warmup: 10, Seed: 1},
+		Profiles: runfolder.DefaultKinds(),
 		Out:      t.TempDir(),
 		Label:    "a test",
 		Tool:     "test",
 	}
+	e.setLoad(loadgen.Load{Workload: work{}.Name(), Kinds: work{}.Kinds(), Workers: 2, Timeout: 10 * time.Second})
+	return e
+}
+
+// setLoad has the workload work under a load.
+func (e *Experiment) setLoad(l loadgen.Load) {
+	e.Load, e.NewGenerator = l, Drive(work{}, l)
 }

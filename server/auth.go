@@ -52,14 +52,22 @@ func (c *Core) authenticate(ctx context.Context, cred Credentials) (string, erro
 	}
 	namespace, err := ParseToken(token)
 	if err != nil {
-		return "", &Error{Code: CodeAuthInvalidToken, Message: "The token is not well formed", Details: map[string]any{"error": err.Error()}}
+		return "", &Error{
+			Code:    CodeAuthInvalidToken,
+			Message: "The token is not well formed",
+			Details: map[string]any{"error": err.Error()},
+		}
 	}
 	ok, err := c.lets(ctx, namespace, token)
 	if err != nil {
 		return "", err
 	}
 	if !ok {
-		return "", &Error{Code: CodeAuthUnauthorized, Message: "The token is not valid for this namespace", Details: map[string]any{"namespace": namespace}}
+		return "", &Error{
+			Code:    CodeAuthUnauthorized,
+			Message: "The token is not valid for this namespace",
+			Details: map[string]any{"namespace": namespace},
+		}
 	}
 	return namespace, nil
 }
@@ -96,8 +104,8 @@ func (c *Core) admit(ctx context.Context, token string) (string, error) {
 	return namespace, err
 }
 
-// mayAdminister objects unless the caller's token is good for a namespace: that
-// of the default namespace is for all, any other for its own only. The empty
+// mayAdminister returns an error unless the caller's token is good for a
+// namespace: that of the default namespace is for all, any other for its own only. The empty
 // name stands for all of them.
 func (call *call) mayAdminister(namespace string) error {
 	if call.core.testMode || call.namespace == DefaultNamespace || call.namespace == namespace {

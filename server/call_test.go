@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/eventobench/eventobench/server"
-	"github.com/eventobench/eventobench/server/sqlite"
 )
 
 var (
@@ -21,34 +19,31 @@ var (
 
 func newCore(t testing.TB, codec server.Codec) *server.Core {
 	t.Helper()
-	store, err := sqlite.Open(sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	core, _, err := server.NewCore(context.Background(), store, server.Options{Codec: codec, Token: token, Version: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return core
+	return newCoreWith(t, server.Options{Codec: codec})
 }
 
-// callWhole returns an answer with its rest.
+// TestServeAllocatesNothing: routing costs no memory; only calls do.
+func TestServeAllocatesNothing(t *testing.T) {
+	core := newCore(t, server.CodecRaw)
+	dst := make([]byte, 0, 1024)
+	request := server.Request{Method: "GET", Path: "/health"}
+	if n := testing.AllocsPerRun(100, func() { core.Serve(t.Context(), request, dst) }); n > 0 {
+		t.Errorf("%v allocations per request of a route that needs none", n)
+	}
+}
+
+// callWhole returns an answer with its tail.
 func callWhole(t testing.TB, core *server.Core, body []byte) (int, []byte) {
 	t.Helper()
-	status, answer, rest := core.Call(t.Context(), cred, body, nil)
-	if rest == nil {
-		return status, answer
+	a := core.Call(t.Context(), cred, body, nil)
+	if a.Tail == nil {
+		return a.Status, a.Body
 	}
-	more, err := io.ReadAll(rest)
+	more, err := io.ReadAll(a.Tail)
 	if err != nil {
 		t.Error(err)
 	}
-	return status, append(answer, more...)
+	return a.Status, append(a.Body, more...)
 }
 
 // drawn is what differs between two stores that got the same calls.
@@ -97,12 +92,12 @@ func FuzzCall(f *testing.F) {
 func TestCallKeepsNothing(t *testing.T) {
 	core := newCore(t, server.CodecRaw)
 	body := []byte(`["stream.write","a-1",{"type":"T","data":{"n":1}}]`)
-	_, first, _ := core.Call(t.Context(), cred, body, []byte("before:"))
+	first := core.Call(t.Context(), cred, body, []byte("before:")).Body
 	if string(first) != `before:{"position":0,"globalPosition":1}` {
 		t.Errorf("answer %s", first)
 	}
 	copy(body, bytes.Repeat([]byte("x"), len(body)))
-	_, rows, _ := core.Call(t.Context(), cred, []byte(`["stream.get","a-1"]`), nil)
+	rows := core.Call(t.Context(), cred, []byte(`["stream.get","a-1"]`), nil).Body
 	if !strings.Contains(string(rows), `"T",0,1,{"n":1},null`) {
 		t.Errorf("rows %s", rows)
 	}
@@ -137,9 +132,10 @@ func benchmarkCalls(b *testing.B, core *server.Core, bodies [][]byte) {
 	b.ReportAllocs()
 	var answer []byte
 	for i := 0; b.Loop(); i++ {
-		var status int
-		if status, answer, _ = core.Call(b.Context(), cred, bodies[i%len(bodies)], answer[:0]); status != 200 {
-			b.Fatalf("%d %s", status, answer)
+		a := core.Call(b.Context(), cred, bodies[i%len(bodies)], answer[:0])
+		if a.Status != 200 {
+			b.Fatalf("%d %s", a.Status, a.Body)
 		}
+		answer = a.Body
 	}
 }

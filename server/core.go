@@ -25,8 +25,6 @@ type Options struct {
 	MaxBody   int           // bytes of a request's body; 0 for 1 MiB
 	MaxBatch  int64         // messages in an answer, unless it is without limit; 0 for 10000
 	Heartbeat time.Duration // how long a subscription may be silent; 0 for 15 s
-
-	Handicap Handicap // what every call costs more than it need
 }
 
 // Core answers calls, the same way for every transport.
@@ -40,7 +38,6 @@ type Core struct {
 	maxBody   int
 	maxBatch  int64
 	heartbeat time.Duration
-	handicap  *handicap // nil for none
 
 	tokens tokenTable
 	hub    hub
@@ -55,8 +52,9 @@ func NewCore(ctx context.Context, store Store, o Options) (core *Core, drawn str
 	}
 	c := &Core{
 		store: store, codec: o.Codec, testMode: o.TestMode, version: o.Version,
-		maxBody: cmp.Or(o.MaxBody, defaultBody), maxBatch: cmp.Or(o.MaxBatch, defaultMaxBatch), heartbeat: cmp.Or(o.Heartbeat, defaultHeartbeat),
-		handicap: newHandicap(o.Handicap),
+		maxBody:   cmp.Or(o.MaxBody, defaultBody),
+		maxBatch:  cmp.Or(o.MaxBatch, defaultMaxBatch),
+		heartbeat: cmp.Or(o.Heartbeat, defaultHeartbeat),
 	}
 	if err := c.share(ctx); err != nil {
 		return nil, "", fmt.Errorf("listening to other servers on the store: %w", err)
@@ -77,12 +75,14 @@ func NewCore(ctx context.Context, store Store, o Options) (core *Core, drawn str
 func (c *Core) ensureDefault(ctx context.Context, token string) (drawn string, err error) {
 	if token != "" {
 		if namespace, err := ParseToken(token); err != nil || namespace != DefaultNamespace {
-			return "", fmt.Errorf("the token given is not one of namespace %q: it must be ns_ZGVmYXVsdA_ and 64 hexadecimal digits", DefaultNamespace)
+			return "", fmt.Errorf("the token given is not one of namespace %q: "+
+				"it must be ns_ZGVmYXVsdA_ and 64 hexadecimal digits", DefaultNamespace)
 		}
 	}
 	if stored, ok := c.tokens.get(DefaultNamespace); ok {
 		if token != "" && !stored.Equal(HashToken(token)) {
-			return "", errors.New("the store has another token for its default namespace; start without --token to keep that one")
+			return "", errors.New("the store has another token for its default namespace; " +
+				"start without --token to keep that one")
 		}
 		return "", nil
 	}
@@ -130,22 +130,18 @@ type Credentials struct {
 	Token         string // the token parameter of the query, which wins if not empty
 }
 
-// Call answers one call and appends the answer, a JSON value, to dst; status is
-// its HTTP status. A long answer of rows is only begun: what follows it is rest,
-// which is nil for all others. Neither the credentials nor the body are kept.
-func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) (status int, answer []byte, rest *Rest) {
+// Call answers one call and appends the answer, a JSON value, to dst. A long
+// answer of rows is only begun: what follows it is its Tail. Neither the
+// credentials nor the body are kept.
+func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) Answer {
 	call := calls.Get().(*call)
 	defer call.release()
 	call.core = c
-	if c.handicap != nil {
-		c.handicap.burden()
-	}
 	answer, err := call.answer(ctx, cred, body, dst)
 	if err != nil {
-		status, answer = AppendError(dst, err)
-		return status, answer, nil
+		return AppendError(dst, err)
 	}
-	return 200, answer, call.rest
+	return Answer{Status: 200, Body: answer, Tail: call.tail}
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -155,14 +151,14 @@ type call struct {
 	request
 	core      *Core
 	namespace string
-	reading   reading // of an answer of rows
-	rest      *Rest   // of an answer that is long
+	pager     pager // of an answer of rows
+	tail      *Tail // of an answer that is long
 }
 
 func (call *call) release() {
 	clear(call.elements)
 	call.elements = call.elements[:0]
-	call.core, call.namespace, call.reading, call.rest = nil, "", reading{}, nil
+	call.core, call.namespace, call.pager, call.tail = nil, "", pager{}, nil
 	calls.Put(call)
 }
 
@@ -181,20 +177,4 @@ func (call *call) answer(ctx context.Context, cred Credentials, body, dst []byte
 	}
 	answer, err = method(call.core.withCaller(ctx, call.core.caller(call.namespace)), call, dst)
 	return answer, call.core.reconsider(ctx, cred, call.namespace, err)
-}
-
-// AppendError appends an error's JSON to dst and returns its HTTP status.
-func AppendError(dst []byte, err error) (status int, answer []byte) {
-	e := asError(err)
-	answer, encodeErr := appendJSON(dst, struct {
-		Error *Error `json:"error"`
-	}{e})
-	if encodeErr != nil {
-		return 500, append(dst, `{"error":{"code":"BACKEND_ERROR","message":"the error could not be encoded"}}`...)
-	}
-	status, ok := statuses[e.Code]
-	if !ok {
-		status = 500
-	}
-	return status, answer
 }

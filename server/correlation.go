@@ -1,19 +1,13 @@
 package server
 
-// Correlates tells whether a message's metadata names, as
+// Correlates reports whether a message's metadata names, as
 // correlationStreamName, a stream in the given category. Every message
 // correlates with the empty category.
 func Correlates(metadata []byte, category string) bool {
 	if category == "" {
 		return true
 	}
-	found := false
-	_ = value{text: metadata}.fields(correlationFields, func(_ string, field value) error {
-		stream, err := field.string()
-		found = err == nil && Category(stream) == category
-		return nil
-	})
-	return found
+	var stream string
+	err := value{text: metadata}.fields(lookup{}, field{"correlationStreamName", into(&stream, value.string)})
+	return err == nil && Category(stream) == category
 }
-
-var correlationFields = []string{"correlationStreamName"}

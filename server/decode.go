@@ -124,7 +124,7 @@ func (r *request) split(body []byte) error {
 	return dec.end()
 }
 
-// end reads the last token and objects to anything after it.
+// end reads the last token and returns an error if anything follows.
 func (d *decoder) end() error {
 	if _, err := d.ReadToken(); err != nil {
 		return err

@@ -45,11 +45,19 @@ var statuses = map[Code]int{
 // Error is a failure as the client is told of it.
 type Error struct {
 	Code    Code   `json:"code"`
-	Message string `json:"message"`
+	Message string `json:"message"` // begins with a capital letter, and has no period at the end
 	Details any    `json:"details,omitempty"`
 }
 
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+
+// status is the HTTP status of an answer with the error.
+func (e *Error) status() int {
+	if status, ok := statuses[e.Code]; ok {
+		return status
+	}
+	return 500
+}
 
 // asError turns any error into one for the client. What the store could not do
 // is its own fault, not the caller's.
@@ -58,7 +66,7 @@ func asError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Code: CodeBackendError, Message: err.Error()}
+	return &Error{Code: CodeBackendError, Message: "The store failed: " + err.Error()}
 }
 
 func hasCode(err error, code Code) bool {
@@ -104,6 +112,12 @@ func MessageExists(id fmt.Stringer) *Error {
 	return &Error{Code: CodeMessageExists, Message: fmt.Sprintf("A message with id %s exists in this namespace", id)}
 }
 
+// PositionsUsedUp is the error of a write behind MaxPosition.
+func PositionsUsedUp() *Error {
+	message := fmt.Sprintf("The last position, %d, is used: no message can be behind it", int64(MaxPosition))
+	return &Error{Code: CodeBackendError, Message: message}
+}
+
 // NamespaceNotFound is the error of a namespace that does not exist.
 func NamespaceNotFound(name string) *Error {
 	return &Error{Code: CodeNamespaceNotFound, Message: fmt.Sprintf("Namespace %q does not exist", name)}
@@ -117,5 +131,6 @@ func NamespaceExists(name string) *Error {
 // Replaced is the error of going on to read messages that have been replaced
 // meanwhile.
 func Replaced(name string) *Error {
-	return &Error{Code: CodeNamespaceNotFound, Message: fmt.Sprintf("The messages of namespace %q were replaced while they were read", name)}
+	message := fmt.Sprintf("The messages of namespace %q were replaced while they were read", name)
+	return &Error{Code: CodeNamespaceNotFound, Message: message}
 }

@@ -62,7 +62,7 @@ func (h *hub) publishAll(namespace string) {
 }
 
 // replaced wakes every subscription of a namespace whose messages have been
-// replaced by those before a global position.
+// replaced by others, all of them before the global position end.
 func (h *hub) replaced(namespace string, end int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -84,7 +84,7 @@ func (h *hub) endAll() {
 	clear(h.subs)
 }
 
-// end ends every subscription of a namespace that is no more.
+// end ends every subscription of a namespace that was deleted.
 func (h *hub) end(namespace string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,9 +27,8 @@ const (
 )
 
 const (
-	importFrames = 1000    // records between two frames, and at most in a transaction
-	importBytes  = 8 << 20 // of the lines of a transaction, about
-	maxLine      = 2 << 20 // bytes of a line
+	importFrames = 1000    // records between two frames, and the most in one transaction
+	importBytes  = 8 << 20 // bytes of lines after which a transaction is closed
 	drain        = 8 << 20 // bytes of a body that are read after an error
 )
 
@@ -74,8 +74,11 @@ func (c *Core) Import(ctx context.Context, cred Credentials, force string, body 
 		return nil, err
 	}
 	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, maxLine)
-	return &Import{core: c, namespace: namespace, caller: c.caller(namespace), body: body, replace: force == "true", lines: lines}, nil
+	lines.Buffer(nil, MaxLine+len("\r\n"))
+	return &Import{
+		core: c, namespace: namespace, caller: c.caller(namespace), replace: force == "true",
+		body: body, lines: lines,
+	}, nil
 }
 
 // importFrame is the last frame of an import, or that of an error.
@@ -88,15 +91,16 @@ type importFrame struct {
 	Elapsed  string `json:"elapsed,omitempty"`
 }
 
-// Run imports the lines and sends frames: one after each batch and one at the
-// end or at the first error. Its own error is that of sending.
+// Run imports the lines and sends frames: one after each thousand records, and
+// one at the end or at the first error. The error it returns is that of sending.
 func (im *Import) Run(ctx context.Context, w EventWriter) error {
 	begin := time.Now()
 	im.w = w
 	if err := im.all(ctx); err != nil {
 		return im.fail(err)
 	}
-	return im.send(importFrame{Done: true, Imported: &im.imported, Elapsed: fmt.Sprintf("%.1fs", time.Since(begin).Seconds())})
+	elapsed := fmt.Sprintf("%.1fs", time.Since(begin).Seconds())
+	return im.send(importFrame{Done: true, Imported: &im.imported, Elapsed: elapsed})
 }
 
 func (im *Import) all(ctx context.Context) (err error) {
@@ -124,23 +128,23 @@ func (im *Import) all(ctx context.Context) (err error) {
 	}
 }
 
-// next reports the batch before, which has been accepted, and reads another.
-// At the end its error is io.EOF.
+// next reports the previous batch, which has been accepted, and reads another. A
+// batch ends where a frame is due, after importBytes, or with the lines. At the
+// end of these the error is io.EOF.
 func (im *Import) next() ([]Record, error) {
 	if err := im.report(); err != nil {
 		return nil, err
 	}
 	im.batch, im.batchLine = im.batch[:0], im.batchLine[:0]
 	room, size := importFrames-im.imported%importFrames, 0
-	for len(im.batch) < room && size < importBytes && im.lines.Scan() && im.lines.Err() == nil { // not a line that was cut off
-		im.line++
+	for len(im.batch) < room && size < importBytes && im.scan() {
 		size += len(im.lines.Bytes())
 		if err := im.add(im.lines.Bytes()); err != nil {
 			return nil, &lineError{im.line, err}
 		}
 	}
 	if err := im.lines.Err(); err != nil {
-		return nil, &lineError{im.line + 1, &Error{Code: codeReadError, Message: err.Error()}}
+		return nil, &lineError{im.line + 1, readError(err)}
 	}
 	if im.core.shared == nil && im.core.caller(im.namespace) != im.caller {
 		return nil, NamespaceNotFound(im.namespace) // deleted; another one may have its name
@@ -151,18 +155,42 @@ func (im *Import) next() ([]Record, error) {
 	return im.batch, nil
 }
 
+// scan reads the next line and reports whether there is one. A line that was
+// cut off by an error is none.
+func (im *Import) scan() bool {
+	if !im.lines.Scan() || im.lines.Err() != nil {
+		return false
+	}
+	im.line++
+	return true
+}
+
+func readError(err error) *Error {
+	message := "The body could not be read: " + err.Error()
+	if errors.Is(err, bufio.ErrTooLong) {
+		message = tooLong
+	}
+	return &Error{Code: codeReadError, Message: message}
+}
+
+var tooLong = fmt.Sprintf("The line is longer than %d bytes", MaxLine)
+
 // add puts the record of a line into the batch; an empty line has none.
 func (im *Import) add(line []byte) *Error {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 {
 		return nil
 	}
-	r, err := parseRecord(line)
-	if err == nil {
-		im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
-		im.last = max(im.last, r.GlobalPosition)
+	if len(line) > MaxLine {
+		return &Error{Code: codeReadError, Message: tooLong}
 	}
-	return err
+	r, err := parseRecord(line)
+	if err != nil {
+		return err
+	}
+	im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
+	im.last = max(im.last, r.GlobalPosition)
+	return nil
 }
 
 // report counts the latest batch, and sends a frame after each thousand.
@@ -177,9 +205,9 @@ func (im *Import) report() error {
 	}{im.imported, im.batch[len(im.batch)-1].GlobalPosition})
 }
 
-// fail sends the frame of the error that ended the import. What the client sends
-// until it has read that is let in: a connection that is closed before is reset,
-// and the frame may be lost.
+// fail sends the frame of the error that ended the import. Then it reads some of
+// what the client still sends: closing the connection earlier would reset it, and
+// the frame could be lost.
 func (im *Import) fail(err error) error {
 	sendErr := im.send(im.failure(err))
 	if readErr := im.lines.Err(); sendErr == nil && (readErr == nil || readErr == bufio.ErrTooLong) {
@@ -190,7 +218,7 @@ func (im *Import) fail(err error) error {
 
 // failure is the frame of the error that ended the import.
 func (im *Import) failure(err error) importFrame {
-	frame := importFrame{Error: codeImportFailed, Message: err.Error()}
+	frame := importFrame{Error: codeImportFailed, Message: asError(err).Message}
 	var record *RecordError
 	var line *lineError
 	switch {
@@ -215,40 +243,29 @@ type lineError struct {
 
 func (e *lineError) Error() string { return e.err.Error() }
 
-var recordFields = []string{"id", "stream", "type", "pos", "gpos", "data", "meta", "time"}
-
 // parseRecord reads one line.
 func parseRecord(line []byte) (r Record, failure *Error) {
 	if err := checkJSON(line); err != nil {
-		return r, &Error{Code: codeInvalidJSON, Message: err.Error()}
+		return r, &Error{Code: codeInvalidJSON, Message: cmp.Or(encodingFault(line), "The line is not JSON: "+err.Error())}
 	}
 	r.Position.Position, r.GlobalPosition = -1, 0
-	err := value{text: line}.pick(recordFields, true, func(name string, field value) (err error) {
-		switch name {
-		case "id":
-			r.ID, err = field.uuid()
-		case "stream":
-			r.Stream, err = field.string()
-		case "type":
-			r.Type, err = field.string()
-		case "pos":
-			r.Position.Position, err = field.whole()
-		case "gpos":
-			r.GlobalPosition, err = field.whole()
-		case "data":
-			r.Data, err = field.compact()
-		case "meta":
-			r.Metadata, err = field.optionalObject()
-		case "time":
-			r.Time, err = field.time()
-		}
-		return err
-	})
+	err := value{text: line}.fields(lookup{anyCase: true},
+		field{"id", into(&r.ID, value.uuid)},
+		field{"stream", into(&r.Stream, value.string)},
+		field{"type", into(&r.Type, value.string)},
+		field{"pos", into(&r.Position.Position, value.whole)},
+		field{"gpos", into(&r.GlobalPosition, value.whole)},
+		field{"data", into(&r.Data, value.compact)},
+		field{"meta", into(&r.Metadata, value.optionalObject)},
+		field{"time", into(&r.Time, value.time)})
 	if err == nil {
 		err = r.check()
 	}
+	if err == errNotObject {
+		err = errors.New("the line must be an object")
+	}
 	if err != nil {
-		return r, &Error{Code: codeInvalidRecord, Message: err.Error()}
+		return r, &Error{Code: codeInvalidRecord, Message: "Record: " + err.Error()}
 	}
 	return r, nil
 }
@@ -265,15 +282,46 @@ func (r *Record) check() error {
 		return errors.New("pos is missing or negative")
 	case r.GlobalPosition < 1:
 		return errors.New("gpos is missing or below 1")
+	case max(r.Position.Position, r.GlobalPosition) > MaxPosition:
+		return fmt.Errorf("pos or gpos is above %d", int64(MaxPosition))
 	case r.Data == nil:
 		return errors.New("data is missing")
 	case r.Time.IsZero():
 		return errors.New("time is missing")
 	}
+	if err := r.checkSize(); err != nil {
+		return err
+	}
 	return nil
 }
 
-// checkJSON tells whether a text is exactly one JSON value.
+// byteOrderMarks are what texts that are not plain UTF-8 begin with, in the
+// order to look for them. Editors and PowerShell write them.
+var byteOrderMarks = []struct{ mark, encoding string }{
+	{"\xef\xbb\xbf", "UTF-8 with a byte order mark"},
+	{"\xff\xfe\x00\x00", "UTF-32"},
+	{"\x00\x00\xfe\xff", "UTF-32"},
+	{"\xff\xfe", "UTF-16"},
+	{"\xfe\xff", "UTF-16"},
+	{"{\x00\x00\x00", "UTF-32"},
+	{"\x00\x00\x00{", "UTF-32"},
+	{"{\x00", "UTF-16"},
+	{"\x00{", "UTF-16"},
+}
+
+// encodingFault says what is wrong with a line in another encoding, and what to
+// do. It is "" for others.
+func encodingFault(line []byte) string {
+	for _, m := range byteOrderMarks {
+		if bytes.HasPrefix(line, []byte(m.mark)) {
+			return "The text is " + m.encoding + "; convert it to UTF-8 without a byte order mark " +
+				"(a shell's > may have written it: eventobench export --out=FILE does not)"
+		}
+	}
+	return ""
+}
+
+// checkJSON returns an error unless a text is exactly one JSON value.
 func checkJSON(text []byte) error {
 	dec := getDecoder(text)
 	defer putDecoder(dec)
@@ -305,7 +353,7 @@ func (v value) time() (time.Time, error) {
 		return time.Time{}, err
 	}
 	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.Year() < 1700 || t.Year() > 2200 {
+	if err != nil || t.UTC().Year() < 1700 || t.UTC().Year() > 2200 { // as an export shows it
 		return time.Time{}, errors.New("must be an RFC 3339 time between 1700 and 2200")
 	}
 	return t, nil

@@ -59,7 +59,7 @@ func checkLastFrame(t *testing.T, core *server.Core, lines []byte, text string) 
 	if frame.Error == "IMPORT_FAILED" || frame.Line > bytes.Count(lines, []byte("\n"))+1 || frame.Error != "" && frame.Line < 1 {
 		t.Errorf("%q: frame %q", lines, text)
 	}
-	_, info, _ := core.Call(t.Context(), cred, []byte(`["ns.info","other"]`), nil)
+	info := core.Call(t.Context(), cred, []byte(`["ns.info","other"]`), nil).Body
 	if want := fmt.Sprintf(`"messageCount":%d,`, frame.Imported); !strings.Contains(string(info), want) {
 		t.Errorf("%q: frame %q, and then %s", lines, text, info)
 	}

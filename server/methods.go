@@ -28,45 +28,27 @@ var methods = map[string]method{
 	"sys.health":     sysHealth,
 }
 
-// The fields of objects that calls know.
-var (
-	messageFields   = []string{"type", "data", "metadata"}
-	writeOptions    = []string{"id", "expectedVersion"}
-	streamOptions   = []string{"position", "globalPosition", "batchSize"}
-	lastOptions     = []string{"type"}
-	categoryOptions = []string{"position", "globalPosition", "batchSize", "correlation", "consumerGroup"}
-	groupFields     = []string{"member", "size"}
-	createOptions   = []string{"description", "token", "metadata"}
-	listOptions     = []string{"prefix", "limit", "cursor"}
-)
-
 // name reads an argument that must be a non-empty string.
 func (call *call) name(arg int, what string) (string, error) {
 	s, err := call.arg(arg).string()
 	if err != nil {
-		return "", invalid("%s %v", what, err)
+		return "", invalid("Argument %s %v", what, err)
 	}
 	if s == "" {
-		return "", invalid("%s must not be empty", what)
+		return "", invalid("Argument %s must not be empty", what)
 	}
 	return s, nil
 }
 
-// options reads the named fields of an optional argument that must be an object.
-// null is as good as absent, for the object and for each of its fields.
-func (call *call) options(arg int, names []string, f func(name string, field value) error) error {
+// options reads the known fields of an optional argument that must be an object.
+// null counts as absent, for the object and for each of its fields.
+func (call *call) options(arg int, known ...field) error {
 	v := call.arg(arg)
 	if v.null() {
 		return nil
 	}
-	err := v.fields(names, func(name string, field value) error {
-		if field.null() {
-			return nil
-		}
-		return f(name, field)
-	})
-	if err != nil {
-		return invalid("options: %v", err)
+	if err := v.fields(lookup{nullable: true}, known...); err != nil {
+		return invalid("Options: %v", err)
 	}
 	return nil
 }
@@ -81,23 +63,17 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	var expected *int64
-	if err := call.options(2, writeOptions, func(name string, field value) (err error) {
-		switch name {
-		case "id":
-			m.ID, err = field.uuid()
-		case "expectedVersion":
-			var version int64
-			version, err = field.integer()
-			expected = &version
-		}
-		return err
-	}); err != nil {
+	err = call.options(2,
+		field{"id", into(&m.ID, value.uuid)},
+		field{"expectedVersion", intoNew(&expected, value.integer)})
+	if err != nil {
 		return nil, err
 	}
 	if m.ID == uuid.Nil {
-		if m.ID, err = uuid.NewV7(); err != nil {
-			return nil, &Error{Code: CodeInternalError, Message: "Drawing a message id: " + err.Error()}
-		}
+		m.ID, err = uuid.NewV7()
+	}
+	if err != nil {
+		return nil, &Error{Code: CodeInternalError, Message: "Drawing a message id: " + err.Error()}
 	}
 	m.Time = time.Now()
 	position, err := call.core.store.Write(ctx, call.namespace, m, expected)
@@ -110,24 +86,20 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 
 // readMessage reads the message argument of a write.
 func readMessage(v value, m *NewMessage) error {
-	err := v.fields(messageFields, func(name string, field value) (err error) {
-		switch name {
-		case "type":
-			m.Type, err = field.string()
-		case "data":
-			m.Data, err = field.compact()
-		case "metadata":
-			m.Metadata, err = field.optionalObject()
-		}
-		return err
-	})
+	err := v.fields(lookup{},
+		field{"type", into(&m.Type, value.string)},
+		field{"data", into(&m.Data, value.compact)},
+		field{"metadata", into(&m.Metadata, value.optionalObject)})
 	switch {
 	case err != nil:
-		return invalid("message: %v", err)
+		return invalid("Message: %v", err)
 	case m.Type == "":
-		return invalid("message: type must not be empty")
+		return invalid("Message: type must not be empty")
 	case m.Data == nil:
-		return invalid("message: data must be an object")
+		return invalid("Message: data must be an object")
+	}
+	if err := m.checkSize(); err != nil {
+		return invalid("Message: %v", err)
 	}
 	return nil
 }
@@ -168,17 +140,11 @@ func streamGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	q := Query{Stream: stream, Limit: min(defaultBatch, call.core.maxBatch)}
-	if err := call.options(1, streamOptions, func(name string, field value) (err error) {
-		switch name {
-		case "position":
-			q.Position, err = field.integer()
-		case "globalPosition":
-			q.GlobalPosition, err = field.integer()
-		case "batchSize":
-			q.Limit, err = call.core.batchSize(field)
-		}
-		return err
-	}); err != nil {
+	err = call.options(1,
+		field{"position", into(&q.Position, value.integer)},
+		field{"globalPosition", into(&q.GlobalPosition, value.integer)},
+		field{"batchSize", into(&q.Limit, call.core.batchSize)})
+	if err != nil {
 		return nil, err
 	}
 	if q.GlobalPosition > 0 {
@@ -190,31 +156,17 @@ func streamGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	category, err := call.arg(0).string()
 	if err != nil {
-		return nil, invalid("category %v", err)
+		return nil, invalid("Argument category %v", err)
 	}
 	q := Query{Category: &category, Limit: min(defaultBatch, call.core.maxBatch)}
-	var global *int64
-	if err := call.options(1, categoryOptions, func(name string, field value) (err error) {
-		switch name {
-		case "position":
-			q.GlobalPosition, err = field.integer()
-		case "globalPosition":
-			var position int64
-			position, err = field.integer()
-			global = &position
-		case "batchSize":
-			q.Limit, err = call.core.batchSize(field)
-		case "correlation":
-			q.Correlation, err = field.string()
-		case "consumerGroup":
-			q.Group, err = field.group()
-		}
-		return err
-	}); err != nil {
+	err = call.options(1,
+		field{"position", into(&q.GlobalPosition, value.integer)},
+		field{"globalPosition", into(&q.GlobalPosition, value.integer)}, // another name for it, which wins
+		field{"batchSize", into(&q.Limit, call.core.batchSize)},
+		field{"correlation", into(&q.Correlation, value.string)},
+		field{"consumerGroup", into(&q.Group, value.group)})
+	if err != nil {
 		return nil, err
-	}
-	if global != nil {
-		q.GlobalPosition = *global
 	}
 	return call.appendRows(ctx, dst, q)
 }
@@ -222,15 +174,9 @@ func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 // group reads a consumer group; an empty object is none.
 func (v value) group() (*Group, error) {
 	var member, size *int64
-	err := v.fields(groupFields, func(name string, field value) error {
-		n, err := field.integer()
-		if name == "member" {
-			member = &n
-		} else {
-			size = &n
-		}
-		return err
-	})
+	err := v.fields(lookup{},
+		field{"member", intoNew(&member, value.integer)},
+		field{"size", intoNew(&size, value.integer)})
 	switch {
 	case err != nil:
 		return nil, err
@@ -250,10 +196,7 @@ func streamLast(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	q := Query{Stream: stream, Last: true, Limit: 1}
-	if err := call.options(1, lastOptions, func(name string, field value) (err error) {
-		q.Type, err = field.string()
-		return err
-	}); err != nil {
+	if err := call.options(1, field{"type", into(&q.Type, value.string)}); err != nil {
 		return nil, err
 	}
 	before := len(dst)
@@ -288,5 +231,9 @@ func sysVersion(_ context.Context, call *call, dst []byte) ([]byte, error) {
 
 // sysHealth counts open subscriptions as connections.
 func sysHealth(_ context.Context, call *call, dst []byte) ([]byte, error) {
-	return fmt.Appendf(dst, `{"status":"ok","backend":"sqlite","connections":%d}`, call.core.hub.count()), nil
+	return appendJSON(dst, struct {
+		Status      string `json:"status"`
+		Backend     string `json:"backend"`
+		Connections int    `json:"connections"`
+	}{"ok", call.core.store.Backend(), call.core.hub.count()})
 }

@@ -23,7 +23,7 @@ func CardinalID(stream string) string {
 // Group is one member of a consumer group of Size members, counted from 0.
 type Group struct{ Member, Size int64 }
 
-// Has tells whether the messages of a stream belong to the member: the first
+// Has reports whether the messages of a stream belong to the member: the first
 // eight bytes of the cardinal id's MD5, as a signed number, without sign,
 // modulo Size. Streams without a cardinal id belong to no member. It is the
 // assignment of Message DB's hash_64 function.

@@ -14,36 +14,23 @@ func nsCreate(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var description string
-	var token *string
-	if err := call.options(1, createOptions, func(field string, v value) (err error) {
-		switch field {
-		case "description":
-			description, err = v.string()
-		case "token":
-			var text string
-			text, err = v.string()
-			token = &text
-		case "metadata":
-			if v.kind() != '{' {
-				err = errNotObject
-			}
-		}
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	if token == nil {
-		token = new(NewToken(name))
-	} else if of, err := ParseToken(*token); err != nil {
-		return nil, invalidText("The token is not well formed", err)
-	} else if of != name {
-		return nil, invalid("The token is for namespace %q, not %q", of, name)
-	}
 	if err := call.mayAdminister(""); err != nil {
 		return nil, err
 	}
-	n, err := call.core.createNamespace(ctx, name, description, *token)
+	var description string
+	var given *string
+	err = call.options(1,
+		field{"description", into(&description, value.string)},
+		field{"token", intoNew(&given, value.string)},
+		field{"metadata", value.checkObject})
+	if err != nil {
+		return nil, err
+	}
+	token, err := tokenFor(name, given)
+	if err != nil {
+		return nil, err
+	}
+	n, err := call.core.createNamespace(ctx, name, description, token)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +38,22 @@ func nsCreate(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		Namespace string `json:"namespace"`
 		Token     string `json:"token"`
 		CreatedAt string `json:"createdAt"`
-	}{name, *token, stamp(n.Created)})
+	}{name, token, stamp(n.Created)})
+}
+
+// tokenFor returns the token that is given for a new namespace, or draws one.
+func tokenFor(namespace string, given *string) (string, error) {
+	if given == nil {
+		return NewToken(namespace), nil
+	}
+	of, err := ParseToken(*given)
+	if err != nil {
+		return "", invalidText("The token is not well formed", err)
+	}
+	if of != namespace {
+		return "", invalid("The token is for namespace %q, not %q", of, namespace)
+	}
+	return *given, nil
 }
 
 func nsDelete(ctx context.Context, call *call, dst []byte) ([]byte, error) {
@@ -131,8 +133,11 @@ func (call *call) namespaceInfo(ctx context.Context, name string) (namespaceInfo
 		return namespaceInfo{}, err
 	}
 	info := namespaceInfo{
-		namespaceRow: namespaceRow{Namespace: n.Name, Description: n.Description, CreatedAt: stamp(n.Created), MessageCount: stats.Messages},
-		StreamCount:  stats.Streams,
+		namespaceRow: namespaceRow{
+			Namespace: n.Name, Description: n.Description,
+			CreatedAt: stamp(n.Created), MessageCount: stats.Messages,
+		},
+		StreamCount: stats.Streams,
 	}
 	if !stats.LastActivity.IsZero() {
 		info.LastActivity = new(stamp(stats.LastActivity))
@@ -145,21 +150,22 @@ const (
 	maxStreams     = 1000
 )
 
+// listLimit reads how many streams are wanted.
+func (v value) listLimit() (int64, error) {
+	n, err := v.integer()
+	if err == nil && (n < 1 || n > maxStreams) {
+		err = fmt.Errorf("must be from 1 to %d", maxStreams)
+	}
+	return n, err
+}
+
 func nsStreams(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	q := StreamQuery{Limit: defaultStreams}
-	if err := call.options(0, listOptions, func(name string, field value) (err error) {
-		switch name {
-		case "prefix":
-			q.Prefix, err = field.string()
-		case "cursor":
-			q.After, err = field.string()
-		case "limit":
-			if q.Limit, err = field.integer(); err == nil && (q.Limit < 1 || q.Limit > maxStreams) {
-				err = fmt.Errorf("must be from 1 to %d", maxStreams)
-			}
-		}
-		return err
-	}); err != nil {
+	err := call.options(0,
+		field{"prefix", into(&q.Prefix, value.string)},
+		field{"cursor", into(&q.After, value.string)},
+		field{"limit", into(&q.Limit, value.listLimit)})
+	if err != nil {
 		return nil, err
 	}
 	streams, err := call.core.store.Streams(ctx, call.namespace, q)

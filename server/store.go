@@ -18,6 +18,9 @@ const NoStream int64 = -1
 type Store interface {
 	MessageStore
 	NamespaceStore
+	// Backend names the kind of store, as sys.health tells it.
+	Backend() string
+	// Close waits for the writes in progress; what comes later is an error.
 	Close() error
 }
 
@@ -25,7 +28,9 @@ type Store interface {
 type MessageStore interface {
 	// Write appends a message to its stream, if expected is nil or is the
 	// stream's version; otherwise it returns a STREAM_VERSION_CONFLICT Error. An
-	// id that the namespace has already is a MESSAGE_EXISTS Error.
+	// id that the namespace has already is a MESSAGE_EXISTS Error. Neither of its
+	// positions is above MaxPosition: a write that would be is refused with
+	// PositionsUsedUp.
 	Write(ctx context.Context, namespace string, m NewMessage, expected *int64) (Position, error)
 	// Read yields the messages of a query in its order and stops at the first
 	// error of yield, which it returns. A Message and what it points to are valid

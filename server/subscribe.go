@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// pokePage is how many pokes are read from the store and sent at once.
+// pokePage is how many pokes are read from the store and sent at once, unless
+// they get longer than a part of an answer: the names of streams may be long.
 const pokePage = 1000
 
 // EventWriter takes the frames of a stream of Server-Sent Events. An error
@@ -64,7 +65,7 @@ func subscriptionQuery(param func(string) string) (q Query, live bool, err error
 		}
 	}
 	if chosen != 1 {
-		return q, false, invalid("subscribe to exactly one of stream, category and all=true")
+		return q, false, invalid("Subscribe to exactly one of stream, category and all=true")
 	}
 	position, err := intParam(param, "position")
 	if err != nil {
@@ -89,7 +90,7 @@ func intParam(param func(string) string, name string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, invalid("%s must be an integer", name)
+		return 0, invalid("Parameter %s must be an integer", name)
 	}
 	return n, nil
 }
@@ -104,7 +105,7 @@ func groupParams(param func(string) string) (*Group, error) {
 		return nil, err
 	}
 	if size < 1 || member < 0 || member >= size {
-		return nil, invalid("consumer and size need a size of at least 1 and a consumer from 0 to size-1")
+		return nil, invalid("Parameters consumer and size need a size of at least 1 and a consumer from 0 to size-1")
 	}
 	return &Group{Member: member, Size: size}, nil
 }
@@ -117,9 +118,9 @@ func (s *Subscription) skipToEnd(ctx context.Context) error {
 	})
 }
 
-// stepBack brings a subscription that is further than the messages that have
-// replaced those it read back to their end, which is before the global position
-// given: what is written from there on must not be behind it.
+// stepBack is for a subscription whose messages were replaced by fewer than it
+// had read. It moves the subscription back to the global position end, where the
+// next message will be written, so that none is missed.
 func (s *Subscription) stepBack(ctx context.Context, end int64) error {
 	if s.query.Stream == "" {
 		s.query.GlobalPosition = min(s.query.GlobalPosition, end)
@@ -152,10 +153,10 @@ func (s *Subscription) wake() {
 	}
 }
 
-// Run sends pokes, and a comment after each silence: it shows the client that
-// the server is there, and the server whether the client is. It does so until
-// ctx is cancelled, the namespace is deleted, the client is gone or the store
-// fails, which is the error it returns.
+// Run sends pokes, and a comment after each silence, which shows the client that
+// the server is alive and shows the server whether the client is. It returns when
+// ctx is cancelled, the namespace is deleted or the client is gone. Its error is
+// that of the store.
 func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	defer s.core.hub.remove(s)
 	defer recovered(&err)
@@ -166,8 +167,8 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	silence := time.NewTimer(s.core.heartbeat)
 	defer silence.Stop()
 	for {
-		sent, err := s.sendAll(ctx, w)
-		if err != nil || !sent {
+		alive, err := s.sendAll(ctx, w)
+		if err != nil || !alive {
 			return err
 		}
 		silence.Reset(s.core.heartbeat)
@@ -185,9 +186,9 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	}
 }
 
-// sendAll sends pokes of all messages there are, page by page. It is not ok if
-// the client or the namespace is gone.
-func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (ok bool, err error) {
+// sendAll sends pokes for all messages there are, page by page. It reports
+// whether the client and the namespace are still there.
+func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (alive bool, err error) {
 	for {
 		frames, n, err := s.page(ctx)
 		if hasCode(err, CodeNamespaceNotFound) {
@@ -217,8 +218,14 @@ func (s *Subscription) page(ctx context.Context) (frames []byte, n int, err erro
 		n++
 		s.query.moveBehind(m)
 		frames = appendPoke(frames, m)
+		if len(frames) >= partSize {
+			return errPartFull
+		}
 		return nil
 	})
+	if err == errPartFull {
+		err = nil
+	}
 	return frames, n, err
 }
 

@@ -68,39 +68,64 @@ func (v value) integer() (int64, error) {
 	return int64(f), nil
 }
 
-// maxFields is how many fields of an object are asked for at most.
-const maxFields = 8
-
-// fields calls f for those of the named fields that an object has, in the order
-// of the names. Of a repeated field the last one counts, and others are as good
-// as absent. An error is put behind the name of the field.
-func (v value) fields(names []string, f func(name string, field value) error) error {
-	return v.pick(names, false, f)
+// field is a field that is known of an object, and what reads its value.
+type field struct {
+	name string
+	read func(value) error
 }
 
-// pick is fields, which may or may not look at the case of names.
-func (v value) pick(names []string, anyCase bool, f func(name string, field value) error) error {
+// into returns what reads a value with one of value's methods and keeps it.
+func into[T any](dst *T, read func(value) (T, error)) func(value) error {
+	return func(v value) (err error) {
+		*dst, err = read(v)
+		return err
+	}
+}
+
+// intoNew is into for what must be known to have been there.
+func intoNew[T any](dst **T, read func(value) (T, error)) func(value) error {
+	return func(v value) error {
+		x, err := read(v)
+		*dst = &x
+		return err
+	}
+}
+
+// maxFields is how many fields of an object are known at most.
+const maxFields = 8
+
+// lookup says how the fields of an object are looked up.
+type lookup struct {
+	anyCase  bool // of their names
+	nullable bool // a field that is null counts as absent
+}
+
+// fields reads the known fields of an object in their order: of several mistakes
+// the first in that order is told, behind the name of its field. The last of
+// repeated fields counts, and unknown ones are ignored.
+func (v value) fields(how lookup, known ...field) error {
 	if v.kind() != '{' {
 		return errNotObject
 	}
 	var found [maxFields]value
-	if err := v.find(names, anyCase, found[:len(names)]); err != nil {
+	if err := v.find(how, known, found[:len(known)]); err != nil {
 		return err
 	}
-	for i, name := range names {
-		if found[i].text == nil {
+	for i, f := range known {
+		if found[i].text == nil || how.nullable && found[i].null() {
 			continue
 		}
-		if err := f(name, found[i]); err != nil {
-			return fmt.Errorf("%s %w", name, err)
+		if err := f.read(found[i]); err != nil {
+			return fmt.Errorf("%s %w", strings.Clone(f.name), err) // a copy: f stays on the stack
 		}
 	}
 	return nil
 }
 
-func (v value) find(names []string, anyCase bool, found []value) error {
+// find finds the known fields.
+func (v value) find(how lookup, known []field, found []value) error {
 	if tree, ok := v.tree.(map[string]any); ok {
-		return findInTree(v.text, tree, names, found)
+		return findInTree(v.text, tree, known, found)
 	}
 	dec := getDecoder(v.text)
 	defer putDecoder(dec)
@@ -110,13 +135,13 @@ func (v value) find(names []string, anyCase bool, found []value) error {
 		if err != nil {
 			return err
 		}
-		field, err := dec.readText()
+		text, err := dec.readText()
 		if err != nil {
 			return err
 		}
-		for i, wanted := range names {
-			if string(name) == wanted || anyCase && strings.EqualFold(string(name), wanted) {
-				found[i] = value{text: field}
+		for i, f := range known {
+			if string(name) == f.name || how.anyCase && strings.EqualFold(string(name), f.name) {
+				found[i] = value{text: text}
 			}
 		}
 	}
@@ -125,15 +150,23 @@ func (v value) find(names []string, anyCase bool, found []value) error {
 
 // findInTree finds the fields of a decoded object. Their text is found again
 // with encoding/json, since a map keeps neither key order nor digits.
-func findInTree(text []byte, tree map[string]any, names []string, found []value) error {
+func findInTree(text []byte, tree map[string]any, known []field, found []value) error {
 	var texts map[string]json.RawMessage
 	if err := json.Unmarshal(text, &texts); err != nil {
 		return err
 	}
-	for i, name := range names {
-		if field, ok := tree[name]; ok {
-			found[i] = value{text: texts[name], tree: field}
+	for i, f := range known {
+		if branch, ok := tree[f.name]; ok {
+			found[i] = value{text: texts[f.name], tree: branch}
 		}
+	}
+	return nil
+}
+
+// checkObject returns an error unless the value is an object.
+func (v value) checkObject() error {
+	if v.kind() != '{' {
+		return errNotObject
 	}
 	return nil
 }
@@ -147,6 +180,9 @@ func (v value) compact() ([]byte, error) {
 	text := jsontext.Value(bytes.Clone(v.text))
 	if err := text.Compact(jsontext.AllowDuplicateNames(true)); err != nil {
 		return nil, err
+	}
+	if tooDeep(text) {
+		return nil, fmt.Errorf("is nested deeper than %d levels", MaxDepth)
 	}
 	return text, nil
 }

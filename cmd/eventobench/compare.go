@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/profdiff"
 	"github.com/eventobench/eventobench/compare/render"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 type compareOptions struct {
@@ -31,8 +30,10 @@ type reportOptions struct {
 }
 
 func (o *reportOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.groups, "groups", "", "file of package groups, lines of \"label = prefix prefix …\", in addition to the default ones")
-	f.BoolVar(&o.leaves, "leaves", false, "show the functions in which samples were taken, of the runtime and the kernel too, not those that asked for the work")
+	f.StringVar(&o.groups, "groups", "",
+		"file of package groups, lines of \"label = prefix prefix …\", in addition to the default ones")
+	f.BoolVar(&o.leaves, "leaves", false,
+		"show the functions in which samples were taken, of the runtime and the kernel too, not those that asked for the work")
 }
 
 func (o *reportOptions) compare(dirs []string, charts bool) (*compare.Report, error) {
@@ -124,16 +125,8 @@ func writeOutput(cmd *cobra.Command, path string, write func(io.Writer) error) e
 	if path == "" {
 		return write(cmd.OutOrStdout())
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".eventobench-*")
+	err := runfolder.WriteFile(path, func(w io.Writer) error { return writeCompressed(w, path, write) })
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	err = errors.Join(writeCompressed(f, path, write), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil

@@ -84,10 +84,13 @@ func (o *gateOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.head, "head", "", "subject to record as the head")
 	f.StringVar(&o.baseline, "baseline", "", "run folder to judge a lone head against; default benchmarks/baseline")
 	f.BoolVar(&o.update, "update-baseline", false, "make HEAD_DIR the baseline, and judge nothing")
-	f.StringArrayVar(&o.metrics, "metric", nil, "gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
-	f.StringSliceVar(&o.tolerances, "tolerance", nil, "tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
+	f.StringArrayVar(&o.metrics, "metric", nil,
+		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
+	f.StringSliceVar(&o.tolerances, "tolerance", nil,
+		"tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
 	f.StringVar(&o.config, "config", "", "configuration file; default eventobench.yaml if there is one")
-	f.StringVar(&o.inconclusive, "inconclusive", "", "what an inconclusive verdict means: fail (the default), exit code 3; or pass")
+	f.StringVar(&o.inconclusive, "inconclusive", "",
+		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
 	f.StringVar(&o.format, "format", "text", strings.Join(render.GateFormats, ", "))
 	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
 	o.record.addFlags(f)
@@ -177,7 +180,7 @@ func (o *gateOptions) dirs(cmd *cobra.Command, args []string, in gateInput) ([]s
 	case len(args) == 1:
 		return []string{in.baseline, args[0]}, nil
 	case o.head == "":
-		return nil, errors.New("there is nothing to judge: name two run folders, one to hold against the baseline, or subjects with --base and --head")
+		return nil, errors.New("there is nothing to judge: name two run folders, one to compare with the baseline, or subjects with --base and --head")
 	case o.base == "":
 		if _, err := runfolder.OpenManifest(in.baseline); err != nil { // before a minute is spent on recording
 			return nil, err
@@ -189,7 +192,7 @@ func (o *gateOptions) dirs(cmd *cobra.Command, args []string, in gateInput) ([]s
 }
 
 func (o *gateOptions) recordSubjects(cmd *cobra.Command, in gateInput, specs ...string) ([]string, error) {
-	var subjects []subject.Subject
+	var subjects []subject.Exec
 	for _, text := range specs {
 		spec, err := parseStoreSpec(text)
 		if err != nil {
@@ -243,7 +246,9 @@ func verdictError(g compare.Gate, inconclusive string) error {
 	case g.Verdict == compare.Regressed:
 		return exitError{exitRegressed, fmt.Sprintf("%s regressed in %s", g.Head, strings.Join(metrics, ", "))}
 	case g.Verdict == compare.Inconclusive && inconclusive == "fail":
-		return exitError{exitInconclusive, fmt.Sprintf("%s: inconclusive in %s; more blocks may tell (--max-blocks), --inconclusive=pass lets it through", g.Head, strings.Join(metrics, ", "))}
+		return exitError{exitInconclusive,
+			fmt.Sprintf("%s: inconclusive in %s; more blocks may tell (--max-blocks), --inconclusive=pass lets it through",
+				g.Head, strings.Join(metrics, ", "))}
 	}
 	return nil
 }

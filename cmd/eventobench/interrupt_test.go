@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -86,14 +89,30 @@ func (r *running) subjects(t *testing.T) []int {
 	return pids
 }
 
+// eventually waits until something is so, and fails the test if that takes too
+// long: this is no figure, but what no system needs.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	next := time.NewTicker(5 * time.Millisecond)
+	defer next.Stop()
+	for !so() {
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			t.Fatal(what)
+		}
+	}
+}
+
 // killSubject kills the newest subject, as soon as there is one.
 func (r *running) killSubject(t *testing.T) {
 	t.Helper()
-	for t.Context().Err() == nil {
-		if pids := r.subjects(t); len(pids) > 0 && syscall.Kill(pids[len(pids)-1], syscall.SIGKILL) == nil {
-			return
-		}
-	}
+	eventually(t, "the run started no subject that could be killed", func() bool {
+		pids := r.subjects(t)
+		return len(pids) > 0 && syscall.Kill(pids[len(pids)-1], syscall.SIGKILL) == nil
+	})
 }
 
 // checkFolders holds that both folders can be read, are in the given state,
@@ -148,19 +167,16 @@ func TestSubjectIsKilled(t *testing.T) {
 func TestRecorderIsKilled(t *testing.T) {
 	r := startRun(t)
 	var pids []int
-	for len(pids) == 0 && t.Context().Err() == nil {
+	eventually(t, "the run started no subject", func() bool {
 		pids = r.subjects(t)
-	}
+		return len(pids) > 0
+	})
 	if err := r.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	r.end(t)
-	for _, pid := range pids {
-		for syscall.Kill(pid, 0) == nil { // the kernel does it, in its own time
-			if t.Context().Err() != nil {
-				t.Fatalf("subject %d outlived its recorder", pid)
-			}
-		}
+	for _, pid := range pids { // the kernel ends them, in its own time
+		eventually(t, fmt.Sprintf("subject %d outlived its recorder", pid), func() bool { return syscall.Kill(pid, 0) != nil })
 	}
 	r.checkFolders(t, runfolder.StateRecording)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,10 +16,19 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// recordedFolders holds run folders that "make recorded" records: scripts and
+// tests that only read use them.
+const recordedFolders = "../../compare/testdata/recorded"
+
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			recorded, err := filepath.Abs(recordedFolders)
+			e.Setenv("RECORDED", recorded)
+			return err
+		},
 	})
 }

@@ -19,10 +19,12 @@ type planOptions struct {
 
 func (o *planOptions) addFlags(f *pflag.FlagSet) {
 	d := runfolder.DefaultPlan()
-	f.IntVar(&o.Blocks, "blocks", 0, "fresh processes a subject, exactly; without it their number follows from the verdicts")
-	f.IntVar(&o.maxBlocks, "max-blocks", d.Blocks, "fresh processes a subject, at most; verdicts are looked for at 60%, 80% and all of them")
+	f.IntVar(&o.Blocks, "blocks", 0,
+		"fresh processes per subject, exactly; without it their number follows from the verdicts")
+	f.IntVar(&o.maxBlocks, "max-blocks", d.Blocks,
+		"fresh processes per subject, at most; verdicts are looked for at 60%, 80% and all of them")
 	f.DurationVar(&o.maxTime, "max-time", 0, "begin no block that would end later than this; 0 for no limit")
-	f.IntVar(&o.Rounds, "rounds", d.Rounds, "slices a subject and block")
+	f.IntVar(&o.Rounds, "rounds", d.Rounds, "slices per subject and block")
 	f.DurationVar(&o.Slice, "slice", d.Slice, "length of a slice")
 	f.IntVar(&o.Warmup, "warmup", d.Warmup, "unmeasured requests before the first slice of a block")
 	f.Uint64Var(&o.Seed, "seed", 0, "seed of all random order and data; 0 draws one, the manifest keeps it")

@@ -14,7 +14,7 @@ import (
 )
 
 // progress shows how far an experiment is: on a terminal one line that is
-// written over, elsewhere a line a block.
+// written over, elsewhere one line per block.
 type progress struct {
 	w        io.Writer
 	terminal int // file descriptor, -1 if w is none
@@ -68,7 +68,8 @@ func progressLine(s profiles.Progress) string {
 	parts := []string{fmt.Sprintf("%d of %d blocks", s.Done, s.Blocks), s.Left.Round(time.Second).String() + " left"}
 	for _, subject := range s.Subjects {
 		if subject.OpsPerSec > 0 {
-			parts = append(parts, fmt.Sprintf("%s %s ops/s, p99 %.2f ms", subject.Name, texttab.Number(subject.OpsPerSec, 0), subject.P99Ms))
+			parts = append(parts, fmt.Sprintf("%s %s ops/s, p99 %.2f ms", subject.Name, texttab.Number(subject.OpsPerSec, 0),
+				subject.P99Ms))
 		}
 	}
 	return strings.Join(parts, " | ")

@@ -24,16 +24,21 @@ type recordOptions struct {
 	arrivals string
 	timeout  time.Duration
 	plan     planOptions
+	profiles []string
 	out      string
 	label    string
 }
 
 func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each; with --rate at most so many")
-	f.StringVar(&o.rate, "rate", "", "requests due in a second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
-	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson), "with --rate: poisson, as of many independent users, or constant")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed")
+	f.StringVar(&o.rate, "rate", "",
+		"requests due per second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
+	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson),
+		"with --rate: poisson, as of many independent users, or constant")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed, at most 1h")
 	o.plan.addFlags(f)
+	f.StringSliceVar(&o.profiles, "profiles", nil,
+		"profiles to record beside cpu, allocs, heap and goroutine: mutex, block, goroutineleak; or none at all: none")
 	f.StringVar(&o.out, "out", "profiles", "folder that receives the run folders")
 	f.StringVar(&o.label, "label", "", "a few words to find the run by")
 }
@@ -41,7 +46,9 @@ func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 // run records an experiment of the subjects, telling on stderr how far it is
 // unless it is to be quiet, and returns its folders. Of an experiment that
 // failed it tells where the folders are.
-func (o *recordOptions) run(cmd *cobra.Command, subjects []subject.Subject, c compare.Criteria, quiet bool) ([]string, error) {
+func (o *recordOptions) run(
+	cmd *cobra.Command, subjects []subject.Exec, c compare.Criteria, quiet bool,
+) ([]string, error) {
 	e, err := o.experiment(subjects, c, cmd.Flags().Changed)
 	if err != nil {
 		return nil, err
@@ -49,7 +56,7 @@ func (o *recordOptions) run(cmd *cobra.Command, subjects []subject.Subject, c co
 	p := newProgress(cmd.ErrOrStderr())
 	if !quiet {
 		e.Progress = p.show
-		fmt.Fprintln(cmd.ErrOrStderr(), describe(e))
+		fmt.Fprintln(cmd.ErrOrStderr(), describe(e, subjects))
 	}
 	dirs, err := e.Record(cmd.Context())
 	p.clear()
@@ -61,33 +68,41 @@ func (o *recordOptions) run(cmd *cobra.Command, subjects []subject.Subject, c co
 	return dirs, err
 }
 
-func (o *recordOptions) experiment(subjects []subject.Subject, c compare.Criteria, given func(flag string) bool) (profiles.Experiment, error) {
-	e := profiles.Experiment{
-		Subjects: subjects,
-		Workload: loadgen.EventMix{Token: benchToken, Streams: loadgen.DefaultStreams},
-		Workers:  o.workers,
-		Timeout:  o.timeout,
-		Plan:     o.plan.plan(len(subjects), given),
-		Out:      o.out,
-		Label:    o.label,
-		Tool:     version(),
-		MaxTime:  o.plan.maxTime,
-		Decide:   decider(c, len(subjects)),
+func (o *recordOptions) experiment(
+	subjects []subject.Exec, c compare.Criteria, given func(flag string) bool,
+) (profiles.Experiment, error) {
+	kinds, err := runfolder.ParseKinds(o.profiles)
+	if err != nil {
+		return profiles.Experiment{}, err
 	}
-	return e, o.addRate(&e, given("arrivals"))
+	workload := storeWorkload()
+	load, err := o.load(workload, given("arrivals"))
+	return profiles.Experiment{
+		Subjects:     targets(subjects, kinds),
+		Load:         load,
+		NewGenerator: profiles.Drive(workload, load),
+		Profiles:     kinds,
+		Plan:         o.plan.plan(len(subjects), given),
+		Out:          o.out,
+		Label:        o.label,
+		Tool:         version(),
+		MaxTime:      o.plan.maxTime,
+		Decide:       decider(c, len(subjects)),
+	}, err
 }
 
-// addRate makes the load an open loop if a rate is given.
-func (o *recordOptions) addRate(e *profiles.Experiment, arrivals bool) (err error) {
+// load is a closed loop, or an open one if a rate is given.
+func (o *recordOptions) load(w loadgen.Workload, arrivals bool) (l loadgen.Load, err error) {
+	l = loadgen.Load{Workload: w.Name(), Kinds: w.Kinds(), Workers: o.workers, Timeout: o.timeout}
 	if o.rate == "" {
 		if arrivals {
-			return errors.New("--arrivals spreads the requests of a rate; give --rate too")
+			return l, errors.New("--arrivals spreads the requests of a rate; give --rate too")
 		}
-		return nil
+		return l, nil
 	}
-	e.Rate, err = loadgen.ParseRate(o.rate)
-	e.Arrivals = loadgen.Arrivals(o.arrivals)
-	return err
+	l.Rate, err = loadgen.ParseRate(o.rate)
+	l.Arrivals = loadgen.Arrivals(o.arrivals)
+	return l, err
 }
 
 // decider judges the experiment at its looks, if there is anything to compare.
@@ -98,13 +113,13 @@ func decider(c compare.Criteria, subjects int) func([]*runfolder.Run) runfolder.
 	return func(runs []*runfolder.Run) runfolder.Look { return compare.Decide(runs, c) }
 }
 
-func describe(e profiles.Experiment) string {
+func describe(e profiles.Experiment, subjects []subject.Exec) string {
 	var names []string
-	for _, s := range e.Subjects {
+	for _, s := range subjects {
 		names = append(names, s.Name)
 	}
 	return fmt.Sprintf("measuring %s: %s of %d rounds of %v slices, %s, seed %d",
-		strings.Join(names, ", "), blocks(e.Plan), e.Plan.Rounds, e.Plan.Slice, e.Load().Pacing(), e.Plan.Seed)
+		strings.Join(names, ", "), blocks(e.Plan), e.Plan.Rounds, e.Plan.Slice, e.Load.Pacing(), e.Plan.Seed)
 }
 
 // blocks says how many blocks a plan has.

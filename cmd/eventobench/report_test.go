@@ -57,12 +57,8 @@ type browser struct {
 
 // openPage opens a file. The test fails if the page writes to the console or
 // asks for anything but itself.
-func openPage(t *testing.T, path string) *browser {
+func openPage(t *testing.T, program, path string) *browser {
 	t.Helper()
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skipf("the report is not tried in a browser: %v (apt-get install chromium)", err)
-	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND"),
@@ -83,7 +79,7 @@ func openPage(t *testing.T, path string) *browser {
 			b.requests = append(b.requests, e.Request.URL)
 		}
 	}))
-	_, err = chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+	_, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
 		MatchedNetworkConditions: []*network.Conditions{{Offline: true, DownloadThroughput: -1, UploadThroughput: -1}},
 	})
 	b.check(err)
@@ -167,11 +163,15 @@ const (
 )
 
 func TestReportInBrowser(t *testing.T) {
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skipf("the report is not tried in a browser: %v (apt-get install chromium)", err)
+	}
 	path := writeReport(t, recordThree(t))
 	if info, err := os.Stat(path); err != nil || info.Size() > 2<<20 {
 		t.Errorf("%v: %v", info, err)
 	}
-	b := openPage(t, path)
+	b := openPage(t, program, path)
 	t.Run("charts", b.testCharts)
 	t.Run("zoom", b.testZoom)
 	t.Run("all calls", b.testCalls)
@@ -305,7 +305,7 @@ func (b *browser) testViews(t *testing.T) {
 
 func (b *browser) testSorting(t *testing.T) {
 	b = b.in(t)
-	evaluate[bool](b, `(document.querySelector("#allocations table.sortable:last-of-type thead th:nth-child(2) button").focus(), true)`)
+	evaluate[bool](b, `(document.querySelector("#profile-allocs table.sortable:last-of-type thead th:nth-child(2) button").focus(), true)`)
 	column := `[...document.activeElement.closest("table").tBodies[0].rows].map(r => Number(r.cells[1].dataset.sort))`
 	b.keys(kb.Enter)
 	b.wait(`document.activeElement.closest("th").ariaSort === "descending" && ` + column + `.every((v, i, all) => !i || v <= all[i - 1])`)
@@ -316,8 +316,8 @@ func (b *browser) testSorting(t *testing.T) {
 // contrast is the lowest contrast of text with its background among all frames
 // of the flame graph, by WCAG 2.
 const contrast = `(() => {
-	const light = colour => {
-		const [r, g, b] = colour.match(/[\d.]+/g).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+	const light = color => {
+		const [r, g, b] = color.match(/[\d.]+/g).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
 		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 	};
 	return Math.min(...[...document.querySelectorAll(".frame")].map(f => {

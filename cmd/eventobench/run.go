@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,10 +28,10 @@ func newRunCmd() *cobra.Command {
 		Use:   "run",
 		Short: "Measure the built-in event store and record run folders",
 		Long: `Run starts the built-in event store on each named transport, loads the subjects
-in short alternating slices, and records one run folder a subject.
+in short alternating slices, and records one run folder per subject.
 
 An experiment is made of blocks. In each block every subject is a fresh process:
-it is warmed up and then gets its slices, one a round, in random order. The block
+it is warmed up and then gets its slices, one per round, in random order. The block
 is what the statistics count; slices keep the machine's drift out of the ratio.
 
 With two or more subjects, each is judged against the first when 60%, 80% and all
@@ -55,6 +54,9 @@ are kept, marked interrupted).`,
 
   # with encoding/json on both sides
   eventobench run --transport=nethttp,fasthttp --codec=std
+
+  # with profiles of waiting for locks, and of blocking
+  eventobench run --transport=nethttp,fasthttp --profiles=mutex,block
 
   # latency at a fixed rate, as users see it
   eventobench run --transport=nethttp,fasthttp --rate=5000/s --workers=50
@@ -106,8 +108,12 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 			ended = run.Manifest.Reason + "\n"
 		}
 		t := run.Totals()
-		cells := []string{run.Manifest.Subject.Name, texttab.Number(t.OpsPerSec, 0), texttab.Number(t.AvgLatencyMs, 3), texttab.Number(t.P99Ms, 3),
-			texttab.Optional(t.CPUPerOp, 1), texttab.Optional(t.AllocBytesPerOp, 0), texttab.Optional(t.AllocsPerOp, 1), strconv.FormatInt(t.Errors, 10)}
+		cells := []string{
+			run.Manifest.Subject.Name,
+			texttab.Number(t.OpsPerSec, 0), texttab.Number(t.AvgLatencyMs, 3), texttab.Number(t.P99Ms, 3),
+			texttab.Optional(t.CPUPerOp, 1), texttab.Optional(t.AllocBytesPerOp, 0), texttab.Optional(t.AllocsPerOp, 1),
+			strconv.FormatInt(t.Errors, 10),
+		}
 		if t.OpenLoop != nil {
 			cells = append(cells, strconv.FormatInt(t.OpenLoop.Late, 10), strconv.FormatInt(t.OpenLoop.Missed, 10))
 		}
@@ -120,7 +126,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 // nextCommand is what a user will want to type after a run.
 func nextCommand(dirs []string) string {
 	if len(dirs) == 1 {
-		return "go tool pprof -top " + filepath.Join(dirs[0], runfolder.FileCPU)
+		return programName() + " show " + dirs[0]
 	}
 	return strings.Join(slices.Concat([]string{programName(), "compare"}, dirs), " ")
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/stat"
 	"github.com/eventobench/eventobench/internal/texttab"
-	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/handicap"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
@@ -61,7 +61,8 @@ Exit codes: 0 measured; 2 bad input, or an experiment failed; 130 interrupted.`,
 	f := cmd.Flags()
 	f.StringVar(&o.transport, "transport", "fasthttp", "transport of the store that is compared with itself")
 	f.DurationVar(&o.time, "time", 5*time.Minute, "time to spend, unless --case says what to do")
-	f.StringSliceVar(&o.cases, "case", nil, "a handicap of one side and how many experiments with it, such as none:12 or cpu=5%:10; repeatable")
+	f.StringSliceVar(&o.cases, "case", nil,
+		"a handicap of one side and how many experiments with it, such as none:12 or cpu=5%:10; repeatable")
 	f.StringSliceVar(&o.recorded, "recorded", nil, "judge the experiments in this folder instead of recording; repeatable")
 	f.IntVar(&o.resamples, "resamples", 5000, "experiments to draw from the blocks without a regression")
 	o.record.addFlags(f)
@@ -70,7 +71,8 @@ Exit codes: 0 measured; 2 bad input, or an experiment failed; 130 interrupted.`,
 }
 
 func (o *selftestOptions) run(cmd *cobra.Command) error {
-	test := &selftest{criteria: compare.DefaultCriteria(), pool: compare.NewResampler(compare.DefaultCriteria()), resamples: o.resamples}
+	test := &selftest{criteria: compare.DefaultCriteria(), pool: compare.NewResampler(compare.DefaultCriteria()),
+		resamples: o.resamples}
 	var err error
 	if len(o.recorded) > 0 {
 		err = test.readAll(o.recorded)
@@ -91,12 +93,12 @@ func (o *selftestOptions) recordAll(cmd *cobra.Command, test *selftest) error {
 	}
 	if o.record.out == "" {
 		if o.record.out, err = os.MkdirTemp("", "eventobench-selftest-"); err != nil {
-			return err
+			return fmt.Errorf("making a folder for the experiments: %w", err)
 		}
 		defer func() { _ = os.RemoveAll(o.record.out) }()
 	}
-	for handicap := range next {
-		runs, err := o.recordOne(cmd, handicap)
+	for planted := range next {
+		runs, err := o.recordOne(cmd, planted)
 		if err != nil {
 			return err
 		}
@@ -113,19 +115,19 @@ func (o *selftestOptions) schedule() (func(yield func(string) bool), error) {
 	}
 	var all []string
 	for _, text := range o.cases {
-		handicap, count, ok := cutLast(text, ":")
+		planted, count, ok := cutLast(text, ":")
 		n, err := strconv.Atoi(count)
-		if _, bad := server.ParseHandicap(handicap); !ok || err != nil || n < 1 || bad != nil {
+		if _, bad := handicap.Parse(planted); !ok || err != nil || n < 1 || bad != nil {
 			return nil, fmt.Errorf("--case %q: write a handicap and a number, such as none:12 or cpu=5%%:10", text)
 		}
 		for range n {
-			all = append(all, handicap)
+			all = append(all, planted)
 		}
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return func(yield func(string) bool) {
-		for _, handicap := range all {
-			if !yield(handicap) {
+		for _, planted := range all {
+			if !yield(planted) {
 				return
 			}
 		}
@@ -154,7 +156,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 // recordOne records one experiment. Nothing but the handicap tells its two
 // sides apart, and a coin decides which of them comes first.
 func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*runfolder.Run, error) {
-	var subjects []subject.Subject
+	var subjects []subject.Exec
 	for _, h := range []string{"none", handicap} {
 		s, err := storeSpec{transport: o.transport, handicap: h}.subject()
 		if err != nil {
@@ -306,7 +308,8 @@ func (t *selftest) print(ctx context.Context, w io.Writer) error {
 		_, err := fmt.Fprintln(w, "no experiment was recorded")
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nExperiments, by the handicap of one side\n\n%s\n%s\n%s", t.outcomes(), t.falseAlarms(ctx), t.resolution(ctx))
+	_, err := fmt.Fprintf(w, "\nExperiments, by the handicap of one side\n\n%s\n%s\n%s", t.outcomes(),
+		t.falseAlarms(ctx), t.resolution(ctx))
 	return errors.Join(err, ctx.Err())
 }
 
@@ -350,7 +353,8 @@ func percentOf(v float64) string {
 func (t *selftest) falseAlarms(ctx context.Context) string {
 	looks := runfolder.DefaultPlan().Looks()
 	if need := looks[len(looks)-1]; t.pool.Blocks() < need {
-		return fmt.Sprintf("%d blocks without a handicap are too few to draw experiments from: %d are needed.\n", t.pool.Blocks(), need)
+		return fmt.Sprintf("%d blocks without a handicap are too few to draw experiments from: %d are needed.\n",
+			t.pool.Blocks(), need)
 	}
 	rng := rand.New(rand.NewPCG(1, uint64(t.pool.Blocks())))
 	alarms, inconclusive := 0, 0

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/handicap"
 	"github.com/eventobench/eventobench/server/postgres"
 	"github.com/eventobench/eventobench/server/sqlite"
 	"github.com/eventobench/eventobench/server/transport"
@@ -36,6 +39,9 @@ type serveOptions struct {
 	limits    transport.Limits
 	logLevel  string
 	handicap  string
+
+	mutexFraction int // of runtime.SetMutexProfileFraction
+	blockRate     int // of runtime.SetBlockProfileRate
 }
 
 func newServeCmd() *cobra.Command {
@@ -62,34 +68,54 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.serve(cmd) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.transport, "transport", string(transport.NetHTTP), "nethttp, fasthttp or fasthttp-adapter (the net/http handler through fasthttp's adapter)")
+	f.StringVar(&o.transport, "transport", string(transport.NetHTTP),
+		"nethttp, fasthttp or fasthttp-adapter (the net/http handler through fasthttp's adapter)")
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
-	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory:, sqlite:FILE or postgres://USER@HOST/DATABASE")
-	f.StringVar(&o.codec, "codec", string(server.CodecRaw), "raw keeps payloads as bytes; std passes requests and answers through encoding/json")
-	f.StringVar(&o.sync, "sync", string(sqlite.SyncFull), "when a store in a file waits for the disk: full, at every commit; normal, at checkpoints; off, never")
-	f.StringVar(&o.batch, "batch", "on", "on lets writes that wait at the same time share a commit to a file; off gives each its own")
-	f.BoolVar(&o.testMode, "test-mode", false, "let requests in without a valid token, and create namespaces on first use; on loopback only")
+	f.StringVar(&o.store, "store", "sqlite::memory:",
+		"sqlite::memory:, sqlite:FILE or postgres://USER@HOST/DATABASE")
+	f.StringVar(&o.codec, "codec", string(server.CodecRaw),
+		"raw keeps payloads as bytes; std passes requests and answers through encoding/json")
+	f.StringVar(&o.sync, "sync", string(sqlite.SyncFull),
+		"when a store in a file waits for the disk: full, at every commit; normal, at checkpoints; off, never")
+	f.StringVar(&o.batch, "batch", "on",
+		"on lets writes that wait at the same time share a commit to a file; off gives each its own")
+	f.BoolVar(&o.testMode, "test-mode", false,
+		"let requests in without a valid token, and create namespaces on first use; on loopback only")
 	f.BoolVar(&o.anywhere, "test-mode-anywhere", false, "allow --test-mode on an address that others can reach")
-	f.StringVar(&o.token, "token", "", "token of the default namespace of a new store; without it one is drawn and printed")
+	f.StringVar(&o.token, "token", "",
+		"token of the default namespace of a new store; without it one is drawn and printed")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
-	f.StringVar(&o.handicap, "handicap", "none", "make every call cost more, as a regression to find: cpu=5% of what it costs, alloc=200B, or both with a plus sign")
+	f.StringVar(&o.handicap, "handicap", "none",
+		"make every call cost more, as a regression to find: cpu=5% of what it costs, alloc=200B, or both with a plus sign")
 	o.addLimits(f)
+	o.addProfiling(f)
 	return cmd
 }
 
 func (o *serveOptions) addLimits(f *pflag.FlagSet) {
 	d := transport.DefaultLimits()
-	f.IntVar(&o.maxBody, "max-body", 1<<20, "bytes of a request's body; imports have no limit")
+	f.IntVar(&o.maxBody, "max-body", 1<<20,
+		"bytes of a request's body; imports have no limit. One message has at most 16 MiB, whatever this is")
 	f.Int64Var(&o.maxBatch, "max-batch", 10000, "messages in an answer, unless a call asks for no limit")
 	f.IntVar(&o.limits.Header, "max-header", d.Header, "bytes of a request's line and header")
-	f.IntVar(&o.limits.Connections, "max-connections", d.Connections, "connections open at the same time; further ones wait")
+	f.IntVar(&o.limits.Connections, "max-connections", d.Connections,
+		"connections open at the same time; further ones wait")
 	f.DurationVar(&o.limits.Read, "read-timeout", d.Read, "time for a client to send a request, or a part of an import")
 	f.DurationVar(&o.limits.Idle, "idle-timeout", d.Idle, "time between two requests on a connection")
-	f.DurationVar(&o.limits.Send, "send-timeout", d.Send, "time for a client to take an answer, or a part of a stream, before it is cut off")
-	f.BoolVar(&o.limits.PprofAnywhere, "pprof-anywhere", false, "serve /debug/pprof/, which asks for no token, on an address that others can reach")
+	f.DurationVar(&o.limits.Send, "send-timeout", d.Send,
+		"time for a client to take an answer, or a part of a stream, before it is cut off")
 }
 
-// checkLimits objects to limits that nothing could meet.
+func (o *serveOptions) addProfiling(f *pflag.FlagSet) {
+	f.BoolVar(&o.limits.PprofAnywhere, "pprof-anywhere", false,
+		"serve /debug/pprof/ and /debug/vars, which ask for no token, on an address that others can reach")
+	f.IntVar(&o.mutexFraction, "mutex-profile-fraction", 0,
+		"report one in N contentions for a mutex in /debug/pprof/mutex; 1 for all, 0 for none")
+	f.IntVar(&o.blockRate, "block-profile-rate", 0,
+		"report one blocking event per N ns of blocking in /debug/pprof/block; 1 for all, 0 for none")
+}
+
+// checkLimits returns an error if nothing could meet a limit.
 func (o *serveOptions) checkLimits() error {
 	for _, limit := range []struct {
 		flag         string
@@ -99,78 +125,141 @@ func (o *serveOptions) checkLimits() error {
 		{"max-batch", o.maxBatch, 1},
 		{"max-header", int64(o.limits.Header), 1024},
 		{"max-connections", int64(o.limits.Connections), 1},
+		{"mutex-profile-fraction", int64(o.mutexFraction), 0},
+		{"block-profile-rate", int64(o.blockRate), 0},
 	} {
 		if limit.value < limit.least {
 			return fmt.Errorf("--%s=%d is too small; give at least %d", limit.flag, limit.value, limit.least)
 		}
 	}
-	for flag, timeout := range map[string]time.Duration{"read-timeout": o.limits.Read, "idle-timeout": o.limits.Idle, "send-timeout": o.limits.Send} {
-		if timeout <= 0 {
-			return fmt.Errorf("--%s=%v leaves no time; give a duration like 30s", flag, timeout)
+	return o.checkTimeouts()
+}
+
+func (o *serveOptions) checkTimeouts() error {
+	for _, timeout := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"read-timeout", o.limits.Read},
+		{"idle-timeout", o.limits.Idle},
+		{"send-timeout", o.limits.Send},
+	} {
+		if timeout.value <= 0 {
+			return fmt.Errorf("--%s=%v leaves no time; give a duration like 30s", timeout.flag, timeout.value)
 		}
 	}
 	return nil
 }
 
-func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
+// serveSettings are what the texts of flags mean.
+type serveSettings struct {
+	kind     transport.Kind
+	level    slog.Level
+	batch    bool
+	handicap handicap.Handicap
+	path     string // of a store in SQLite
+}
+
+// settings reads the flags and returns an error if one of them is wrong.
+func (o *serveOptions) settings() (set serveSettings, err error) {
 	if err := o.checkLimits(); err != nil {
-		return err
+		return set, err
 	}
-	ctx := cmd.Context()
-	kind, err := transport.Parse(o.transport)
-	if err != nil {
-		return err
+	if set.kind, err = transport.Parse(o.transport); err != nil {
+		return set, err
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		return fmt.Errorf("unknown log level %q; use debug, info, warn or error", o.logLevel)
+	if err := set.level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return set, fmt.Errorf("unknown log level %q; use debug, info, warn or error", o.logLevel)
 	}
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	slog.SetDefault(log) // for the transports' libraries
 	if o.batch != "on" && o.batch != "off" {
-		return fmt.Errorf("unknown batch %q; use on or off", o.batch)
+		return set, fmt.Errorf("unknown batch %q; use on or off", o.batch)
 	}
-	handicap, err := server.ParseHandicap(o.handicap)
+	set.batch = o.batch == "on"
+	if set.handicap, err = handicap.Parse(o.handicap); err != nil {
+		return set, err
+	}
+	if isPostgres(o.store) {
+		return set, nil
+	}
+	if set.path, err = storePath(o.store); err != nil {
+		err = fmt.Errorf("%w, or postgres://USER@HOST/DATABASE", err)
+	}
+	return set, err
+}
+
+func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
+	set, err := o.settings()
 	if err != nil {
 		return err
 	}
-	store, err := o.openStore(ctx)
+	o.prepareProcess(cmd.ErrOrStderr(), set.level)
+	store, err := o.openStore(cmd.Context(), set)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	core, drawn, err := server.NewCore(ctx, store, server.Options{
-		Codec: server.Codec(o.codec), TestMode: o.testMode, Token: o.token, Version: version(), MaxBody: o.maxBody, MaxBatch: o.maxBatch,
-		Handicap: handicap,
-	})
+	core, drawn, err := o.openCore(cmd.Context(), store)
 	if err != nil {
-		return fmt.Errorf("opening the event store: %w", err)
+		return err
 	}
 	listener, err := o.listen()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "listening on http://%s\n", listener.Addr())
-	if drawn != "" {
-		fmt.Fprintf(cmd.OutOrStdout(), "token of namespace %s, shown this once: %s\n", server.DefaultNamespace, drawn)
+	announce(cmd.OutOrStdout(), listener, drawn)
+	return o.run(cmd.Context(), set, core, listener)
+}
+
+// prepareProcess sets what belongs to the process and not to the store: its log,
+// which the transports' libraries use too, what its profiles report, and how it
+// takes a file that cannot grow.
+func (o *serveOptions) prepareProcess(log io.Writer, level slog.Level) {
+	slog.SetDefault(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
+	runtime.SetMutexProfileFraction(o.mutexFraction)
+	runtime.SetBlockProfileRate(o.blockRate)
+	ignoreFileSizeLimit()
+}
+
+// openCore opens the core of a store and returns the default namespace's token
+// if it has just been drawn.
+func (o *serveOptions) openCore(ctx context.Context, store server.Store) (core *server.Core, drawn string, err error) {
+	core, drawn, err = server.NewCore(ctx, store, server.Options{
+		Codec: server.Codec(o.codec), TestMode: o.testMode, Token: o.token, Version: version(),
+		MaxBody: o.maxBody, MaxBatch: o.maxBatch,
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("opening the event store: %w", err)
 	}
-	log.Info("serving", "transport", kind, "addr", listener.Addr().String(), "store", storeName(o.store), "codec", o.codec, "test_mode", o.testMode, "pid", os.Getpid())
-	err = transport.Serve(ctx, kind, core, listener, o.limits)
-	log.Info("stopped", "reason", context.Cause(ctx))
+	return core, drawn, nil
+}
+
+// announce prints where the store listens, and its token if that is new.
+func announce(w io.Writer, listener net.Listener, drawn string) {
+	fmt.Fprintf(w, "listening on http://%s\n", listener.Addr())
+	if drawn != "" {
+		fmt.Fprintf(w, "token of namespace %s, shown this once: %s\n", server.DefaultNamespace, drawn)
+	}
+}
+
+// run answers requests until ctx is cancelled.
+func (o *serveOptions) run(ctx context.Context, set serveSettings, core *server.Core, listener net.Listener) error {
+	slog.Info("serving", "transport", set.kind, "addr", listener.Addr().String(), "store", storeName(o.store),
+		"codec", o.codec, "test_mode", o.testMode, "pid", os.Getpid())
+	var carried transport.Core = core
+	if set.handicap != (handicap.Handicap{}) {
+		carried = handicap.Wrap(core, set.handicap)
+	}
+	err := transport.Serve(ctx, set.kind, carried, listener, o.limits)
+	slog.Info("stopped", "reason", context.Cause(ctx))
 	return err
 }
 
 // openStore opens the store that --store names.
-func (o *serveOptions) openStore(ctx context.Context) (server.Store, error) {
+func (o *serveOptions) openStore(ctx context.Context, set serveSettings) (server.Store, error) {
 	if isPostgres(o.store) {
 		return postgres.Open(ctx, o.store)
 	}
-	path, err := storePath(o.store)
-	if err != nil {
-		return nil, fmt.Errorf("%w, or postgres://USER@HOST/DATABASE", err)
-	}
-	ignoreFileSizeLimit()
-	return sqlite.Open(path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: o.batch == "off"})
+	return sqlite.Open(set.path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: !set.batch})
 }
 
 // isPostgres reports whether a --store flag names a PostgreSQL database.
@@ -208,7 +297,9 @@ func (o *serveOptions) listen() (net.Listener, error) {
 		return nil, err
 	}
 	if o.testMode && !o.anywhere && !onLoopback(listener) {
-		return nil, errors.Join(fmt.Errorf("test mode lets everyone in: it listens on loopback only, not on %s (--test-mode-anywhere allows it)", o.addr), listener.Close())
+		err := fmt.Errorf("test mode lets everyone in: it listens on loopback only, not on %s "+
+			"(--test-mode-anywhere allows it)", o.addr)
+		return nil, errors.Join(err, listener.Close())
 	}
 	return listener, nil
 }
@@ -216,7 +307,8 @@ func (o *serveOptions) listen() (net.Listener, error) {
 func listenOn(addr string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listening on %s: the port is in use; stop what uses it, or choose another with --addr (port 0 takes a free one)", addr)
+		return nil, fmt.Errorf("listening on %s: the port is in use; stop what uses it, "+
+			"or choose another with --addr (port 0 takes a free one)", addr)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", addr, err)
@@ -224,7 +316,7 @@ func listenOn(addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// onLoopback tells whether only this machine can reach a listener.
+// onLoopback reports whether only this machine can reach a listener.
 func onLoopback(listener net.Listener) bool {
 	tcp, ok := listener.Addr().(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
@@ -144,4 +145,44 @@ func TestPortInUse(t *testing.T) {
 		t.Errorf("it says %q, want %q…", text, want)
 	}
 	s.stop(t)
+}
+
+// debugPage reads one of Go's own pages of a store.
+func (s *serving) debugPage(t *testing.T, page string) string {
+	t.Helper()
+	resp, err := http.Get(s.url + "/debug/" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s (%v)", page, resp.Status, err)
+	}
+	return string(text)
+}
+
+// TestContentionProfiles asks a store with and without the rates for its
+// profiles, after writes that wait for each other's commits.
+func TestContentionProfiles(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		args := []string{"--test-mode", "--store=sqlite:" + filepath.Join(t.TempDir(), "events.db")}
+		fraction := 0
+		if on {
+			args = append(args, "--mutex-profile-fraction=1", "--block-profile-rate=1")
+			fraction = 1
+		}
+		s := startServe(t, args...)
+		for range 10 {
+			s.call(t, "", `["stream.write","a-1",{"type":"T","data":{}}]`)
+		}
+		mutex, block := s.debugPage(t, "pprof/mutex?debug=1"), s.debugPage(t, "pprof/block?debug=1")
+		if want := fmt.Sprintf("sampling period=%d\n", fraction); !strings.Contains(mutex, want) {
+			t.Errorf("on=%v: the mutex profile is %.200s", on, mutex)
+		}
+		if sampled := strings.Contains(block, "(*batcher).do"); sampled != on {
+			t.Errorf("on=%v: the block profile is %.2000s", on, block)
+		}
+		s.stop(t)
+	}
 }

@@ -60,7 +60,7 @@ func exampleRun(t *testing.T, blocks, rounds int) *runfolder.Run {
 		for round := range rounds {
 			run.Slices = append(run.Slices, runfolder.Slice{
 				Block: b, Round: round, Duration: time.Duration(500+10*b-2*round) * time.Millisecond, GeneratorCPU: time.Millisecond,
-				Kinds: []runfolder.KindSlice{{Ops: 100, Latency: 100 * time.Millisecond}, {Ops: 100, Latency: 200 * time.Millisecond}},
+				Kinds: []loadgen.KindResult{{Ops: 100, Latency: 100 * time.Millisecond}, {Ops: 100, Latency: 200 * time.Millisecond}},
 			})
 		}
 	}

@@ -70,7 +70,8 @@ func (s *shown) description() string {
 		{"binary", describeBinary(m.Subject.Binary)},
 		{"load", m.Load.String()},
 		{"plan", describePlan(m.Plan)},
-		{"recorded", fmt.Sprintf("%s, %v long, with eventobench %s", m.Start.Format("2006-01-02 15:04:05 MST"), m.End.Sub(m.Start).Round(time.Second), m.Tool)},
+		{"recorded", fmt.Sprintf("%s, %v long, with eventobench %s", m.Start.Format("2006-01-02 15:04:05 MST"),
+			m.End.Sub(m.Start).Round(time.Second), m.Tool)},
 		{"beside", strings.Join(others(m), " ")},
 		{"host", describeHost(m.Host)},
 		{"failures", failures(m.Errors)},
@@ -186,7 +187,8 @@ func (s *shown) throughput() string {
 			text.WriteString("│")
 		}
 	}
-	fmt.Fprintf(&text, "▁ is %s, █ is %s; a bar is %s, │ parts blocks\n", texttab.Number(low, 0), texttab.Number(high, 0), barWidth(rounds, bars))
+	fmt.Fprintf(&text, "▁ is %s, █ is %s; a bar is %s, │ parts blocks\n", texttab.Number(low, 0),
+		texttab.Number(high, 0), barWidth(rounds, bars))
 	return text.String()
 }
 

@@ -12,10 +12,12 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/server/handicap"
 	"github.com/eventobench/eventobench/server/sqlite"
 	"github.com/eventobench/eventobench/server/transport"
 
+	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
 
@@ -23,6 +25,37 @@ import (
 // measured: clients authenticate, so what that costs is part of the figures.
 // The store it opens lives on loopback for the time of a block.
 const benchToken = "ns_ZGVmYXVsdA_" + "e7e27b0be27b0bec0de0123456789abcdeffedcba9876543210edceb0b72eb7e"
+
+// storeWorkload is what the built-in store is loaded with.
+func storeWorkload() loadgen.Workload {
+	return loadgen.EventMix{Token: benchToken, Streams: loadgen.DefaultStreams}
+}
+
+// profilingFlags make "eventobench serve" sample what it does not sample by
+// itself: every tenth wait for a lock, and one wait per 10 us of waiting. Other
+// subjects set that themselves.
+var profilingFlags = map[string]string{
+	"mutex": "--mutex-profile-fraction=10",
+	"block": "--block-profile-rate=10000",
+}
+
+// targets are the subjects, set to give the kinds of profiles.
+func targets(subjects []subject.Exec, kinds []runfolder.ProfileKind) []subject.Target {
+	var all []subject.Target
+	for _, s := range subjects {
+		for _, k := range kinds {
+			flag, needed := profilingFlags[k.Name]
+			if needed && s.Kind == builtIn {
+				s.Command = append(slices.Clone(s.Command), flag)
+			}
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// builtIn is the kind of subject that storeSpec makes.
+const builtIn = "built-in"
 
 // storeSpec says how to run the built-in event store as a subject. Empty fields
 // are the defaults of "eventobench serve".
@@ -43,48 +76,54 @@ func parseStoreSpec(text string) (storeSpec, error) {
 	parts := strings.Split(text, ",")
 	s := storeSpec{transport: parts[0]}
 	options := map[string]*string{
-		"codec": &s.codec, "sync": &s.sync, "batch": &s.batch, "handicap": &s.handicap, "store": &s.store, "binary": &s.binary,
+		"codec": &s.codec, "sync": &s.sync, "batch": &s.batch,
+		"handicap": &s.handicap, "store": &s.store, "binary": &s.binary,
 	}
 	for _, part := range parts[1:] {
 		name, value, _ := strings.Cut(part, "=")
 		option := options[name]
 		if option == nil || value == "" {
-			return s, fmt.Errorf("subject %q: %q is none of codec=, sync=, batch=, handicap=, store= and binary=", text, part)
+			return s, fmt.Errorf("subject %q: %q is none of codec=, sync=, batch=, handicap=, store= and binary=",
+				text, part)
 		}
 		*option = value
 	}
 	return s, nil
 }
 
-// subject makes the profiles.Subject that starts the store.
-func (s storeSpec) subject() (subject.Subject, error) {
+// subject makes the subject that starts the store.
+func (s storeSpec) subject() (subject.Exec, error) {
 	kind, err := transport.Parse(s.transport)
 	if err != nil {
-		return subject.Subject{}, err
+		return subject.Exec{}, err
 	}
-	if _, err := server.ParseHandicap(s.handicap); err != nil {
-		return subject.Subject{}, err
+	if _, err := handicap.Parse(s.handicap); err != nil {
+		return subject.Exec{}, err
 	}
 	store := cmp.Or(s.store, "sqlite::memory:")
 	fresh, scratch, err := freshStore(store)
 	if err != nil {
-		return subject.Subject{}, err
+		return subject.Exec{}, err
 	}
 	program := s.binary
 	if program == "" {
 		if program, err = os.Executable(); err != nil {
-			return subject.Subject{}, fmt.Errorf("finding the program to start subjects with: %w", err)
+			return subject.Exec{}, fmt.Errorf("finding the program to start subjects with: %w", err)
 		}
 	}
-	subject := subject.Subject{
-		Name:    string(kind),
-		Kind:    "built-in",
-		Command: []string{program, "serve", "--addr=127.0.0.1:0", "--store=" + fresh, "--token=" + benchToken, "--log-level=warn", "--transport=" + string(kind)},
+	subject := subject.Exec{
+		Name: string(kind),
+		Kind: builtIn,
+		Command: []string{
+			program, "serve", "--addr=127.0.0.1:0", "--store=" + fresh, "--token=" + benchToken,
+			"--log-level=warn", "--transport=" + string(kind),
+		},
 		Options: map[string]string{"store": store, "transport": string(kind)},
-		Health:  "/health",
+		Ready:   "/health",
 		Scratch: scratch,
 	}
-	for _, option := range [][2]string{{"codec", s.codec}, {"sync", s.sync}, {"batch", s.batch}, {"handicap", s.handicap}} {
+	options := [][2]string{{"codec", s.codec}, {"sync", s.sync}, {"batch", s.batch}, {"handicap", s.handicap}}
+	for _, option := range options {
 		if name, value := option[0], option[1]; value != "" {
 			subject.Command = append(subject.Command, "--"+name+"="+value)
 			subject.Options[name] = value
@@ -111,18 +150,23 @@ type factorOptions struct {
 }
 
 func (o *factorOptions) addFlags(f *pflag.FlagSet) {
-	f.StringSliceVar(&o.transports, "transport", []string{"nethttp"}, "transport to measure, a subject each: nethttp, fasthttp or fasthttp-adapter; repeatable, the same one twice measures the noise")
-	f.StringSliceVar(&o.codecs, "codec", []string{"raw"}, "codec of the store: raw or std; several are measured side by side")
-	f.StringSliceVar(&o.syncs, "sync", []string{"full"}, "when a store in a file waits for the disk: full, normal or off; several are measured side by side")
-	f.StringSliceVar(&o.batches, "batch", []string{"on"}, "whether writes to a file share commits: on or off; several are measured side by side")
-	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory:, or sqlite:FILE for fresh files beside FILE, removed after each block")
+	f.StringSliceVar(&o.transports, "transport", []string{"nethttp"},
+		"transport to measure, one subject each: nethttp, fasthttp or fasthttp-adapter; one named twice shows the noise")
+	f.StringSliceVar(&o.codecs, "codec", []string{"raw"},
+		"codec of the store: raw or std; several are measured side by side")
+	f.StringSliceVar(&o.syncs, "sync", []string{"full"},
+		"when a store in a file waits for the disk: full, normal or off; several are measured side by side")
+	f.StringSliceVar(&o.batches, "batch", []string{"on"},
+		"whether writes to a file share commits: on or off; several are measured side by side")
+	f.StringVar(&o.store, "store", "sqlite::memory:",
+		"sqlite::memory:, or sqlite:FILE for fresh files beside FILE, removed after each block")
 }
 
 // subjects makes a subject of each combination of transport, codec, sync and
 // batch. A choice that has several values is part of the names, and a subject
 // that is asked for again gets a number.
-func (o *factorOptions) subjects() ([]subject.Subject, error) {
-	var subjects []subject.Subject
+func (o *factorOptions) subjects() ([]subject.Exec, error) {
+	var subjects []subject.Exec
 	for _, values := range combinations(o.transports, o.codecs, o.syncs, o.batches) {
 		spec := storeSpec{transport: values[0], codec: values[1], sync: values[2], batch: values[3], store: o.store}
 		s, err := spec.subject()
@@ -161,7 +205,7 @@ func combinations(lists ...[]string) [][]string {
 
 // numberNames makes the names of subjects distinct: the second fasthttp is
 // fasthttp-2.
-func numberNames(subjects []subject.Subject) {
+func numberNames(subjects []subject.Exec) {
 	count := map[string]int{}
 	for i := range subjects {
 		s := &subjects[i]

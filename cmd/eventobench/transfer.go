@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"slices"
@@ -54,8 +55,8 @@ func newExportCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the messages of a running event store as lines of JSON",
-		Long: `Export reads a namespace of a running event store and writes a line of JSON for
-each message, by global position. "eventobench import" reads them.
+		Long: `Export reads a namespace of a running event store and writes one line of JSON per
+message, by global position. "eventobench import" reads them.
 
 Exit codes: 0 all written; 2 the store or the file failed, and there is no file.`,
 		Example: `  eventobench export --token=$TOKEN --out=events.ndjson
@@ -77,7 +78,15 @@ type row struct {
 }
 
 func (r *row) UnmarshalJSON(text []byte) error {
-	return json.Unmarshal(text, &[]any{&r.id, &r.stream, &r.kind, &r.position, &r.globalPosition, &r.data, &r.metadata, &r.time})
+	var columns []json.RawMessage
+	if err := json.Unmarshal(text, &columns); err != nil {
+		return err
+	}
+	if len(columns) != 8 {
+		return fmt.Errorf("a message has %d columns, want 8", len(columns))
+	}
+	*r = row{columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], columns[7]}
+	return nil
 }
 
 // export pages through the namespace. The rows of several categories are picked
@@ -89,39 +98,53 @@ func (c *client) export(cmd *cobra.Command, w io.Writer, categories []string) er
 	}
 	lines := bufio.NewWriter(w)
 	progress := newCounter(cmd.ErrOrStderr(), "exported")
-	for position := int64(1); ; {
-		rows, err := c.page(cmd.Context(), category, position)
-		if err != nil {
+	for position := int64(1); ; position++ {
+		count := 0
+		err := c.page(cmd.Context(), category, position, func(r row) (err error) {
+			count++
+			position, err = r.export(lines, categories)
 			return err
+		})
+		if err != nil {
+			return fmt.Errorf("exporting from global position %d: %w", position, err)
 		}
-		if len(rows) == 0 {
+		if count == 0 {
 			progress.done()
 			return lines.Flush()
 		}
-		for _, r := range rows {
-			if position, err = r.export(lines, categories); err != nil {
-				return err
-			}
-		}
-		progress.add(len(rows))
-		position++
+		progress.add(count)
 	}
 }
 
-func (c *client) page(ctx context.Context, category string, position int64) (rows []row, err error) {
-	call, err := json.Marshal([]any{"category.get", category, map[string]int64{"position": position, "batchSize": 1000}})
+// page yields the messages from a position on, as many as the store answers
+// with by default. It holds one at a time: a thousand may be large.
+func (c *client) page(ctx context.Context, category string, position int64, yield func(row) error) error {
+	call, err := json.Marshal([]any{"category.get", category, map[string]int64{"position": position}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	body, err := c.post(ctx, "/rpc", bytes.NewReader(call))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer body.Close()
-	if err := json.NewDecoder(body).Decode(&rows); err != nil {
-		return nil, fmt.Errorf("reading messages from global position %d: %w", position, err)
+	rows := json.NewDecoder(body)
+	if _, err := rows.Token(); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
 	}
-	return rows, nil
+	for rows.More() {
+		var r row
+		if err := rows.Decode(&r); err != nil {
+			return fmt.Errorf("reading a message: %w", err)
+		}
+		if err := yield(r); err != nil {
+			return err
+		}
+	}
+	if _, err := rows.Token(); err != nil {
+		return fmt.Errorf("reading the end of the answer: %w", err)
+	}
+	return nil
 }
 
 // export writes the row as a line if it is of one of the categories, and
@@ -146,30 +169,44 @@ func newImportCmd() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Import lines of JSON into a running event store",
 		Long: `Import sends the lines that "eventobench export" wrote to a running event store,
-which keeps ids, positions and times. FILE may be - for stdin. Lines are imported
-in batches of 1000; at the first bad one the import ends, and what was imported
-before stays. With --force the lines replace all messages of the namespace, in
-one step at the end: a bad line then leaves it as it was.
+which keeps ids, positions and times. FILE may be - for stdin. It must be UTF-8
+without a byte order mark. Lines are imported in batches of 1000; at the first bad
+one the import ends, names it, and what was imported before stays. With --force
+the lines replace all messages of the namespace, in one step at the end: a bad
+line then leaves it as it was.
 
 Exit codes: 0 all imported; 2 the store, the file or a line failed.`,
 		Example: `  eventobench import --token=$TOKEN events.ndjson
   gunzip < events.ndjson.gz | eventobench import --token=$TOKEN --force -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if args[0] == "-" {
-				return c.importLines(cmd, cmd.InOrStdin(), force)
-			}
-			f, err := os.Open(args[0])
+			err := c.importFile(cmd, args[0], force)
 			if err != nil {
-				return fmt.Errorf("importing: %w", err)
+				return fmt.Errorf("importing %s: %w", args[0], err)
 			}
-			defer f.Close()
-			return c.importLines(cmd, f, force)
+			return nil
 		},
 	}
 	c.addFlags(cmd)
 	cmd.Flags().BoolVar(&force, "force", false, "replace all messages of the namespace")
 	return cmd
+}
+
+// importFile imports the lines of a file, or of stdin if its name is "-".
+func (c *client) importFile(cmd *cobra.Command, name string, force bool) error {
+	if name == "-" {
+		return c.importLines(cmd, cmd.InOrStdin(), force)
+	}
+	f, err := os.Open(name)
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err // the name is told already
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return c.importLines(cmd, f, force)
 }
 
 func (c *client) importLines(cmd *cobra.Command, lines io.Reader, force bool) error {
@@ -181,32 +218,58 @@ func (c *client) importLines(cmd *cobra.Command, lines io.Reader, force bool) er
 	}
 	defer body.Close()
 	progress := newCounter(cmd.ErrOrStderr(), "imported")
-	frames := bufio.NewScanner(body)
-	for frames.Scan() {
-		data, ok := strings.CutPrefix(frames.Text(), "data: ")
-		if !ok {
-			continue
+	frames := bufio.NewReader(body)
+	for {
+		frame, err := readFrame(frames)
+		if err != nil {
+			return err
 		}
-		var frame struct {
-			Imported       int
-			Done           bool
-			Error, Message string
-			Line           int
+		if frame.Error != "" {
+			return frame.failure()
 		}
-		if err := json.Unmarshal([]byte(data), &frame); err != nil {
-			return fmt.Errorf("reading the progress of the import: %w", err)
-		}
-		switch {
-		case frame.Error != "":
-			return fmt.Errorf("importing: line %d: %s: %s", frame.Line, frame.Error, frame.Message)
-		case frame.Done:
-			progress.set(frame.Imported)
+		progress.set(frame.Imported)
+		if frame.Done {
 			progress.done()
 			return nil
 		}
-		progress.set(frame.Imported)
 	}
-	return errors.Join(errors.New("importing: the event store ended the answer before it was done"), frames.Err())
+}
+
+// importFrame is what the store sends while it imports.
+type importFrame struct {
+	Imported       int
+	Done           bool
+	Error, Message string
+	Line           int // 0 if the error is not that of a line
+}
+
+// readFrame reads the next frame. It may be of any length: an error repeats the
+// name of the stream.
+func readFrame(frames *bufio.Reader) (frame importFrame, err error) {
+	for {
+		line, err := frames.ReadString('\n')
+		if err == io.EOF {
+			return frame, errors.New("the event store ended the answer before it was done")
+		}
+		if err != nil {
+			return frame, fmt.Errorf("reading the progress: %w", err)
+		}
+		data, ok := strings.CutPrefix(line, "data: ")
+		if !ok {
+			continue
+		}
+		if err := json.Unmarshal([]byte(data), &frame); err != nil {
+			return frame, fmt.Errorf("reading the progress: %w", err)
+		}
+		return frame, nil
+	}
+}
+
+func (f *importFrame) failure() error {
+	if f.Line == 0 {
+		return fmt.Errorf("%s: %s", f.Error, f.Message)
+	}
+	return fmt.Errorf("line %d: %s: %s", f.Line, f.Error, f.Message)
 }
 
 // counter shows a rising number of messages: on a terminal as it rises,

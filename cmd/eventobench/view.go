@@ -62,7 +62,8 @@ missing, damaged or empty, or if the two were recorded under different loads.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.addr, "addr", "127.0.0.1:0", "address to listen on; port 0 takes a free one")
-	f.BoolVar(&o.anywhere, "anywhere", false, "allow an --addr that others can reach: the pages show source code and need no password")
+	f.BoolVar(&o.anywhere, "anywhere", false,
+		"allow an --addr that others can reach: the pages show source code and need no password")
 	f.BoolVar(&o.open, "open", false, "open the pages in a browser")
 	return cmd
 }
@@ -144,7 +145,13 @@ func openViewed(dirs []string) (viewed, error) {
 	}
 	v := viewed{Head: runs[0], Base: runs[1]}
 	if v.Base != nil {
-		return v, compare.SameLoad(v.Base, v.Head)
+		if err := compare.SameLoad(v.Base, v.Head); err != nil {
+			return viewed{}, err
+		}
+	}
+	if len(v.Views()) == 0 {
+		return viewed{}, fmt.Errorf("%s have no kind of profile in common that could be shown; \"eventobench show\" says what is unavailable, and why",
+			strings.Join(dirs, " and "))
 	}
 	return v, nil
 }
@@ -206,7 +213,8 @@ func ending(name string) string {
 // pprof in memory, so that it does not keep copies of its own on disk.
 func (v viewed) pprofPages(view runfolder.ProfileKind, messages io.Writer) (map[string]http.Handler, error) {
 	sources := fetched{}
-	args := []string{"-http=127.0.0.1:0", "-no_browser", "-symbolize=none", fmt.Sprintf("-divide_by=%v", profdiff.PprofScale)}
+	args := []string{"-http=127.0.0.1:0", "-no_browser", "-symbolize=none",
+		fmt.Sprintf("-divide_by=%v", profdiff.PprofScale)}
 	var err error
 	if sources["head"], err = profdiff.Scaled(v.Head, view); err != nil {
 		return nil, err
@@ -294,7 +302,10 @@ func (p *bufferedPage) WriteHeader(status int)      { p.status = status }
 //go:embed view.html
 var viewHTML string
 
-var viewPages = template.Must(template.New("view").Funcs(template.FuncMap{"optional": texttab.Optional, "per": per}).Parse(viewHTML))
+var (
+	viewFuncs = template.FuncMap{"optional": texttab.Optional, "per": per}
+	viewPages = template.Must(template.New("view").Funcs(viewFuncs).Parse(viewHTML))
+)
 
 func writeHTML(w http.ResponseWriter, name string, data any) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

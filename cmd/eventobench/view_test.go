@@ -7,23 +7,24 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// recordTwo records a short experiment and returns the folders of nethttp and
-// fasthttp.
-func recordTwo(t *testing.T) (nethttp, fasthttp string) {
+// recordedPair are recorded folders of nethttp and fasthttp.
+func recordedPair(t *testing.T) (nethttp, fasthttp string) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "eventobench", "run", "--quiet", "--transport=nethttp,fasthttp",
-		"--blocks=2", "--rounds=10", "--slice=20ms", "--warmup=50", "--out="+t.TempDir()).Output()
-	if err != nil {
-		t.Fatal(err)
+	for subject, dir := range map[string]*string{"nethttp": &nethttp, "fasthttp": &fasthttp} {
+		found, err := filepath.Glob(filepath.Join(recordedFolders, "pair", "*-"+subject))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("recorded folders of %s: %q (%v)", subject, found, err)
+		}
+		*dir = found[0]
 	}
-	dirs := strings.Fields(string(out))
-	return dirs[0], dirs[1]
+	return nethttp, fasthttp
 }
 
 // startView serves pages. The function it returns ends that, and holds that
@@ -96,7 +97,7 @@ func wantText(t *testing.T, body string, patterns ...string) {
 const netHTTPServe = `net/http\.\(\*conn\)\.serve`
 
 func TestView(t *testing.T) {
-	nethttp, _ := recordTwo(t)
+	nethttp, _ := recordedPair(t)
 	s, end := startView(t, nethttp)
 	defer end()
 	body, at := s.page(t, s.url)
@@ -106,9 +107,9 @@ func TestView(t *testing.T) {
 	if at.Path != "/cpu/flamegraph" {
 		t.Errorf("the first flame graph is %s", at)
 	}
-	wantText(t, body, `"FullName":"`+netHTTPServe+`"`, `"Type":"cpu_per_op","Unit":"s"`, `nethttp, CPU per operation`)
+	wantText(t, body, `"FullName":"`+netHTTPServe+`"`, `"Type":"cpu_per_op","Unit":"s"`, `nethttp, CPU time per operation`)
 
-	body, at = s.page(t, link(t, body, "Allocations", at))
+	body, at = s.page(t, link(t, body, "Allocated", at))
 	if at.Path != "/allocs/flamegraph" {
 		t.Errorf("from the flame graph of CPU the link to allocations leads to %s", at)
 	}
@@ -126,10 +127,10 @@ func TestView(t *testing.T) {
 	}
 	body, at = s.page(t, s.url+"/allocs/peek?f=conn.*serve")
 	wantText(t, body, netHTTPServe)
-	if to := link(t, body, "CPU", at); !strings.HasSuffix(to, "/cpu/peek?f=conn.%2Aserve") {
+	if to := link(t, body, "CPU time", at); !strings.HasSuffix(to, "/cpu/peek?f=conn.%2Aserve") {
 		t.Errorf("the link to the same function's CPU time leads to %s", to)
 	}
-	for view, function := range map[string]string{"heap": "main", "goroutines": netHTTPServe} {
+	for view, function := range map[string]string{"heap": "main", "goroutine": netHTTPServe} {
 		body, _ = s.page(t, s.url+"/"+view+"/top")
 		wantText(t, body, function, `_per_process`)
 	}
@@ -142,7 +143,7 @@ func TestView(t *testing.T) {
 }
 
 func TestViewDifference(t *testing.T) {
-	nethttp, fasthttp := recordTwo(t)
+	nethttp, fasthttp := recordedPair(t)
 	s, end := startView(t, fasthttp, nethttp)
 	defer end()
 	body, _ := s.page(t, s.url)
@@ -150,14 +151,14 @@ func TestViewDifference(t *testing.T) {
 	body, _ = s.page(t, s.url+"/allocs/top")
 	wantText(t, body,
 		`"Name":"`+netHTTPServe+`",[^}]*"Cum":-\d+`,
-		`fasthttp less nethttp, Allocations per operation`)
+		`fasthttp less nethttp, Allocated per operation`)
 	body, _ = s.page(t, s.url+"/cpu/flamegraph")
 	wantText(t, body, `"FullName":"`+netHTTPServe+`"`, `"FullName":"github\.com/valyala/fasthttp\.`, `"Value":-\d+`)
 }
 
 // TestViewEndsWithCtrlC ends it while a client is connected.
 func TestViewEndsWithCtrlC(t *testing.T) {
-	nethttp, _ := recordTwo(t)
+	nethttp, _ := recordedPair(t)
 	s := startListening(t, exec.CommandContext(t.Context(), "eventobench", "view", nethttp))
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {

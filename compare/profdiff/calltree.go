@@ -168,7 +168,8 @@ func addAll(sum, values []float64) {
 	}
 }
 
-// showsProfiling tells whether a sample shows the measurement at work.
+// showsProfiling reports whether a sample shows the measurement at work.
+// (profile.FilterSamplesByName would drop samples without a stack as well.)
 func showsProfiling(s *profile.Sample) bool {
 	return slices.ContainsFunc(callers(s), ofProfiling)
 }

@@ -77,7 +77,7 @@ func (d Diff) nearest(functions []FunctionChange) *Nearest {
 		if c.Low == nil || !c.Noise || c.Diff <= 0 {
 			continue
 		}
-		if factor := (*c.High - *c.Low) / 2 / c.Diff; factor < best {
+		if factor := (c.Diff - *c.Low) / c.Diff; factor < best {
 			best, name = factor, c.Name
 		}
 	}
@@ -163,7 +163,8 @@ func (d Diff) groups() []FunctionChange {
 func (d Diff) rank(rows []row) []row {
 	rows = slices.DeleteFunc(rows, func(p row) bool { return p.base.value == 0 && p.head.value == 0 })
 	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(math.Abs(b.head.value-b.base.value), math.Abs(a.head.value-a.base.value)), strings.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(math.Abs(b.head.value-b.base.value), math.Abs(a.head.value-a.base.value)),
+			strings.Compare(a.name, b.name))
 	})
 	return rows
 }

@@ -57,7 +57,8 @@ func (d Diff) significant() []FunctionChange {
 // sentence is such as "HTTP: about 2,600 B/op and 28 allocs/op less (2,677 to
 // 43.6 B/op). Gone: 2,500 B/op and 26 allocs/op in net/http, net/textproto."
 func (d Diff) sentence(g FunctionChange) string {
-	text := fmt.Sprintf("%s: about %s (%s to %s %s).", g.Name, d.moreOrLess(g), texttab.Decimals(g.Base), texttab.Decimals(g.Head), d.Base.Kind.Unit)
+	text := fmt.Sprintf("%s: about %s (%s to %s %s).", g.Name, d.moreOrLess(g), texttab.Decimals(g.Base),
+		texttab.Decimals(g.Head), d.Base.Kind.Unit)
 	gone, fresh, changed := d.packagesOf(g)
 	text += d.list("Gone", gone) + d.list("New", fresh)
 	if len(changed) > 0 {

@@ -46,7 +46,7 @@ type flameValue struct {
 func flameValues(k runfolder.ProfileKind) []flameValue {
 	values := []flameValue{{k.Title, k.Unit, k.File, k.Value, k.Scale}}
 	if k.CountUnit != "" {
-		values = append(values, flameValue{k.Title + ", number", k.CountUnit, k.File, k.Count, 1})
+		values = append(values, flameValue{k.Title, k.CountUnit, k.File, k.Count, 1})
 	}
 	return values
 }
@@ -83,7 +83,7 @@ func NewFlames(runs []*runfolder.Run, kinds []runfolder.ProfileKind) (Flames, er
 func mergedTree(runs []*runfolder.Run, value flameValue) (*frame, error) {
 	root := newFrame(rootFrame, len(runs))
 	for column, run := range runs {
-		p, err := run.Profile(value.file)
+		p, err := run.ProfileFile(value.file)
 		if err != nil {
 			return nil, err
 		}

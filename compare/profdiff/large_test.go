@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -49,7 +50,7 @@ func largeRun(b *testing.B, samples int) (run *runfolder.Run, megabytes float64)
 	b.Helper()
 	run = &runfolder.Run{Dir: b.TempDir(), Manifest: runfolder.Manifest{Blocks: make([]runfolder.Block, 10)}}
 	for block := range run.Manifest.Blocks {
-		run.Slices = append(run.Slices, runfolder.Slice{Block: block, Kinds: []runfolder.KindSlice{{Ops: 1000}}})
+		run.Slices = append(run.Slices, runfolder.Slice{Block: block, Kinds: []loadgen.KindResult{{Ops: 1000}}})
 	}
 	path := filepath.Join(run.Dir, runfolder.FileAllocs)
 	f, err := os.Create(path)

@@ -95,7 +95,7 @@ type Options struct {
 
 // Read attributes one profile of a run that has it.
 func Read(run *runfolder.Run, kind runfolder.ProfileKind, o Options) (*Attribution, error) {
-	p, err := run.Profile(kind.File)
+	p, err := run.Profile(kind)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ const countOps = 1000
 // of any length. Values are PprofScale times that. Work of the profiling itself
 // is left out.
 func Scaled(run *runfolder.Run, kind runfolder.ProfileKind) (*profile.Profile, error) {
-	p, err := run.Profile(kind.File)
+	p, err := run.Profile(kind)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -19,7 +20,7 @@ func folderWith(t *testing.T, file string, p *profile.Profile) *runfolder.Run {
 	run := &runfolder.Run{Dir: t.TempDir()}
 	for b := range 4 {
 		run.Manifest.Blocks = append(run.Manifest.Blocks, runfolder.Block{Block: b})
-		run.Slices = append(run.Slices, runfolder.Slice{Block: b, Kinds: []runfolder.KindSlice{{Ops: 10}}})
+		run.Slices = append(run.Slices, runfolder.Slice{Block: b, Kinds: []loadgen.KindResult{{Ops: 10}}})
 	}
 	var data bytes.Buffer
 	if err := p.Write(&data); err != nil {

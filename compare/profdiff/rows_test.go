@@ -126,7 +126,7 @@ func TestSubtrees(t *testing.T) {
 // TestNearest holds the estimate of how long a run must be to name a function: a
 // change of half its interval takes four times as many blocks.
 func TestNearest(t *testing.T) {
-	low, high := -1.0, 3.0
+	low, high := -1.0, 9.0
 	d := Diff{Base: &Attribution{blocks: 10}, Head: &Attribution{blocks: 12}}
 	got := d.nearest([]FunctionChange{
 		{Name: "shrank", Diff: -1, Low: &low, High: &high, Noise: true},

@@ -109,7 +109,8 @@ func (a *Attribution) Table() FunctionTable {
 	for _, name := range slices.Sorted(maps.Keys(a.functions)) { // always the same sum, to the last digit
 		all = all.plus(a.functions[name])
 	}
-	t := FunctionTable{Kind: a.Kind.Name, Title: a.Kind.Title, Unit: a.Kind.Unit, CountUnit: a.Kind.CountUnit, Exact: a.Exact}
+	t := FunctionTable{Kind: a.Kind.Name, Title: a.Kind.Title, Unit: a.Kind.Unit, CountUnit: a.Kind.CountUnit,
+		Exact: a.Exact}
 	t.Total = newFunction("total", all, all.value)
 	t.Total.Cum = all.value
 	if iv := stat.SignedRank(all.blocks).Interval(rowLevel); a.blocks > 0 && iv.Level >= rowLevel {

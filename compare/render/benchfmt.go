@@ -55,7 +55,8 @@ func benchHeader(r *compare.Report, v compare.Variant) string {
 // benchLine is one block. The number after the name is GOMAXPROCS: without it the
 // end of a name such as fasthttp-2 would be taken for it.
 func benchLine(v compare.Variant, block int) string {
-	line := fmt.Sprintf("BenchmarkLoad/subject=%s-%d\t%d", benchName(v.Name), v.Manifest.Host.GOMAXPROCS, v.BlockOps[block])
+	line := fmt.Sprintf("BenchmarkLoad/subject=%s-%d\t%d", benchName(v.Name), v.Manifest.Host.GOMAXPROCS,
+		v.BlockOps[block])
 	for _, value := range v.Metrics {
 		m, _ := compare.FindMetric(value.ID)
 		given := m.Asked && v.Manifest.Load.Open()

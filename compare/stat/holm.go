@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Holm returns the level that each p-value is held against in Holm's step-down
+// Holm returns the level that each p-value is compared with in Holm's step-down
 // procedure (Scandinavian Journal of Statistics 6 (1979) 65-70): the smallest
 // against alpha shared among all, every further one against alpha shared among
 // those that are left after what has been rejected.

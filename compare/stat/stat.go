@@ -3,6 +3,7 @@ package stat
 import (
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/montanaflynn/stats"
 )
@@ -101,6 +102,23 @@ func differences(x, y []float64) []float64 {
 // signedRankDistribution is the probability of every value of the signed-rank
 // statistic of n values: each rank counts or not, with probability one half.
 func signedRankDistribution(n int) []float64 {
+	return remembered([2]int{n}, func() []float64 { return computeSignedRank(n) })
+}
+
+// distributions are the null distributions computed so far, by their sample
+// sizes. Every interval asks for one, and there are few sizes.
+var distributions sync.Map
+
+func remembered(sizes [2]int, compute func() []float64) []float64 {
+	if known, ok := distributions.Load(sizes); ok {
+		return known.([]float64)
+	}
+	p := compute()
+	distributions.Store(sizes, p)
+	return p
+}
+
+func computeSignedRank(n int) []float64 {
 	p := make([]float64, n*(n+1)/2+1)
 	p[0] = 1
 	for rank := 1; rank <= n; rank++ {
@@ -118,6 +136,10 @@ func signedRankDistribution(n int) []float64 {
 // statistic of m and n values. The largest of all values is one of the m with
 // probability m/(m+n), and is then above all n others.
 func rankSumDistribution(m, n int) []float64 {
+	return remembered([2]int{m, n}, func() []float64 { return computeRankSum(m, n) })
+}
+
+func computeRankSum(m, n int) []float64 {
 	rows := make([][]float64, n+1) // of the current m, by n
 	for j := range rows {
 		rows[j] = []float64{1}

@@ -20,6 +20,7 @@ import (
 // exampleManifest is of a run of two blocks of two rounds.
 func exampleManifest() Manifest {
 	return Manifest{
+		Format:     Format,
 		Schema:     Schema,
 		Experiment: "20260102_030405",
 		Folders:    []string{"20260102_030405-one"},
@@ -48,7 +49,7 @@ func openManifest() Manifest {
 
 func recordExampleOf(t *testing.T, m Manifest) string {
 	t.Helper()
-	run, err := newFolder(t.TempDir(), "20260102_030405-one", m)
+	run, err := newWriter(t.TempDir(), "20260102_030405-one", m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,23 +70,30 @@ func recordExampleOf(t *testing.T, m Manifest) string {
 
 func exampleBlock(b int) Block {
 	return Block{
-		Block:      b,
-		Before:     Counters{TotalAlloc: 1000, Mallocs: 100, NumGC: 1, HeapSys: 5000},
-		After:      Counters{TotalAlloc: 7500, Mallocs: 175, NumGC: 4, GCPause: 300, HeapSys: 6000},
-		ReadCost:   Counters{TotalAlloc: 500, Mallocs: 5},
-		RSSPeak:    int64(9000 + b),
-		Goroutines: 4,
-		Machine:    &Machine{Window: time.Second, CPUs: 2, Busy: new(1500 * time.Millisecond), Idle: new(500 * time.Millisecond), Clocksource: new("tsc")},
+		Block:    b,
+		Before:   Counters{TotalAlloc: 1000, Mallocs: 100, NumGC: 1, HeapSys: 5000},
+		After:    Counters{TotalAlloc: 7500, Mallocs: 175, NumGC: 4, GCPause: 300, HeapSys: 6000},
+		ReadCost: Counters{TotalAlloc: 500, Mallocs: 5},
+		RSSPeak:  int64(9000 + b),
+
+		ProcessBefore: ProcessCounters{VoluntarySwitches: 10, InvoluntarySwitches: 1, ReadBytes: 100, WrittenBytes: 200},
+		ProcessAfter:  ProcessCounters{VoluntarySwitches: 30, InvoluntarySwitches: 4, ReadBytes: 1100, WrittenBytes: 5200},
+
+		GoroutinesBefore: 3,
+		Goroutines:       4,
+		Machine: &Machine{
+			Window: time.Second, CPUs: 2, Busy: new(1500 * time.Millisecond), Idle: new(500 * time.Millisecond), Clocksource: new("tsc"),
+		},
 	}
 }
 
 func exampleSamples(b int) []Slice {
-	kinds := []KindSlice{{Ops: 4, Latency: 8 * time.Millisecond}, {Ops: 1, Latency: 3 * time.Millisecond}}
+	kinds := []loadgen.KindResult{{Ops: 4, Latency: 8 * time.Millisecond}, {Ops: 1, Latency: 3 * time.Millisecond}}
 	sample := func(round int) Slice {
 		return Slice{
 			Block: b, Round: round, Order: 0, Start: time.Duration(2*b+round) * time.Second, Duration: 50 * time.Millisecond,
 			ServerCPU: time.Millisecond, GeneratorCPU: 500 * time.Microsecond, Kinds: kinds,
-			Late: 2, Missed: int64(round), MaxLate: time.Duration(1+b) * time.Millisecond,
+			Late: 2, Missed: int64(round), MaxLate: time.Duration(1+b) * time.Millisecond, Reopened: int64(3 * round),
 		}
 	}
 	return []Slice{sample(0), sample(1)}
@@ -117,19 +125,19 @@ func mustRecord(t *testing.T, h *hdrhistogram.Histogram, d time.Duration) {
 	}
 }
 
-func exampleProfiles() map[string]*profile.Profile {
-	types := func(names ...string) *profile.Profile {
-		p := &profile.Profile{PeriodType: &profile.ValueType{Type: "cpu", Unit: "nanoseconds"}, Period: int64(10 * time.Millisecond)}
-		for _, n := range names {
-			p.SampleType = append(p.SampleType, &profile.ValueType{Type: n, Unit: "count"})
+// exampleProfiles are empty profiles of the kinds that are recorded by default,
+// and of mutex.
+func exampleProfiles() map[string]Captured {
+	mutex, _ := KindNamed("mutex")
+	all := map[string]Captured{}
+	for _, k := range append(DefaultKinds(), mutex) {
+		p := &profile.Profile{
+			SampleType: []*profile.ValueType{{Type: "other"}, {Type: k.Count}, {Type: k.Value}},
+			PeriodType: &profile.ValueType{Type: k.Value}, Period: int64(10 * time.Millisecond),
 		}
-		return p
+		all[k.Name] = Captured{Before: p.Copy(), After: p}
 	}
-	allocs := types("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
-	return map[string]*profile.Profile{
-		FileCPU: types("samples", "cpu"), FileGoroutine: types("goroutine"),
-		FileAllocsBefore: allocs.Copy(), FileAllocsAfter: allocs.Copy(), FileHeapBefore: allocs.Copy(), FileHeapAfter: allocs.Copy(),
-	}
+	return all
 }
 
 func TestFolderRoundTrip(t *testing.T) {
@@ -177,34 +185,6 @@ func TestOpenLoopRoundTrip(t *testing.T) {
 	}
 }
 
-// TestOldFormat reads a folder that was recorded before there was a rate.
-func TestOldFormat(t *testing.T) {
-	run, err := Open("testdata/schema1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m := run.Manifest; m.Schema != 1 || len(m.Blocks) != 2 || m.Load.Open() || m.Blocks[1].Machine != nil {
-		t.Errorf("manifest %+v", m)
-	}
-	totals := run.Totals()
-	if totals.TotalOps != 3870 || totals.OpenLoop != nil || totals.CPUPerOp == nil {
-		t.Errorf("totals %+v", totals)
-	}
-	for name, damage := range map[string][2]string{
-		"a rate in the old format":    {`"workers": 10,`, `"workers": 10, "rate_per_s": 5, "arrivals": "poisson",`},
-		"a machine in the old format": {`"rss_peak_bytes": 26550272,`, `"rss_peak_bytes": 26550272, "machine": {"window_ns": 1},`},
-		"the new format's version":    {`"schema": 1`, `"schema": 2`},
-	} {
-		text, err := os.ReadFile("testdata/schema1/manifest.json")
-		if err != nil || !strings.Contains(string(text), damage[0]) {
-			t.Fatal(name, err)
-		}
-		if _, err := decodeManifest([]byte(strings.Replace(string(text), damage[0], damage[1], 1))); err == nil || !strings.Contains(err.Error(), "damaged: ") {
-			t.Errorf("%s: error %v", name, err)
-		}
-	}
-}
-
 func TestTotals(t *testing.T) {
 	run, err := Open(recordExample(t))
 	if err != nil {
@@ -212,13 +192,13 @@ func TestTotals(t *testing.T) {
 	}
 	got := run.Totals()
 	want := Totals{
-		Timestamp: run.Manifest.Start, DurationS: 0.2, TotalOps: 20, Writes: 16, Reads: 4, OpsPerSec: 100,
+		Timestamp: run.Manifest.Start, DurationS: 0.2, TotalOps: 20, Writes: new(int64(16)), Reads: new(int64(4)), OpsPerSec: 100,
 		AvgLatencyMs: 2.2, P50Ms: got.P50Ms, P90Ms: got.P90Ms, P99Ms: got.P99Ms, P999Ms: got.P999Ms, MaxMs: got.MaxMs,
 		OpsByKind: map[string]int64{"write": 16, "read": 4},
 		CPUPerOp:  new(200.0), GeneratorCPUPerOp: 100,
 		// (7500 - 1000 - 500) bytes and (175 - 100 - 5) allocations a block, two blocks, 20 operations
 		AllocBytesPerOp: new(600.0), AllocsPerOp: new(7.0),
-		GCCycles: new(int64(6)), GCPauseMs: new(0.0006), HeapPeakBytes: new(int64(6000)), RSSPeakBytes: new(int64(9001)), Goroutines: 4,
+		GCCycles: new(int64(6)), GCPauseMs: new(0.0006), HeapPeakBytes: new(int64(6000)), RSSPeakBytes: new(int64(9001)), Goroutines: new(int64(4)),
 	}
 	if !cmp.Equal(got, want) {
 		t.Error(cmp.Diff(want, got))
@@ -235,13 +215,14 @@ func TestUnavailableIsNotZero(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run.Manifest.Unavailable = map[Source]string{SourceCPUClock: "no clock", SourceMemStats: "no pprof", SourceRSS: "no /proc"}
+	run.Manifest.Unavailable = map[Source]string{SourceCPUClock: "no clock", SourceMemStats: "no pprof", SourceRSS: "no /proc", SourceGoroutines: "no pprof"}
 	got := run.Totals()
-	if got.CPUPerOp != nil || got.AllocBytesPerOp != nil || got.AllocsPerOp != nil || got.GCCycles != nil || got.RSSPeakBytes != nil {
+	if got.CPUPerOp != nil || got.AllocBytesPerOp != nil || got.AllocsPerOp != nil || got.GCCycles != nil || got.RSSPeakBytes != nil || got.Goroutines != nil {
 		t.Errorf("figures without a source: %+v", got)
 	}
 	var page bytes.Buffer
-	if err := writeReadme(&page, "x", run.Manifest, got); err != nil || !strings.Contains(page.String(), "| CPU | unavailable |") {
+	if err := writeReadme(&page, "x", run.Manifest, got); err != nil || !strings.Contains(page.String(), "| CPU | unavailable |") ||
+		!strings.Contains(page.String(), "\n- cpu_clock: no clock\n- goroutines: no pprof\n") {
 		t.Errorf("README (%v):\n%s", err, page.String())
 	}
 }
@@ -282,27 +263,39 @@ func TestOpenRejects(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "has no manifest.json"},
-		{"newer version", edit(FileManifest, `"schema": 2`, `"schema": 3`), "manifest.json: written in format 3 by a newer eventobench"},
-		{"no version", edit(FileManifest, `"schema": 2,`, ``), "manifest.json: not a manifest"},
+		{"newer version", edit(FileManifest, `"schema": 1`, `"schema": 2`), "manifest.json: written in format 2 by a newer eventobench"},
+		{"no version", edit(FileManifest, `"schema": 1,`, ``), "manifest.json: not a manifest"},
+		{"a development version", func(t *testing.T, dir string) {
+			edit(FileManifest, `"format": "eventobench run folder",`, "")(t, dir)
+			edit(FileManifest, `"schema": 1`, `"schema": 2`)(t, dir)
+		}, "manifest.json: written by a development version, before the format was settled; record it again"},
 		{"cut manifest", edit(FileManifest, `"blocks"`, ``), "manifest.json: "},
 		{"unknown field", edit(FileManifest, `"tool_version"`, `"toolversion"`), "manifest.json: damaged"},
 		{"unknown state", edit(FileManifest, `"state": "complete"`, `"state": "splendid"`), `unknown state "splendid"`},
 		{"unknown arrivals", edit(FileManifest, `"timeout_ns": 1000000000`, `"timeout_ns": 1000000000, "rate_per_s": 9, "arrivals": "late"`), `manifest.json: damaged: unknown arrivals "late"`},
 		{"no machine", edit(FileManifest, `"machine": {`, `"machine": null, "nothing": {`), "manifest.json: damaged"},
+		{"no rounds", edit(FileManifest, `"rounds": 2`, `"rounds": 0`), "manifest.json: damaged: the plan needs at least 1 round"},
+		{"more blocks than planned", edit(FileManifest, `"blocks": 2`, `"blocks": 1`), "manifest.json: damaged: 2 blocks of 1"},
+		{"falling counters", edit(FileManifest, `"total_alloc": 1000`, `"total_alloc": 9000`), "manifest.json: damaged: counters of block 0 fall"},
+		{"unknown profile", edit(FileManifest, `"cpu",`, `"gpu",`), `manifest.json: damaged: profile "gpu" is unknown`},
 		{"blocks out of order", edit(FileManifest, `"block": 1`, `"block": 5`), "block 5 stands at place 1"},
 		{"no samples", remove(FileSamples), "has no samples.csv"},
 		{"wrong columns", edit(FileSamples, "round", "ring"), "samples.csv: damaged: columns"},
 		{"bad number", edit(FileSamples, "50000000", "fifty"), "samples.csv: damaged: row 1: column 5"},
 		{"negative number", edit(FileSamples, "50000000", "-5"), "samples.csv: damaged: row 1: column 5"},
-		{"a row lacks", edit(FileSamples, "1,1,0,3000000000,50000000,0,1000000,500000,2,1,2000000,4,8000000,1,3000000\n", ""), "samples.csv is damaged: 3 rows"},
+		{"a row lacks", edit(FileSamples, "1,1,0,3000000000,50000000,0,3,1000000,500000,2,1,2000000,4,8000000,1,3000000\n", ""), "samples.csv is damaged: 3 rows"},
 		{"rows out of order", edit(FileSamples, "\n1,1,", "\n1,0,"), "samples.csv is damaged: row 4"},
 		{"no latency", remove(FileLatency), "has no latency.hdr"},
 		{"a histogram lacks", edit(FileLatency, "Tag=read,", "#"), "latency.hdr: damaged"},
 		{"latency of other requests", edit(FileSamples, ",1000000,4,", ",1000000,3,"), "latency.hdr and samples.csv disagree"},
 	}
+	good := recordExample(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := recordExample(t)
+			dir := filepath.Join(t.TempDir(), filepath.Base(good))
+			if err := os.CopyFS(dir, os.DirFS(good)); err != nil {
+				t.Fatal(err)
+			}
 			tt.damage(t, dir)
 			_, err := Open(dir)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -312,6 +305,176 @@ func TestOpenRejects(t *testing.T) {
 				t.Errorf("error of several lines: %q", err)
 			}
 		})
+	}
+}
+
+// TestLooksAreChecked: names of metrics are not this package's business, all
+// else in a decision is.
+func TestLooksAreChecked(t *testing.T) {
+	good := Decision{Head: "two", Metric: "a new one", Verdict: "improved", Low: 1, High: 2, Level: 0.99}
+	change := func(edit func(*Decision)) []Look {
+		d := good
+		edit(&d)
+		return []Look{{Blocks: 1, Decisions: []Decision{d}}}
+	}
+	tests := []struct {
+		looks []Look
+		want  string // in the error, empty if there is none
+	}{
+		{change(func(*Decision) {}), ""},
+		{change(func(d *Decision) { d.Head = "" }), "names no subject or no metric"},
+		{change(func(d *Decision) { d.Metric = "" }), "names no subject or no metric"},
+		{change(func(d *Decision) { d.Verdict = "" }), `verdict "" on a new one is none`},
+		{change(func(d *Decision) { d.Verdict = "splendid" }), `verdict "splendid" on a new one is none`},
+		{change(func(d *Decision) { d.Low = 3 }), "interval from 3 to 2"},
+		{change(func(d *Decision) { d.Level = 99 }), "at level 99"},
+		{[]Look{{Blocks: 0}}, "look 1 is at 0 blocks"},
+		{[]Look{{Blocks: 3}}, "look 1 is at 3 blocks, after one at 0, of 2"},
+		{[]Look{{Blocks: 2}, {Blocks: 1}}, "look 2 is at 1 blocks, after one at 2"},
+	}
+	for _, tt := range tests {
+		m := exampleManifest()
+		m.Blocks, m.Looks = []Block{exampleBlock(0), exampleBlock(1)}, tt.looks
+		text, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = decodeManifest(text)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%+v: error %v, want %q", tt.looks, err, tt.want)
+		}
+	}
+}
+
+// TestCorrectionIsBounded: a reading that cost less than those that measured
+// the cost must not make allocations negative.
+func TestCorrectionIsBounded(t *testing.T) {
+	b := Block{
+		Before: Counters{TotalAlloc: 1000, Mallocs: 10}, After: Counters{TotalAlloc: 1400, Mallocs: 30, NumGC: 2},
+		ReadCost: Counters{TotalAlloc: 500, Mallocs: 5},
+	}
+	if got, want := b.Window(), (Counters{TotalAlloc: 0, Mallocs: 15, NumGC: 2}); got != want {
+		t.Errorf("window %+v, want %+v", got, want)
+	}
+}
+
+func TestProcessWindow(t *testing.T) {
+	want := ProcessCounters{VoluntarySwitches: 20, InvoluntarySwitches: 3, ReadBytes: 1000, WrittenBytes: 5000}
+	if got := exampleBlock(0).Process(); got != want {
+		t.Errorf("process %+v, want %+v", got, want)
+	}
+	b := Block{ProcessBefore: ProcessCounters{VoluntarySwitches: 9}}
+	if got := b.Process(); got != (ProcessCounters{}) {
+		t.Errorf("a process whose threads ended: %+v", got)
+	}
+}
+
+// TestOtherKindsOfRequest: a load without writes and reads has not zero of them.
+func TestOtherKindsOfRequest(t *testing.T) {
+	m := exampleManifest()
+	m.Load.Kinds = []string{"GET /", "read"}
+	got := (&Run{Manifest: m}).Totals()
+	if got.Writes != nil || got.Reads == nil || *got.Reads != 0 {
+		t.Errorf("writes %v, reads %v", got.Writes, got.Reads)
+	}
+	if diff := cmp.Diff(map[string]int64{"GET /": 0, "read": 0}, got.OpsByKind); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestProfilesOfARun holds that a folder has the files of the kinds it names,
+// and says of others why it has none.
+func TestProfilesOfARun(t *testing.T) {
+	run, err := Open(recordExample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := kindNames(run.Profiles())
+	if want := []string{"cpu", "allocs", "mutex", "heap", "goroutine"}; !slices.Equal(names, want) {
+		t.Errorf("profiles %v, want %v", names, want)
+	}
+	for _, k := range run.Profiles() {
+		for _, file := range k.Files() {
+			if _, err := run.ProfileFile(file); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	block, _ := KindNamed("block")
+	if _, err := run.Profile(block); err == nil || !strings.Contains(err.Error(), "has no block.prof") {
+		t.Errorf("error %v", err)
+	}
+	run.Manifest.Unavailable = map[Source]string{block.Source(): "no pprof here"}
+	if _, err := run.Profile(block); err == nil || !strings.HasSuffix(err.Error(), "has no block.prof: no pprof here") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCopy(t *testing.T) {
+	from := recordExample(t)
+	to := filepath.Join(t.TempDir(), "deep", "copy")
+	for range 2 { // the second replaces the first
+		if err := Copy(from, to); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(to), ".*")); left != nil {
+		t.Errorf("left behind %v", left)
+	}
+	other := t.TempDir()
+	if err := Copy(from, other); err == nil || !strings.Contains(err.Error(), other+" is not replaced") {
+		t.Errorf("error %v", err)
+	}
+	file := filepath.Join(other, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to = filepath.Join(file, "run")
+	if err := Copy(from, to); err == nil || !strings.Contains(err.Error(), "copying run folder "+from+" to "+to) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestParseKinds(t *testing.T) {
+	tests := []struct {
+		names []string
+		want  []string
+		fails string
+	}{
+		{nil, []string{"cpu", "allocs", "heap", "goroutine"}, ""},
+		{[]string{"block", "mutex"}, []string{"cpu", "allocs", "mutex", "block", "heap", "goroutine"}, ""},
+		{[]string{"cpu"}, []string{"cpu", "allocs", "heap", "goroutine"}, ""},
+		{[]string{"none"}, nil, ""},
+		{[]string{"none", "cpu"}, nil, `unknown profile "none"`},
+		{[]string{"gpu"}, nil, `unknown profile "gpu"; use any of cpu, allocs, mutex,`},
+	}
+	for _, tt := range tests {
+		kinds, err := ParseKinds(tt.names)
+		if got := kindNames(kinds); !slices.Equal(got, tt.want) {
+			t.Errorf("%v: %v, want %v", tt.names, got, tt.want)
+		}
+		if tt.fails == "" && err != nil || tt.fails != "" && (err == nil || !strings.Contains(err.Error(), tt.fails)) {
+			t.Errorf("%v: error %v, want %q", tt.names, err, tt.fails)
+		}
+	}
+}
+
+// TestKindsAreDistinct: no two rows share a name or a file.
+func TestKindsAreDistinct(t *testing.T) {
+	seen := map[string]string{}
+	for _, k := range Kinds {
+		for _, name := range append(k.Files(), k.Name) {
+			if other, taken := seen[name]; taken {
+				t.Errorf("%s and %s both have %s", other, k.Name, name)
+			}
+			seen[name] = k.Name
+		}
+		if k.Window == WindowDifference && k.Count == "" {
+			t.Errorf("%s is a difference of one sample type", k.Name)
+		}
 	}
 }
 
@@ -327,11 +490,12 @@ func TestDamagedProfileIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(run.Dir, FileAllocs)
+	kind, _ := KindNamed("allocs")
+	path := filepath.Join(run.Dir, kind.File)
 	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run.Profile(FileAllocs); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := run.Profile(kind); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v does not name %s", err, path)
 	}
 }
@@ -385,16 +549,14 @@ func TestStampsDoNotCollide(t *testing.T) {
 func FuzzDecodeManifest(f *testing.F) {
 	m := openManifest()
 	m.Blocks = []Block{exampleBlock(0)}
+	m.Capture = CaptureInfo{Profiles: []string{"cpu", "mutex"}, Counters: "/debug/vars"}
+	m.Unavailable = map[Source]string{SourceRSS: "no /proc", "heap_profile": "no pprof"}
+	m.Looks = []Look{{Blocks: 1, Decisions: []Decision{{Head: "one", Metric: "speed", Verdict: "improved", Low: -1, Level: 0.99}}}}
 	text, err := json.Marshal(m)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(text)
-	old, err := os.ReadFile("testdata/schema1/manifest.json")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(old)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := decodeManifest(data)
 		if err != nil {
@@ -402,9 +564,6 @@ func FuzzDecodeManifest(f *testing.F) {
 		}
 		if m.check() != nil {
 			t.Errorf("accepted %q", data)
-		}
-		if m.Schema != Schema {
-			return
 		}
 		again, err := json.Marshal(m)
 		if err != nil {
@@ -422,14 +581,9 @@ func FuzzReadSamples(f *testing.F) {
 	if err := writeSamples(&text, kinds, exampleSamples(0)); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(text.String(), Schema)
-	old, err := os.ReadFile("testdata/schema1/samples.csv")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(string(old), 1)
-	f.Fuzz(func(t *testing.T, text string, schema int) {
-		samples, err := readSamples(strings.NewReader(text), schema, kinds)
+	f.Add(text.String())
+	f.Fuzz(func(t *testing.T, text string) {
+		samples, err := readSamples(strings.NewReader(text), kinds)
 		if err != nil {
 			return
 		}
@@ -437,7 +591,7 @@ func FuzzReadSamples(f *testing.F) {
 		if err := writeSamples(&again, kinds, samples); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := readSamples(&again, Schema, kinds); err != nil || !cmp.Equal(got, samples) {
+		if got, err := readSamples(&again, kinds); err != nil || !cmp.Equal(got, samples) {
 			t.Errorf("what was read changes when it is written: %v %s", err, cmp.Diff(samples, got))
 		}
 	})

@@ -1,6 +1,10 @@
 package runfolder
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Window says how a kind of profile relates to the measured window of a block.
 type Window string
@@ -19,8 +23,10 @@ type ProfileKind struct {
 	Name  string // short, fit for a flag and a URL
 	Title string // of its values, as a heading
 	Noun  string // what an amount of the unit is of, where the unit does not say it
+	About string // what the profile tells, in a few words
 	Page  string // below /debug/pprof/, with its query
 	File  string // in the run folder
+	Needs string // what makes a server serve it
 
 	Value, Count string  // its two sample types; Count is empty if there is one only
 	BySize       bool    // an allocation is sampled with a probability that grows with its size
@@ -29,56 +35,84 @@ type ProfileKind struct {
 	Scale        float64 // from the profile's unit to Unit
 
 	Window   Window
+	Recorder string // of WindowTaken: the function that runs in the server while it samples
+	Off      string // stands on the page with debug=1 of a server that does not sample; empty if no page says so
+	AtStart  bool   // a level that is kept for the window's start too, as Before
 	Explains string // the metric whose exact value the total estimates; empty if none is counted exactly
 	Counts   string // the same for the total of Count
 	Default  bool   // recorded unless asked otherwise
 }
 
+// needsPprof is what makes a Go server serve the usual profiles.
+const needsPprof = `a Go server serves it with import _ "net/http/pprof"`
+
 // Kinds are all kinds of profiles, in the order in which reports show them.
 var Kinds = []ProfileKind{
 	{
-		Name: "cpu", Title: "CPU time", Noun: "CPU time", Page: "profile", File: FileCPU,
+		Name: "cpu", Title: "CPU time", Noun: "CPU time", About: "CPU time in the window, idle gaps between slices included",
+		Page: "profile", File: FileCPU, Needs: needsPprof,
 		Value: "cpu", Count: "samples", Unit: "us/op", Scale: 1e-3,
-		Window: WindowTaken, Explains: "cpu_per_op", Default: true,
+		Window: WindowTaken, Recorder: "runtime/pprof.profileWriter", Explains: "cpu_per_op", Default: true,
 	},
 	{
-		Name: "allocs", Title: "Allocated", Page: "allocs", File: FileAllocs,
+		Name: "allocs", Title: "Allocated", About: "what was allocated in the window",
+		Page: "allocs", File: FileAllocs, Needs: needsPprof,
 		Value: "alloc_space", Count: "alloc_objects", Unit: "B/op", CountUnit: "allocs/op", Scale: 1,
 		BySize: true, Window: WindowDifference, Explains: "alloc_bytes_per_op", Counts: "allocs_per_op", Default: true,
 	},
 	{
-		Name: "mutex", Title: "Waiting for locks", Noun: "waiting for locks", Page: "mutex", File: "mutex.prof",
+		Name: "mutex", Title: "Waiting for locks", Noun: "waiting for locks",
+		About: "waiting for locks in the window, by who held them",
+		Page:  "mutex", File: "mutex.prof", Needs: needsPprof + " and runtime.SetMutexProfileFraction",
+		Value: "delay", Count: "contentions", Unit: "us/op", CountUnit: "waits/op", Scale: 1e-3,
+		Window: WindowDifference, Off: "sampling period=0\n",
+	},
+	{
+		Name: "block", Title: "Blocked", Noun: "being blocked",
+		About: "time that goroutines waited in the window, by where they did",
+		Page:  "block", File: "block.prof", Needs: needsPprof + " and runtime.SetBlockProfileRate",
 		Value: "delay", Count: "contentions", Unit: "us/op", CountUnit: "waits/op", Scale: 1e-3,
 		Window: WindowDifference,
 	},
 	{
-		Name: "block", Title: "Blocked", Noun: "being blocked", Page: "block", File: "block.prof",
-		Value: "delay", Count: "contentions", Unit: "us/op", CountUnit: "waits/op", Scale: 1e-3,
-		Window: WindowDifference,
-	},
-	{
-		Name: "heap", Title: "Heap", Page: "heap?gc=1", File: FileHeapAfter,
+		Name: "heap", Title: "Heap", About: "memory in use, after a garbage collection",
+		Page: "heap?gc=1", File: FileHeapAfter, Needs: needsPprof,
 		Value: "inuse_space", Count: "inuse_objects", Unit: "B", CountUnit: "objects", Scale: 1,
-		Window: WindowLevel, Default: true,
+		Window: WindowLevel, AtStart: true, Default: true,
 	},
 	{
-		Name: "goroutine", Title: "Goroutines", Page: "goroutine", File: FileGoroutine,
+		Name: "goroutine", Title: "Goroutines", About: "goroutines at the end of the window",
+		Page: "goroutine", File: FileGoroutine, Needs: needsPprof,
 		Value: "goroutine", Unit: "goroutines", Scale: 1,
 		Window: WindowLevel, Default: true,
 	},
 	{
-		Name: "goroutineleak", Title: "Leaked goroutines", Page: "goroutineleak", File: "goroutineleak.prof",
+		Name: "goroutineleak", Title: "Leaked goroutines",
+		About: "goroutines that nothing can wake any more",
+		Page:  "goroutineleak", File: "goroutineleak.prof", Needs: needsPprof + ", built with Go 1.27 or later",
 		Value: "goroutineleak", Unit: "goroutines", Scale: 1,
 		Window: WindowLevel,
 	},
 }
 
-// Before and After name the files that hold a profile of counts since the
-// server's start at the two ends of the window: "allocs-before.prof".
-func (k ProfileKind) Before() string { return strings.TrimSuffix(k.File, ".prof") + "-before.prof" }
+// Before names the file that holds a profile as it was at the window's start:
+// "allocs-before.prof". Only kinds of WindowDifference or with AtStart have it.
+func (k ProfileKind) Before() string { return k.Name + "-before.prof" }
 
-// After is like Before, for the end of the window.
-func (k ProfileKind) After() string { return strings.TrimSuffix(k.File, ".prof") + "-after.prof" }
+// After names the file that holds a profile of counts since the server's start
+// as they were at the window's end: "allocs-after.prof".
+func (k ProfileKind) After() string { return k.Name + "-after.prof" }
+
+// Files are all files of the kind in a run folder, File first.
+func (k ProfileKind) Files() []string {
+	switch {
+	case k.Window == WindowDifference:
+		return []string{k.File, k.Before(), k.After()}
+	case k.AtStart:
+		return []string{k.File, k.Before()}
+	}
+	return []string{k.File}
+}
 
 // Source is where the kind's figures come from, for Manifest.Unavailable.
 func (k ProfileKind) Source() Source { return Source(k.Name + "_profile") }
@@ -90,3 +124,51 @@ func (k ProfileKind) PerOperation() bool { return k.Window != WindowLevel }
 // Timing reports whether the values are times, which depend on the speed of the
 // machine.
 func (k ProfileKind) Timing() bool { return k.Unit == "us/op" }
+
+// KindNamed returns the kind of a name, and false if there is none.
+func KindNamed(name string) (ProfileKind, bool) {
+	i := slices.IndexFunc(Kinds, func(k ProfileKind) bool { return k.Name == name })
+	if i < 0 {
+		return ProfileKind{}, false
+	}
+	return Kinds[i], true
+}
+
+// DefaultKinds are the kinds that are recorded unless asked otherwise.
+func DefaultKinds() []ProfileKind {
+	return selectKinds(func(k ProfileKind) bool { return k.Default })
+}
+
+// ParseKinds returns the default kinds and those that are named in addition;
+// "none" in place of names is no kind at all.
+func ParseKinds(names []string) ([]ProfileKind, error) {
+	if len(names) == 1 && names[0] == "none" {
+		return nil, nil
+	}
+	for _, name := range names {
+		if _, known := KindNamed(name); !known {
+			return nil, fmt.Errorf("unknown profile %q; use any of %s, or none alone",
+				name, strings.Join(kindNames(Kinds), ", "))
+		}
+	}
+	wanted := func(k ProfileKind) bool { return k.Default || slices.Contains(names, k.Name) }
+	return selectKinds(wanted), nil
+}
+
+func selectKinds(keep func(ProfileKind) bool) []ProfileKind {
+	var kinds []ProfileKind
+	for _, k := range Kinds {
+		if keep(k) {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds
+}
+
+func kindNames(kinds []ProfileKind) []string {
+	var names []string
+	for _, k := range kinds {
+		names = append(names, k.Name)
+	}
+	return names
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"time"
 
@@ -48,13 +49,18 @@ func mergeHistograms(hs []*hdrhistogram.Histogram) *hdrhistogram.Histogram {
 }
 
 // latencyTags tags the histograms of a block: with the kind of request, and for
-// those of an open loop that count from sending with the kind and "/sent".
+// those of an open loop that count from sending with the kind and "/sent". What
+// the log format has no room for, such as a space in a kind, is escaped as in
+// the path of a URL.
 func latencyTags(l loadgen.Load) []string {
-	tags := slices.Clone(l.Kinds)
+	var tags, sent []string
+	for _, kind := range l.Kinds {
+		tag := url.PathEscape(kind)
+		tags = append(tags, tag)
+		sent = append(sent, tag+"/sent")
+	}
 	if l.Open() {
-		for _, kind := range l.Kinds {
-			tags = append(tags, kind+"/sent")
-		}
+		tags = append(tags, sent...)
 	}
 	return tags
 }
@@ -66,7 +72,7 @@ func writeLatency(w io.Writer, m Manifest, due, sent Latency, ends []time.Durati
 	log := hdrhistogram.NewHistogramLogWriter(w)
 	log.SetBaseTime(m.Start.UnixMilli())
 	err := errors.Join(
-		log.OutputComment("[eventobench latency in ns; an interval a block and kind of request]"),
+		log.OutputComment("[eventobench latency in ns; one interval per block and kind of request]"),
 		log.OutputLogFormatVersion(),
 		log.OutputStartTime(m.Start.UnixMilli()),
 		log.OutputBaseTime(m.Start.UnixMilli()),

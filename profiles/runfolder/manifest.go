@@ -1,17 +1,19 @@
 package runfolder
 
 import (
-	"encoding/json"
-	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
 )
 
-// Schema is the version of the run-folder format this package writes. Folders
-// of the same or an older version can be read.
-const Schema = 2
+// Format and Schema name the run-folder format and its version, which stand in
+// every manifest.
+const (
+	Format = "eventobench run folder"
+	Schema = 1
+)
 
 // State says how the recording of a run folder ended.
 type State string
@@ -25,15 +27,19 @@ const (
 	StateFailed      State = "failed"
 )
 
-// Source names where a figure comes from. A source a subject lacks makes the
-// figures that need it unavailable, never zero.
+// Source names where a figure comes from. A source that a subject lacks makes
+// the figures that need it unavailable, never zero.
 type Source string
 
-// The sources of figures that not every subject has.
+// The sources of figures that not every subject has. Each kind of profile is
+// one more; see ProfileKind.Source.
 const (
-	SourceCPUClock Source = "cpu_clock" // the process's CPU clock
-	SourceMemStats Source = "memstats"  // runtime.MemStats at /debug/pprof/heap?debug=1
-	SourceRSS      Source = "rss"       // the peak resident set size in /proc
+	SourceCPUClock   Source = "cpu_clock"        // the process's CPU clock
+	SourceMemStats   Source = "memstats"         // runtime.MemStats, see CaptureInfo.Counters
+	SourceRSS        Source = "rss"              // the peak resident set size, in /proc
+	SourceSwitches   Source = "context_switches" // of all threads, in /proc
+	SourceIO         Source = "io"               // bytes read and written by the process, in /proc
+	SourceGoroutines Source = "goroutines"       // their number, at /debug/pprof/goroutine
 )
 
 // The sources of what the machine did meanwhile, in /proc and /sys.
@@ -47,9 +53,22 @@ const (
 	SourceClocksource Source = "clocksource"
 )
 
+// Sources are all there are.
+func Sources() []Source {
+	all := []Source{
+		SourceCPUClock, SourceMemStats, SourceRSS, SourceSwitches, SourceIO, SourceGoroutines,
+		SourceMachineCPU, SourcePressure, SourceRunQueue, SourceThrottling, SourceThermal, SourceFrequency, SourceClocksource,
+	}
+	for _, k := range Kinds {
+		all = append(all, k.Source())
+	}
+	return all
+}
+
 // Manifest describes one run: one subject's part of an experiment. It is
 // stored as manifest.json.
 type Manifest struct {
+	Format      string            `json:"format"`
 	Schema      int               `json:"schema"`
 	Experiment  string            `json:"experiment"` // shared by all subjects recorded together
 	Folders     []string          `json:"folders"`    // base names of all run folders of the experiment, this one included
@@ -81,7 +100,7 @@ type Look struct {
 type Decision struct {
 	Head    string  `json:"head"`
 	Metric  string  `json:"metric"`
-	Verdict string  `json:"verdict"`
+	Verdict string  `json:"verdict"` // improved, regressed, equivalent or inconclusive
 	Percent float64 `json:"percent"`
 	Low     float64 `json:"low_percent"`
 	High    float64 `json:"high_percent"`
@@ -98,7 +117,9 @@ type SubjectInfo struct {
 }
 
 // Binary identifies the executable of a subject by content and by the build
-// information the Go linker left in it.
+// information that the Go linker left in it. If the command is a script, SHA256
+// is the script's and the rest is that of the server it starts, as far as that
+// can be told.
 type Binary struct {
 	SHA256    string `json:"sha256"`
 	GoVersion string `json:"go_version,omitempty"`
@@ -108,165 +129,16 @@ type Binary struct {
 	Dirty     bool   `json:"dirty,omitempty"` // built from a checkout with uncommitted changes
 }
 
-// Plan says how an experiment is divided: Blocks fresh starts of every
-// subject, Warmup unmeasured requests each, then Rounds slices of Slice each.
-// If it is Sequential, Blocks is the most, and the experiment may end at an
-// earlier look.
-type Plan struct {
-	Blocks     int           `json:"blocks"`
-	Sequential bool          `json:"sequential,omitempty"`
-	Rounds     int           `json:"rounds"`
-	Slice      time.Duration `json:"slice_ns"`
-	Warmup     int           `json:"warmup_requests"`
-	Seed       uint64        `json:"seed"`
-}
-
-// DefaultPlan is up to twenty blocks of forty 50 ms slices a subject.
-func DefaultPlan() Plan {
-	return Plan{Blocks: 20, Sequential: true, Rounds: 40, Slice: 50 * time.Millisecond, Warmup: 2000}
-}
-
-// QuickPlan is a smoke run of a few seconds: too short for a verdict.
-func QuickPlan() Plan {
-	return Plan{Blocks: 3, Rounds: 10, Slice: 50 * time.Millisecond, Warmup: 500}
-}
-
-// Looks are the numbers of complete blocks after which the experiment is
-// judged: 60%, 80% and all of them if it is sequential and large enough for the
-// first to decide anything, else only all. The shares are fixed, because the
-// level of each look depends on them.
-func (p Plan) Looks() []int {
-	const fewest = 12 // below, exact tests of four metrics reach no verdict
-	first := (p.Blocks*3 + 2) / 5
-	if !p.Sequential || first < fewest {
-		return []int{p.Blocks}
-	}
-	return []int{first, (p.Blocks*4 + 2) / 5, p.Blocks}
-}
-
-// Validate reports the first value that no experiment can be run with.
-func (p Plan) Validate() error {
-	switch {
-	case p.Blocks < 1:
-		return fmt.Errorf("the plan needs at least 1 block, not %d", p.Blocks)
-	case p.Rounds < 1:
-		return fmt.Errorf("the plan needs at least 1 round a block, not %d", p.Rounds)
-	case p.Slice < time.Millisecond:
-		return fmt.Errorf("the plan needs slices of at least 1ms, not %v", p.Slice)
-	case p.Warmup < 0:
-		return fmt.Errorf("the plan cannot warm up with %d requests", p.Warmup)
-	}
-	return nil
-}
-
-// CaptureInfo holds the settings of the profilers while the run was recorded.
+// CaptureInfo tells what was asked of the subject beside the load, and how its
+// profilers were set.
 type CaptureInfo struct {
-	CPUHz          int      `json:"cpu_hz"`           // samples a second of CPU time
-	MemProfileRate int      `json:"mem_profile_rate"` // bytes allocated per sample; 0 without a profile of allocations
-	Profiles       []string `json:"profiles"`         // names of the kinds of profiles that the folder holds
+	Profiles []string         `json:"profiles"`           // names of the kinds that were recorded
+	Periods  map[string]int64 `json:"periods,omitempty"`  // by kind: ns of CPU time, bytes allocated, per sample
+	Counters string           `json:"counters,omitempty"` // the page that runtime.MemStats were read from
 }
 
-// Equal reports whether two runs were profiled in the same way.
+// Equal reports whether two runs were asked for the same in the same way, so
+// that profiling costs them the same.
 func (c CaptureInfo) Equal(d CaptureInfo) bool {
-	return c.CPUHz == d.CPUHz && c.MemProfileRate == d.MemProfileRate && slices.Equal(c.Profiles, d.Profiles)
-}
-
-// Block holds what one fresh process of the subject showed in one block.
-// Times are offsets from the start of the experiment.
-type Block struct {
-	Block      int           `json:"block"`       // from 0
-	StartOrder int           `json:"start_order"` // place of this subject in the order of process starts
-	Start      time.Duration `json:"start_ns"`    // when the first slice of the block began
-	WarmupOps  int64         `json:"warmup_ops"`
-	Before     Counters      `json:"before"`
-	After      Counters      `json:"after"`
-	ReadCost   Counters      `json:"read_cost"` // what reading the counters itself adds to them
-	RSSPeak    int64         `json:"rss_peak_bytes"`
-	Goroutines int64         `json:"goroutines"`        // at the end of the block
-	Machine    *Machine      `json:"machine,omitempty"` // nil in folders of format 1
-}
-
-// Window is what the subject itself did between the counter readings before
-// and after the rounds: the difference, less the cost of the first reading.
-func (b Block) Window() Counters {
-	return b.After.Sub(b.Before).Sub(b.ReadCost)
-}
-
-// Counters are exact figures of a Go process, of the fields of
-// runtime.MemStats with the same names.
-type Counters struct {
-	TotalAlloc int64 `json:"total_alloc"` // bytes
-	Mallocs    int64 `json:"mallocs"`
-	NumGC      int64 `json:"num_gc"`
-	GCPause    int64 `json:"gc_pause_ns"` // pauses of all NumGC collections
-	HeapSys    int64 `json:"heap_sys"`    // bytes; the largest size the heap has had
-}
-
-// Add returns the sum of two windows. Of HeapSys, a level, it is the larger.
-func (c Counters) Add(d Counters) Counters {
-	return Counters{
-		TotalAlloc: c.TotalAlloc + d.TotalAlloc,
-		Mallocs:    c.Mallocs + d.Mallocs,
-		NumGC:      c.NumGC + d.NumGC,
-		GCPause:    c.GCPause + d.GCPause,
-		HeapSys:    max(c.HeapSys, d.HeapSys),
-	}
-}
-
-// Sub returns the growth from d to c. HeapSys, a level rather than a count, is
-// taken from c.
-func (c Counters) Sub(d Counters) Counters {
-	return Counters{
-		TotalAlloc: c.TotalAlloc - d.TotalAlloc,
-		Mallocs:    c.Mallocs - d.Mallocs,
-		NumGC:      c.NumGC - d.NumGC,
-		GCPause:    c.GCPause - d.GCPause,
-		HeapSys:    c.HeapSys,
-	}
-}
-
-// decodeManifest is strict: a newer schema, an unknown field or a state that
-// does not exist is an error.
-func decodeManifest(data []byte) (Manifest, error) {
-	var version struct{ Schema int }
-	if err := json.Unmarshal(data, &version); err != nil {
-		return Manifest{}, fmt.Errorf("not a manifest: %w", err)
-	}
-	switch {
-	case version.Schema > Schema:
-		return Manifest{}, fmt.Errorf("written in format %d by a newer eventobench; this one reads up to %d: upgrade it", version.Schema, Schema)
-	case version.Schema < 1:
-		return Manifest{}, fmt.Errorf("not a manifest: it has no schema version")
-	}
-	var m Manifest
-	if err := unmarshalStrict(data, &m); err != nil {
-		return Manifest{}, fmt.Errorf("damaged: %w", err)
-	}
-	return m, m.check()
-}
-
-func (m Manifest) check() error {
-	switch m.State {
-	case StateRecording, StateComplete, StateInterrupted, StateFailed:
-	default:
-		return fmt.Errorf("damaged: unknown state %q", m.State)
-	}
-	if m.Subject.Name == "" || m.Experiment == "" {
-		return fmt.Errorf("damaged: no subject or experiment")
-	}
-	for i, b := range m.Blocks {
-		if b.Block != i {
-			return fmt.Errorf("damaged: block %d stands at place %d", b.Block, i)
-		}
-		if (b.Machine == nil) != (m.Schema == 1) {
-			return fmt.Errorf("damaged: block %d of format %d and what the machine did meanwhile do not go together", i, m.Schema)
-		}
-	}
-	if m.Schema == 1 && m.Load.Open() {
-		return fmt.Errorf("damaged: a load with a rate in format 1, which has none")
-	}
-	if err := m.Load.Validate(); err != nil {
-		return fmt.Errorf("damaged: %w", err)
-	}
-	return nil
+	return slices.Equal(c.Profiles, d.Profiles) && maps.Equal(c.Periods, d.Periods) && c.Counters == d.Counters
 }

@@ -1,39 +1,44 @@
 package runfolder
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/google/pprof/profile"
 )
 
-func SampleSum(p *profile.Profile) int64 {
-	var n int64
-	for _, s := range p.Sample {
-		n += s.Value[0]
-	}
-	return n
+// Captured is what was captured of one kind of profile in one block: at the end
+// of the window or over it, and at its start if the kind has files for that.
+type Captured struct {
+	Before, After *profile.Profile
 }
 
-// blockLabel is the numeric label of the samples of FileCPU and FileAllocs
-// that tells the block they were taken in. It counts from 1: pprof drops a
-// numeric label of 0.
+// files are the block's contributions to the files of a kind. The samples of
+// the window's own profile are labeled with the block, so that merging keeps
+// the blocks apart.
+func (c Captured) files(k ProfileKind, block int) (map[string]*profile.Profile, error) {
+	all := map[string]*profile.Profile{k.File: c.After}
+	switch {
+	case k.Window == WindowDifference:
+		diff, err := subtract(k, c.After, c.Before)
+		if err != nil {
+			return nil, err
+		}
+		all[k.File], all[k.Before()], all[k.After()] = diff, c.Before, c.After
+	case k.AtStart:
+		all[k.Before()] = c.Before
+	}
+	if k.PerOperation() {
+		all[k.File].SetNumLabel(blockLabel, []int64{int64(block) + 1}, nil)
+	}
+	return all, nil
+}
+
+// blockLabel is the numeric label of samples per operation that tells the block
+// they were taken in. It counts from 1: pprof drops a numeric label of 0.
 const blockLabel = "block"
 
-// labelBlock marks all samples of p as those of a block, which counts from 0.
-// Merging keeps samples with different labels apart.
-func labelBlock(p *profile.Profile, block int) {
-	for _, s := range p.Sample {
-		if s.NumLabel == nil {
-			s.NumLabel = map[string][]int64{}
-		}
-		s.NumLabel[blockLabel] = []int64{int64(block) + 1}
-	}
-}
-
 // SampleBlock returns the block that a sample of a run folder's profile was
-// taken in, and false if the profile was recorded without.
+// taken in, counted from 0, and false if the profile was recorded without.
 func SampleBlock(s *profile.Sample) (int, bool) {
 	n := s.NumLabel[blockLabel]
 	if len(n) != 1 {
@@ -42,44 +47,22 @@ func SampleBlock(s *profile.Sample) (int, bool) {
 	return int(n[0]) - 1, true
 }
 
-// subtract returns what after's allocations have over before's, leaving out
-// the sample types in use, which a difference says nothing about.
-func subtract(after, before *profile.Profile) (*profile.Profile, error) {
+// subtract returns what after counts more than before. It keeps the kind's own
+// sample types only: a difference says nothing about what is in use.
+func subtract(k ProfileKind, after, before *profile.Profile) (*profile.Profile, error) {
 	plus, minus := after.Copy(), before.Copy()
+	own := &profile.Profile{SampleType: []*profile.ValueType{{Type: k.Count}, {Type: k.Value}}}
 	for _, p := range []*profile.Profile{plus, minus} {
-		if err := keepSampleTypes(p, "alloc_objects", "alloc_space"); err != nil {
-			return nil, err
+		err := profile.CompatibilizeSampleTypes([]*profile.Profile{own, p})
+		if err != nil || len(p.SampleType) != 2 {
+			return nil, fmt.Errorf("the %s profile lacks the sample type %s or %s", k.Name, k.Count, k.Value)
 		}
 	}
 	minus.Scale(-1)
 	diff, err := profile.Merge([]*profile.Profile{plus, minus})
 	if err != nil {
-		return nil, fmt.Errorf("subtracting allocation profiles: %w", err)
+		return nil, fmt.Errorf("subtracting %s profiles: %w", k.Name, err)
 	}
-	diff.DefaultSampleType = "alloc_space"
+	diff.DefaultSampleType = k.Value
 	return diff, nil
-}
-
-// keepSampleTypes drops all sample types of p but the named ones.
-func keepSampleTypes(p *profile.Profile, names ...string) error {
-	var keep []int
-	var types []*profile.ValueType
-	for i, t := range p.SampleType {
-		if slices.Contains(names, t.Type) {
-			keep = append(keep, i)
-			types = append(types, t)
-		}
-	}
-	if len(keep) != len(names) {
-		return errors.New("the allocation profile lacks alloc_objects or alloc_space")
-	}
-	p.SampleType = types
-	for _, s := range p.Sample {
-		values := make([]int64, len(keep))
-		for k, i := range keep {
-			values[k] = s.Value[i]
-		}
-		s.Value = values
-	}
-	return nil
 }

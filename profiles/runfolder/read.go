@@ -1,7 +1,6 @@
 package runfolder
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,21 +15,19 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// The files of a run folder.
+// The files of a run folder. Those of profiles are named by Kinds; the ones
+// that have a constant are for messages that name them.
 const (
-	FileManifest     = "manifest.json"
-	FileSamples      = "samples.csv"
-	FileLatency      = "latency.hdr"
-	FileTotals       = "load-test-results.json"
-	FileServerLog    = "server.log"
-	FileReadme       = "README.md"
-	FileCPU          = "cpu.prof"
-	FileAllocs       = "allocs.prof" // after minus before: the measured window
-	FileAllocsBefore = "allocs-before.prof"
-	FileAllocsAfter  = "allocs-after.prof"
-	FileHeapBefore   = "heap-before.prof"
-	FileHeapAfter    = "heap-after.prof"
-	FileGoroutine    = "goroutine.prof"
+	FileManifest  = "manifest.json"
+	FileSamples   = "samples.csv"
+	FileLatency   = "latency.hdr"
+	FileTotals    = "load-test-results.json"
+	FileServerLog = "server.log"
+	FileReadme    = "README.md"
+	FileCPU       = "cpu.prof"
+	FileAllocs    = "allocs.prof"
+	FileHeapAfter = "heap-after.prof"
+	FileGoroutine = "goroutine.prof"
 )
 
 // Run is a run folder read into memory; its pprof profiles stay on disk until
@@ -44,23 +41,25 @@ type Run struct {
 }
 
 // Open reads a run folder. Whatever is missing, damaged, contradictory or from
-// a newer version is an error that names the file.
+// another version of the format is an error that names the file.
 func Open(dir string) (*Run, error) {
 	m, err := OpenManifest(dir)
 	if err != nil {
 		return nil, err
 	}
 	r := &Run{Dir: dir, Manifest: m}
-	if err := readFile(dir, FileSamples, func(f io.Reader) (err error) {
-		r.Slices, err = readSamples(f, m.Schema, m.Load.Kinds)
+	err = readFile(dir, FileSamples, func(f io.Reader) (err error) {
+		r.Slices, err = readSamples(f, m.Load.Kinds)
 		return err
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
-	if err := readFile(dir, FileLatency, func(f io.Reader) (err error) {
+	err = readFile(dir, FileLatency, func(f io.Reader) (err error) {
 		r.Latency, r.Sent, err = readLatency(f, len(m.Blocks), m.Load)
 		return err
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := r.check(); err != nil {
@@ -86,10 +85,24 @@ func OpenManifest(dir string) (Manifest, error) {
 	return m, err
 }
 
-// Profile reads one of the folder's pprof files.
-func (r *Run) Profile(file string) (*profile.Profile, error) {
+// Profiles are the kinds of profiles that the run has, in the order of Kinds.
+func (r *Run) Profiles() []ProfileKind {
+	return selectKinds(r.Recorded)
+}
+
+// Profile reads the profile of a kind: the sum over the blocks. It is an error
+// that gives the reason if the run has none.
+func (r *Run) Profile(k ProfileKind) (*profile.Profile, error) {
+	if reason, missing := r.Manifest.Unavailable[k.Source()]; missing {
+		return nil, fmt.Errorf("%s has no %s: %s", r.Dir, k.File, reason)
+	}
+	return r.ProfileFile(k.File)
+}
+
+// ProfileFile reads one of the folder's pprof files.
+func (r *Run) ProfileFile(name string) (*profile.Profile, error) {
 	var p *profile.Profile
-	err := readFile(r.Dir, file, func(f io.Reader) (err error) {
+	err := readFile(r.Dir, name, func(f io.Reader) (err error) {
 		p, err = profile.Parse(f)
 		return err
 	})
@@ -107,11 +120,12 @@ func (r *Run) BlockSlices(block int) []Slice {
 	return r.Slices[block*rounds : (block+1)*rounds]
 }
 
-// check holds the files of a folder against each other.
+// check compares the files of a folder with each other.
 func (r *Run) check() error {
 	m := r.Manifest
 	if want := len(m.Blocks) * m.Plan.Rounds; len(r.Slices) != want {
-		return fmt.Errorf("%s is damaged: %d rows, but %d blocks of %d rounds", FileSamples, len(r.Slices), len(m.Blocks), m.Plan.Rounds)
+		return fmt.Errorf("%s is damaged: %d rows, but %d blocks of %d rounds",
+			FileSamples, len(r.Slices), len(m.Blocks), m.Plan.Rounds)
 	}
 	for i, s := range r.Slices {
 		if s.Block != i/m.Plan.Rounds || s.Round != i%m.Plan.Rounds {
@@ -128,7 +142,8 @@ func (r *Run) check() error {
 				continue
 			}
 			if n := l.Block(b).TotalCount(); n != ops {
-				return fmt.Errorf("%s and %s disagree: %d latencies and %d requests in block %d", FileLatency, FileSamples, n, ops, b)
+				return fmt.Errorf("%s and %s disagree: %d latencies and %d requests in block %d",
+					FileLatency, FileSamples, n, ops, b)
 			}
 		}
 	}
@@ -205,18 +220,6 @@ func openEntry(dir string) Entry {
 	return e
 }
 
-func unmarshalStrict(data []byte, v any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("more text after the value")
-	}
-	return nil
-}
-
 // blockEnds returns when the last slice of each block ended.
 func blockEnds(samples []Slice, blocks int) []time.Duration {
 	ends := make([]time.Duration, blocks)
@@ -226,8 +229,8 @@ func blockEnds(samples []Slice, blocks int) []time.Duration {
 	return ends
 }
 
-// Copy makes to a copy of a complete run folder, in place of what may be there.
-// What is there must be a run folder itself.
+// Copy makes a copy of a run folder at to, in place of what may be there. What
+// is there must be a run folder itself.
 func Copy(from, to string) error {
 	if _, err := Open(from); err != nil {
 		return err
@@ -237,19 +240,28 @@ func Copy(from, to string) error {
 			return fmt.Errorf("%s is not replaced: %w", to, err)
 		}
 	}
+	if err := copyOver(from, to); err != nil {
+		return fmt.Errorf("copying run folder %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+// copyOver copies beside to first, so that what is there is replaced only by
+// a whole copy.
+func copyOver(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return fmt.Errorf("copying a run folder: %w", err)
+		return err
 	}
 	fresh, err := os.MkdirTemp(filepath.Dir(to), ".copy-*")
 	if err != nil {
-		return fmt.Errorf("copying a run folder: %w", err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(fresh) }()
 	if err := os.CopyFS(filepath.Join(fresh, "run"), os.DirFS(from)); err != nil {
-		return fmt.Errorf("copying a run folder: %w", err)
+		return err
 	}
 	if err := os.RemoveAll(to); err != nil {
-		return fmt.Errorf("replacing %s: %w", to, err)
+		return err
 	}
 	return os.Rename(filepath.Join(fresh, "run"), to)
 }

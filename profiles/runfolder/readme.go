@@ -3,6 +3,7 @@ package runfolder
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -13,10 +14,13 @@ func writeReadme(w io.Writer, name string, m Manifest, t Totals) error {
 	return readmePage.Execute(w, map[string]any{
 		"Name": name, "M": m, "T": t, "Command": strings.Join(m.Subject.Command, " "),
 		"Measured": len(m.Blocks), "Start": m.Start.Format("2006-01-02 15:04:05 MST"),
+		"Kinds": selectKinds(func(k ProfileKind) bool { return slices.Contains(m.Capture.Profiles, k.Name) }),
 	})
 }
 
-var readmePage = template.Must(template.New("README.md").Funcs(template.FuncMap{"figure": figure}).Parse(`# Run {{.Name}}
+var readmeFunctions = template.FuncMap{"figure": figure, "files": files}
+
+var readmePage = template.Must(template.New("README.md").Funcs(readmeFunctions).Parse(`# Run {{.Name}}
 
 Subject **{{.M.Subject.Name}}** under {{.M.Load}}, recorded {{.Start}}
 {{- if .M.Label}} ({{.M.Label}}){{end}}: {{.M.State}}{{if .M.Reason}}, {{.M.Reason}}{{end}}.
@@ -44,22 +48,31 @@ Recorded together as experiment {{.M.Experiment}}:
 
 ## The files
 
-- manifest.json: how it was recorded; samples.csv: a row a slice; latency.hdr: an HdrHistogram log;
+- manifest.json: how it was recorded; samples.csv: one row per slice; latency.hdr: an HdrHistogram log;
   load-test-results.json: the totals; server.log: what the subject printed.
-- cpu.prof: CPU time in the measured window, idle gaps between slices included.
-- allocs.prof: what was allocated in the window, that is allocs-after.prof less allocs-before.prof.
-- heap-before.prof, heap-after.prof, goroutine.prof: memory in use, and goroutines.
+{{- range .Kinds}}
+- {{files .}}: {{.About}}
+{{- if eq .Window "difference"}}, that is {{.After}} less {{.Before}}{{end}}
+{{- if .AtStart}}; {{.Before}} is of the start of the window{{end}}.
+{{- end}}
 
-All profiles are sums over the blocks; the samples of cpu.prof and allocs.prof tell their block in the label "block", from 1. They are sampled: they explain the figures above, which are exact, and do not replace them.
+Profiles are sums over the blocks; the samples of those per operation tell their block in the label "block", from 1.
+They are sampled: they explain the figures above, which are exact, and do not replace them.
+{{- with .M.Unavailable}}
+
+## What could not be had
+{{range $source, $reason := .}}
+- {{$source}}: {{$reason}}
+{{- end}}
+{{- end}}
 
 ## To look deeper, in this folder
 
     eventobench show .
     eventobench view .
-    go tool pprof -top cpu.prof
-    go tool pprof -top -sample_index=alloc_space allocs.prof
-    go tool pprof -top -tagfocus=block=1 cpu.prof
-    go tool pprof -http=127.0.0.1:9090 cpu.prof
+{{- range .Kinds}}{{if .PerOperation}}
+    go tool pprof -top -sample_index={{.Value}} {{.File}}
+{{- end}}{{end}}
 `))
 
 // figure prints a figure that may be unavailable.
@@ -69,3 +82,6 @@ func figure(v *float64, unit string) string {
 	}
 	return fmt.Sprintf("%.1f %s", *v, unit)
 }
+
+// files lists the files of a kind of profile.
+func files(k ProfileKind) string { return strings.Join(k.Files(), ", ") }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/eventobench/eventobench/loadgen"
 )
 
 // Slice is one slice: a short stretch in which one subject had the load.
@@ -23,15 +25,9 @@ type Slice struct {
 	Late, Missed int64
 	MaxLate      time.Duration
 
-	Reopened int64 // connections that the server had closed since the slice before
+	Reopened int64 // connections that the server had closed between requests
 
-	Kinds []KindSlice // one for each of the load's kinds of request, in its order
-}
-
-// KindSlice sums the finished requests of one kind.
-type KindSlice struct {
-	Ops     int64
-	Latency time.Duration // sum over Ops, each from when it was due
+	Kinds []loadgen.KindResult // one for each of the load's kinds of request, in its order
 }
 
 // Ops is the number of requests that finished in the slice.
@@ -52,27 +48,24 @@ func (s Slice) Latency() time.Duration {
 	return d
 }
 
-var (
-	sampleColumns     = []string{"block", "round", "order", "start_ns", "duration_ns", "errors", "server_cpu_ns", "generator_cpu_ns"}
-	sampleColumnsOpen = []string{"late", "missed", "max_late_ns"} // since format 2
-)
+var sampleColumns = []string{
+	"block", "round", "order", "start_ns", "duration_ns", "errors", "reopened", "server_cpu_ns", "generator_cpu_ns",
+	"late", "missed", "max_late_ns",
+}
 
-func sampleHeader(schema int, kinds []string) []string {
+func sampleHeader(kinds []string) []string {
 	header := slices.Clone(sampleColumns)
-	if schema > 1 {
-		header = append(header, sampleColumnsOpen...)
-	}
 	for _, k := range kinds {
 		header = append(header, k+"_ops", k+"_latency_ns")
 	}
 	return header
 }
 
-// writeSamples writes samples as CSV, a row a slice, with two columns for each
+// writeSamples writes samples as CSV, one row per slice, with two columns for each
 // kind of request.
 func writeSamples(w io.Writer, kinds []string, samples []Slice) error {
 	out := csv.NewWriter(w)
-	_ = out.Write(sampleHeader(Schema, kinds)) // a csv.Writer keeps its first error until Error is called
+	_ = out.Write(sampleHeader(kinds)) // a csv.Writer keeps its first error until Error is called
 	for _, s := range samples {
 		_ = out.Write(s.row())
 	}
@@ -83,7 +76,7 @@ func writeSamples(w io.Writer, kinds []string, samples []Slice) error {
 func (s Slice) row() []string {
 	fields := []int64{
 		int64(s.Block), int64(s.Round), int64(s.Order), int64(s.Start), int64(s.Duration),
-		s.Errors, int64(s.ServerCPU), int64(s.GeneratorCPU),
+		s.Errors, s.Reopened, int64(s.ServerCPU), int64(s.GeneratorCPU),
 		s.Late, s.Missed, int64(s.MaxLate),
 	}
 	for _, k := range s.Kinds {
@@ -96,15 +89,14 @@ func (s Slice) row() []string {
 	return row
 }
 
-// readSamples reads what writeSamples wrote, or wrote when it wrote the given
-// format, for the same kinds of request.
-func readSamples(r io.Reader, schema int, kinds []string) ([]Slice, error) {
+// readSamples reads what writeSamples wrote for the same kinds of request.
+func readSamples(r io.Reader, kinds []string) ([]Slice, error) {
 	in := csv.NewReader(r)
 	header, err := in.Read()
 	if err != nil {
 		return nil, fmt.Errorf("damaged: no header: %w", err)
 	}
-	if want := sampleHeader(schema, kinds); !slices.Equal(header, want) {
+	if want := sampleHeader(kinds); !slices.Equal(header, want) {
 		return nil, fmt.Errorf("damaged: columns %q, want %q", header, want)
 	}
 	var samples []Slice
@@ -116,7 +108,7 @@ func readSamples(r io.Reader, schema int, kinds []string) ([]Slice, error) {
 		if err != nil {
 			return nil, fmt.Errorf("damaged: %w", err)
 		}
-		s, err := parseSample(schema, row)
+		s, err := parseSample(row)
 		if err != nil {
 			return nil, fmt.Errorf("damaged: row %d: %w", len(samples)+1, err)
 		}
@@ -124,7 +116,7 @@ func readSamples(r io.Reader, schema int, kinds []string) ([]Slice, error) {
 	}
 }
 
-func parseSample(schema int, row []string) (Slice, error) {
+func parseSample(row []string) (Slice, error) {
 	f := make([]int64, len(row))
 	for i, cell := range row {
 		n, err := strconv.ParseInt(cell, 10, 64)
@@ -136,15 +128,12 @@ func parseSample(schema int, row []string) (Slice, error) {
 	s := Slice{
 		Block: int(f[0]), Round: int(f[1]), Order: int(f[2]),
 		Start: time.Duration(f[3]), Duration: time.Duration(f[4]),
-		Errors: f[5], ServerCPU: time.Duration(f[6]), GeneratorCPU: time.Duration(f[7]),
+		Errors: f[5], Reopened: f[6], ServerCPU: time.Duration(f[7]), GeneratorCPU: time.Duration(f[8]),
+		Late: f[9], Missed: f[10], MaxLate: time.Duration(f[11]),
 	}
 	f = f[len(sampleColumns):]
-	if schema > 1 {
-		s.Late, s.Missed, s.MaxLate = f[0], f[1], time.Duration(f[2])
-		f = f[len(sampleColumnsOpen):]
-	}
 	for i := 0; i < len(f); i += 2 {
-		s.Kinds = append(s.Kinds, KindSlice{Ops: f[i], Latency: time.Duration(f[i+1])})
+		s.Kinds = append(s.Kinds, loadgen.KindResult{Ops: f[i], Latency: time.Duration(f[i+1])})
 	}
 	return s, nil
 }

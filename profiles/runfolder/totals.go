@@ -9,8 +9,8 @@ type Totals struct {
 	Timestamp    time.Time        `json:"timestamp"`
 	DurationS    float64          `json:"duration_s"` // measured time: the sum of the slices
 	TotalOps     int64            `json:"total_ops"`
-	Writes       int64            `json:"writes"`
-	Reads        int64            `json:"reads"`
+	Writes       *int64           `json:"writes"` // of OpsByKind; nil if the load has no such kind
+	Reads        *int64           `json:"reads"`
 	Errors       int64            `json:"errors"`
 	OpsPerSec    float64          `json:"ops_per_sec"`
 	AvgLatencyMs float64          `json:"avg_latency_ms"`
@@ -30,7 +30,7 @@ type Totals struct {
 	GCPauseMs         *float64 `json:"gc_pause_ms"`
 	HeapPeakBytes     *int64   `json:"heap_peak_bytes"`
 	RSSPeakBytes      *int64   `json:"rss_peak_bytes"`
-	Goroutines        int64    `json:"goroutines"` // the most at the end of a block
+	Goroutines        *int64   `json:"goroutines"` // the most at the end of a block
 }
 
 // OpenLoop is what only a run with a fixed rate has: how well the rate was kept,
@@ -52,6 +52,9 @@ type OpenLoop struct {
 // Totals sums the run up. A run without blocks has zero totals.
 func (r *Run) Totals() Totals {
 	t := Totals{Timestamp: r.Manifest.Start, OpsByKind: map[string]int64{}}
+	for _, kind := range r.Manifest.Load.Kinds {
+		t.OpsByKind[kind] = 0
+	}
 	t.addLoad(r)
 	t.addLatency(r)
 	if r.Manifest.Load.Open() {
@@ -76,12 +79,21 @@ func (t *Totals) addLoad(r *Run) {
 	for _, n := range r.Manifest.Errors {
 		t.Errors += n
 	}
-	t.Writes, t.Reads = t.OpsByKind["write"], t.OpsByKind["read"]
+	t.Writes, t.Reads = t.opsOf("write"), t.opsOf("read")
 	t.DurationS = duration.Seconds()
 	if t.TotalOps > 0 {
 		t.OpsPerSec = float64(t.TotalOps) / duration.Seconds()
 		t.GeneratorCPUPerOp = micros(generatorCPU) / float64(t.TotalOps)
 	}
+}
+
+// opsOf is the number of requests of a kind, nil if the load has none.
+func (t *Totals) opsOf(kind string) *int64 {
+	n, known := t.OpsByKind[kind]
+	if !known {
+		return nil
+	}
+	return &n
 }
 
 func (t *Totals) addLatency(r *Run) {
@@ -125,30 +137,28 @@ func (t *Totals) addProcess(r *Run) {
 		t.CPUPerOp = new(micros(cpu) / ops)
 	}
 	var window Counters
-	var heapPeak, rssPeak int64
+	var rssPeak, goroutines int64
 	for _, b := range r.Manifest.Blocks {
-		w := b.Window()
-		window.TotalAlloc += w.TotalAlloc
-		window.Mallocs += w.Mallocs
-		window.NumGC += w.NumGC
-		window.GCPause += w.GCPause
-		heapPeak = max(heapPeak, w.HeapSys)
+		window = window.Add(b.Window())
 		rssPeak = max(rssPeak, b.RSSPeak)
-		t.Goroutines = max(t.Goroutines, b.Goroutines)
+		goroutines = max(goroutines, b.Goroutines)
 	}
 	if r.Has(SourceMemStats) {
 		t.AllocBytesPerOp = new(float64(window.TotalAlloc) / ops)
 		t.AllocsPerOp = new(float64(window.Mallocs) / ops)
 		t.GCCycles = new(window.NumGC)
 		t.GCPauseMs = new(float64(window.GCPause) / 1e6)
-		t.HeapPeakBytes = new(heapPeak)
+		t.HeapPeakBytes = new(window.HeapSys)
 	}
 	if r.Has(SourceRSS) {
 		t.RSSPeakBytes = new(rssPeak)
 	}
+	if r.Has(SourceGoroutines) {
+		t.Goroutines = new(goroutines)
+	}
 }
 
-// Has tells whether the run could read a source of figures.
+// Has reports whether the run could read a source of figures.
 func (r *Run) Has(s Source) bool {
 	_, missing := r.Manifest.Unavailable[s]
 	return !missing

@@ -9,10 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/pprof/profile"
+	"github.com/google/renameio/v2"
 
 	"github.com/eventobench/eventobench/loadgen"
 )
@@ -24,23 +27,33 @@ const (
 	partialSuffix = ".partial"
 )
 
+// FolderName matches the base names of run folders: the second in which the
+// experiment began, and the subject.
 var FolderName = regexp.MustCompile(`^\d{8}_\d{6}-`)
 
 // Writer is one run in progress: what will be its folder, and the folder
 // itself under its temporary name.
 type Writer struct {
-	out, name string // the final place
-	Log       *os.File
-
 	Manifest Manifest
-	samples  []Slice
-	latency  Latency                     // from when requests were due
-	sent     Latency                     // from when they were sent; of an open loop
-	profiles map[string]*profile.Profile // merged over blocks
-	Progress SubjectProgress             // as of the last save
+	Progress SubjectProgress // as of the last Save
+
+	out, name string // the final place
+	log       *serverLog
+	slices    []Slice
+	latency   Latency                     // from when requests were due
+	sent      Latency                     // from when they were sent; of an open loop
+	profiles  map[string]*profile.Profile // by file, merged over blocks
 }
 
-// create makes the temporary folders of all runs of an experiment. Their
+// SubjectProgress sums up what one subject did so far; before the first block
+// is complete its figures are zero.
+type SubjectProgress struct {
+	Name      string
+	OpsPerSec float64
+	P99Ms     float64
+}
+
+// Create makes the temporary folders of all runs of an experiment. Their
 // names share the time of its start, moved on to the first second that has no
 // folders yet; that stamp is the experiment's id.
 func Create(out string, start time.Time, manifests []Manifest) ([]*Writer, error) {
@@ -63,7 +76,7 @@ func createStamped(out, stamp string, manifests []Manifest) ([]*Writer, error) {
 	}
 	for i, m := range manifests {
 		m.Experiment, m.Folders = stamp, names
-		run, err := newFolder(out, names[i], m)
+		run, err := newWriter(out, names[i], m)
 		if err != nil {
 			for _, other := range runs {
 				other.Discard()
@@ -75,7 +88,9 @@ func createStamped(out, stamp string, manifests []Manifest) ([]*Writer, error) {
 	return runs, nil
 }
 
-func newFolder(out, name string, m Manifest) (*Writer, error) {
+func newWriter(out, name string, m Manifest) (*Writer, error) {
+	m.Format, m.Schema = Format, Schema
+	m.Capture.Profiles = []string{}
 	run := &Writer{out: out, name: name, Manifest: m, profiles: map[string]*profile.Profile{}}
 	if _, err := os.Stat(filepath.Join(out, name)); err == nil {
 		return nil, fs.ErrExist
@@ -83,8 +98,9 @@ func newFolder(out, name string, m Manifest) (*Writer, error) {
 	if err := os.Mkdir(run.dir(), 0o755); err != nil {
 		return nil, fmt.Errorf("creating a run folder: %w", err)
 	}
-	var err error
-	if run.Log, err = os.Create(filepath.Join(run.dir(), FileServerLog)); err == nil {
+	log, err := os.Create(filepath.Join(run.dir(), FileServerLog))
+	if err == nil {
+		run.log = &serverLog{file: log}
 		err = run.Save() // a full or read-only disk shows now, not after minutes of work
 	}
 	if err != nil {
@@ -99,32 +115,68 @@ func (run *Writer) dir() string {
 	return filepath.Join(run.out, partialPrefix+run.name+partialSuffix)
 }
 
-// add takes in a complete block.
-func (run *Writer) Add(b Block, samples []Slice, latency loadgen.Latency, profiles map[string]*profile.Profile) error {
-	diff, err := subtract(profiles[FileAllocsAfter], profiles[FileAllocsBefore])
-	if err != nil {
+// Log takes what the subject prints, from any goroutine. Writing to it never
+// fails, so that a full disk does not reach the subject: the next Add does.
+func (run *Writer) Log() io.Writer { return run.log }
+
+// serverLog keeps the first error of writing the file.
+type serverLog struct {
+	mu   sync.Mutex
+	file *os.File
+	err  error
+}
+
+func (l *serverLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := l.file.Write(b); err != nil && l.err == nil {
+		l.err = fmt.Errorf("writing %s: %w", FileServerLog, err)
+	}
+	return len(b), nil
+}
+
+func (l *serverLog) firstError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Add takes in a complete block: its slices in order, its latencies, and what
+// was captured of each kind of profile, by the kind's name.
+func (run *Writer) Add(b Block, slices []Slice, latency loadgen.Latency, captured map[string]Captured) error {
+	if err := run.log.firstError(); err != nil {
 		return err
 	}
-	labelBlock(diff, b.Block)
-	labelBlock(profiles[FileCPU], b.Block)
-	if err := run.merge(FileAllocs, diff); err != nil {
-		return err
-	}
-	for file, p := range profiles {
-		if err := run.merge(file, p); err != nil {
+	for _, k := range Kinds {
+		c, ok := captured[k.Name]
+		if !ok {
+			continue
+		}
+		if err := run.addProfile(k, b.Block, c); err != nil {
 			return err
 		}
 	}
 	run.Manifest.Blocks = append(run.Manifest.Blocks, b)
-	run.samples = append(run.samples, samples...)
+	run.slices = append(run.slices, slices...)
 	run.latency = append(run.latency, latency.Due)
 	if latency.Sent != nil {
 		run.sent = append(run.sent, latency.Sent)
 	}
-	run.Manifest.Capture = CaptureInfo{
-		CPUHz:          int(time.Second / time.Duration(max(run.profiles[FileCPU].Period, 1))),
-		MemProfileRate: int(run.profiles[FileAllocsAfter].Period),
+	return nil
+}
+
+// addProfile merges what a block captured of a kind into the kind's files.
+func (run *Writer) addProfile(k ProfileKind, block int, c Captured) error {
+	files, err := c.files(k, block)
+	if err != nil {
+		return err
 	}
+	for file, p := range files {
+		if err := run.merge(file, p); err != nil {
+			return err
+		}
+	}
+	run.noteCapture(k, c.After.Period)
 	return nil
 }
 
@@ -140,6 +192,19 @@ func (run *Writer) merge(file string, p *profile.Profile) error {
 	return nil
 }
 
+// noteCapture puts a kind that was captured into the manifest.
+func (run *Writer) noteCapture(k ProfileKind, period int64) {
+	c := &run.Manifest.Capture
+	if !slices.Contains(c.Profiles, k.Name) {
+		c.Profiles = append(c.Profiles, k.Name)
+	}
+	if c.Periods == nil {
+		c.Periods = map[string]int64{}
+	}
+	c.Periods[k.Name] = period
+}
+
+// CountErrors adds failed requests, in or out of a complete block.
 func (run *Writer) CountErrors(e loadgen.Errors) {
 	for kind, n := range e.Kinds {
 		if run.Manifest.Errors == nil {
@@ -149,44 +214,45 @@ func (run *Writer) CountErrors(e loadgen.Errors) {
 	}
 }
 
-// run is the recording so far, as Open will give it back.
+// View is the run so far, as Open will give it back.
 func (run *Writer) View() *Run {
-	return &Run{Dir: run.dir(), Manifest: run.Manifest, Slices: run.samples, Latency: run.latency, Sent: run.sent}
+	return &Run{Dir: run.dir(), Manifest: run.Manifest, Slices: run.slices, Latency: run.latency, Sent: run.sent}
 }
 
-// save writes all files as they stand, so that what is complete survives the
+// Save writes all files as they stand, so that what is complete survives the
 // recorder.
 func (run *Writer) Save() error {
 	run.Manifest.End = time.Now().UTC()
 	totals := run.View().Totals()
 	run.Progress = SubjectProgress{Name: run.Manifest.Subject.Name, OpsPerSec: totals.OpsPerSec, P99Ms: totals.P99Ms}
+	m := run.Manifest
 	writers := map[string]func(io.Writer) error{
-		FileManifest: func(w io.Writer) error { return writeJSON(w, run.Manifest) },
+		FileManifest: func(w io.Writer) error { return writeJSON(w, m) },
 		FileTotals:   func(w io.Writer) error { return writeJSON(w, totals) },
-		FileSamples:  func(w io.Writer) error { return writeSamples(w, run.Manifest.Load.Kinds, run.samples) },
+		FileSamples:  func(w io.Writer) error { return writeSamples(w, m.Load.Kinds, run.slices) },
 		FileLatency: func(w io.Writer) error {
-			return writeLatency(w, run.Manifest, run.latency, run.sent, blockEnds(run.samples, len(run.Manifest.Blocks)))
+			return writeLatency(w, m, run.latency, run.sent, blockEnds(run.slices, len(m.Blocks)))
 		},
-		FileReadme: func(w io.Writer) error { return writeReadme(w, run.name, run.Manifest, totals) },
+		FileReadme: func(w io.Writer) error { return writeReadme(w, run.name, m, totals) },
 	}
 	for file, p := range run.profiles {
 		writers[file] = p.Write
 	}
 	for file, write := range writers {
-		if err := writeFile(filepath.Join(run.dir(), file), write); err != nil {
+		if err := WriteFile(filepath.Join(run.dir(), file), write); err != nil {
 			return run.writeError(err)
 		}
 	}
 	return nil
 }
 
-// complete writes the folder's final state.
+// Complete writes the folder's final state.
 func (run *Writer) Complete(state State, reason string) error {
 	run.Manifest.State, run.Manifest.Reason = state, reason
-	return errors.Join(run.Save(), run.Log.Close())
+	return errors.Join(run.Save(), run.log.file.Close())
 }
 
-// publish gives a complete folder its final name, and returns its path.
+// Publish gives a complete folder its final name, and returns its path.
 func (run *Writer) Publish() (string, error) {
 	final := filepath.Join(run.out, run.name)
 	if err := os.Rename(run.dir(), final); err != nil {
@@ -195,33 +261,41 @@ func (run *Writer) Publish() (string, error) {
 	return final, nil
 }
 
-// discard removes what cannot be completed.
+// Discard removes what cannot be completed.
 func (run *Writer) Discard() {
-	if run.Log != nil {
-		_ = run.Log.Close()
+	if run.log != nil {
+		_ = run.log.file.Close()
 	}
 	_ = os.RemoveAll(run.dir())
 }
 
 func (run *Writer) writeError(err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
 		err = path.Err
+	case errors.As(err, &link):
+		err = link.Err
 	}
-	return fmt.Errorf("writing run folder %s: %w; nothing is kept of it; make room or choose another --out", filepath.Join(run.out, run.name), err)
+	return fmt.Errorf("writing run folder %s: %w; nothing is kept of it; make room or choose another --out",
+		filepath.Join(run.out, run.name), err)
 }
 
-// writeFile replaces a file as a whole: a reader, or a full disk, never leaves
-// half of it.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.Create(path + ".tmp")
+// WriteFile replaces a file as a whole: a reader, a full disk or a crash never
+// finds half of it.
+func WriteFile(path string, write func(io.Writer) error) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(write(f), f.Close()); err != nil {
-		return err
+	if err := write(f); err != nil {
+		return errors.Join(err, f.Cleanup())
 	}
-	return os.Rename(path+".tmp", path)
+	if err := f.CloseAtomicallyReplace(); err != nil {
+		return errors.Join(err, f.Cleanup())
+	}
+	return nil
 }
 
 func writeJSON(w io.Writer, v any) error {

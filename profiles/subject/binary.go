@@ -7,21 +7,28 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-// readBinary identifies the program file of a subject. A program that is not
-// Go's has no build information, and a hash all the same.
-func ReadBinary(s Subject) (runfolder.Binary, error) {
-	path, err := exec.LookPath(s.Command[0])
-	if err != nil {
-		return runfolder.Binary{}, fmt.Errorf("subject %s: %w", s.Name, err)
+// Binary identifies the program of the process that listens if that is a Go
+// program, else the one of the command: of a script that starts a server, the
+// server; of one that is interpreted, the script.
+func (p *process) Binary() (runfolder.Binary, error) {
+	server, err := readBinary(executable(p.server))
+	if err == nil && server.GoVersion != "" {
+		return server, nil
 	}
+	info, err := p.Info()
+	return info.Binary, err
+}
+
+// readBinary identifies a program file. A program that is not Go's has no build
+// information, and a hash all the same.
+func readBinary(path string) (runfolder.Binary, error) {
 	sum, err := hashFile(path)
 	if err != nil {
-		return runfolder.Binary{}, fmt.Errorf("subject %s: %w", s.Name, err)
+		return runfolder.Binary{}, err
 	}
 	b := runfolder.Binary{SHA256: sum}
 	info, err := buildinfo.ReadFile(path)

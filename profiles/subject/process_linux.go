@@ -1,14 +1,20 @@
 package subject
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // processAttributes puts a subject into a process group of its own, so that
@@ -18,9 +24,9 @@ func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// processCPU reads the CPU clock of a process: user and system time of all its
+// cpuClock reads the CPU clock of a process: user and system time of all its
 // threads, in nanoseconds rather than scheduler ticks.
-func ProcessCPU(pid int) (time.Duration, error) {
+func cpuClock(pid int) (time.Duration, error) {
 	// The clock id of a process is ~pid<<3 with CPUCLOCK_SCHED (2); see
 	// clock_getcpuclockid(3) and the kernel's posix-timers.h.
 	id := int32(^pid<<3 | 2)
@@ -31,17 +37,115 @@ func ProcessCPU(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// processRSSPeak reads the peak resident set size of a process in bytes.
-func ProcessRSSPeak(pid int) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+func rssPeak(pid int) (int64, error) {
+	status, err := readStatus(pid)
+	if err == nil && status.VmHWM == 0 {
+		err = errors.New("the kernel does not report it")
+	}
 	if err != nil {
 		return 0, fmt.Errorf("reading the peak memory of process %d: %w", pid, err)
 	}
-	for line := range strings.Lines(string(status)) {
-		if kb, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(kb), " kB"), 10, 64)
-			return n << 10, err
+	return int64(status.VmHWM), nil
+}
+
+func readStatus(pid int) (procfs.ProcStatus, error) {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return procfs.ProcStatus{}, err
+	}
+	return p.NewStatus()
+}
+
+// addSwitches adds up the context switches of all threads of a process.
+func addSwitches(pid int, c *runfolder.ProcessCounters) error {
+	threads, err := procfs.AllThreads(pid)
+	if err != nil {
+		return fmt.Errorf("reading the context switches of process %d: %w", pid, err)
+	}
+	for _, thread := range threads {
+		status, err := thread.NewStatus()
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // the thread has ended
+		}
+		if err != nil {
+			return fmt.Errorf("reading the context switches of process %d: %w", pid, err)
+		}
+		c.VoluntarySwitches += int64(status.VoluntaryCtxtSwitches)
+		c.InvoluntarySwitches += int64(status.NonVoluntaryCtxtSwitches)
+	}
+	return nil
+}
+
+// addIO adds the bytes that a process has read and written.
+func addIO(pid int, c *runfolder.ProcessCounters) error {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return err
+	}
+	io, err := p.IO()
+	if err != nil {
+		return fmt.Errorf("reading what process %d has read and written: %w", pid, err)
+	}
+	c.ReadBytes += int64(io.RChar)
+	c.WrittenBytes += int64(io.WChar)
+	return nil
+}
+
+// executable is the program file of a process, even if it has been replaced.
+func executable(pid int) string { return fmt.Sprintf("/proc/%d/exe", pid) }
+
+// listener finds the process that listens on a port: the leader of a process
+// group, or one that it started, as a script does. It is the leader if none
+// can be found.
+func listener(leader int, port string) int {
+	sockets := listeningSockets(port)
+	for _, pid := range group(leader) {
+		p, err := procfs.NewProc(pid)
+		if err != nil {
+			continue
+		}
+		targets, err := p.FileDescriptorTargets()
+		if err == nil && slices.ContainsFunc(targets, func(t string) bool { return sockets[t] }) {
+			return pid
 		}
 	}
-	return 0, fmt.Errorf("reading the peak memory of process %d: the kernel does not report it", pid)
+	return leader
+}
+
+// group are the processes of a process group, its leader first.
+func group(leader int) []int {
+	members := []int{leader}
+	all, err := procfs.AllProcs()
+	if err != nil {
+		return members
+	}
+	for _, p := range all {
+		stat, err := p.Stat()
+		if err == nil && stat.PGRP == leader && p.PID != leader {
+			members = append(members, p.PID)
+		}
+	}
+	return members
+}
+
+// listeningSockets are the sockets that listen on a port, named as the targets
+// of file descriptors in /proc are.
+func listeningSockets(port string) map[string]bool {
+	const localAddress, state, inode, listening = 1, 3, 9, "0A"
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil
+	}
+	suffix := fmt.Sprintf(":%04X", number)
+	sockets := map[string]bool{}
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, _ := os.ReadFile(file) // a system may have one protocol only
+		for line := range strings.Lines(string(text)) {
+			f := strings.Fields(line)
+			if len(f) > inode && f[state] == listening && strings.HasSuffix(f[localAddress], suffix) {
+				sockets["socket:["+f[inode]+"]"] = true
+			}
+		}
+	}
+	return sockets
 }

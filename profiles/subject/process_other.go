@@ -6,14 +6,17 @@ import (
 	"errors"
 	"syscall"
 	"time"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-func ProcessCPU(int) (time.Duration, error) {
-	return 0, errors.New("the CPU clock of another process can be read on Linux only")
-}
+var errElsewhere = errors.New("read of another process on Linux only")
 
-func ProcessRSSPeak(int) (int64, error) {
-	return 0, errors.New("the peak memory of another process is read on Linux only")
-}
+func cpuClock(int) (time.Duration, error)               { return 0, errElsewhere }
+func rssPeak(int) (int64, error)                        { return 0, errElsewhere }
+func addSwitches(int, *runfolder.ProcessCounters) error { return errElsewhere }
+func addIO(int, *runfolder.ProcessCounters) error       { return errElsewhere }
+func executable(int) string                             { return "" }
+func listener(leader int, _ string) int                 { return leader }

@@ -52,8 +52,8 @@ func serveAll(t *testing.T) (all []served, url string) {
 
 func (s served) call(t *testing.T, token, body string) (status int, answer string) {
 	t.Helper()
-	status, text, _ := s.core.Call(t.Context(), server.Credentials{Token: token}, []byte(body), nil)
-	return status, string(text)
+	got := s.core.Call(t.Context(), server.Credentials{Token: token}, []byte(body), nil)
+	return got.Status, string(got.Body)
 }
 
 func (s served) wantCall(t *testing.T, token, body string, want int) {

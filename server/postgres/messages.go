@@ -39,7 +39,7 @@ func (s *Store) Write(ctx context.Context, name string, m server.NewMessage, exp
 	case "id":
 		return server.Position{}, server.MessageExists(m.ID)
 	case "positions":
-		return server.Position{}, errors.New("the last position is used: no message can be behind it")
+		return server.Position{}, server.PositionsUsedUp()
 	}
 	return server.Position{}, fmt.Errorf("writing a message: the database answered %q", outcome)
 }

@@ -96,7 +96,7 @@ func (s *Store) commit(batch []*write) {
 		return nil
 	})
 	if err != nil {
-		s.forget()
+		s.forgetStreams()
 	}
 	for _, w := range batch {
 		if w.err == nil && err != nil {
@@ -116,11 +116,11 @@ func (s *Store) transact(do func() error) (err error) {
 	return do()
 }
 
-// forget drops all that was remembered of streams: a failed commit may have
+// forgetStreams drops all that was remembered of streams: a failed commit may have
 // undone it.
-func (s *Store) forget() {
-	s.spaces.RLock()
-	defer s.spaces.RUnlock()
+func (s *Store) forgetStreams() {
+	s.nsMu.RLock()
+	defer s.nsMu.RUnlock()
 	for _, ns := range s.byName {
 		clear(ns.streams)
 		clear(ns.categories)

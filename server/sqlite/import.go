@@ -36,7 +36,7 @@ func (s *Store) importInto(ns *namespace, records []server.Record) error {
 		}
 		return nil
 	})
-	ns.reset()
+	ns.counts.reset()
 	if err != nil {
 		clear(ns.streams)
 		clear(ns.categories)
@@ -50,7 +50,7 @@ func (ns *namespace) importRecord(conn *sqlite.Conn, r server.Record) error {
 		return err
 	}
 	if st.id == 0 {
-		if err := ns.create(conn, st, r.Stream); err != nil {
+		if err := ns.createStream(conn, st, r.Stream); err != nil {
 			return err
 		}
 	}
@@ -73,16 +73,17 @@ func atIndex(i int, r server.Record, err error) error {
 	switch sqlite.ErrCode(err) {
 	case sqlite.ResultConstraintUnique, sqlite.ResultConstraintPrimaryKey, sqlite.ResultConstraintRowID:
 		return &server.RecordError{Index: i, Err: &server.Error{
-			Code:    server.CodePositionExists,
-			Message: fmt.Sprintf("id %s, global position %d, or position %d of stream %q is taken", r.ID, r.GlobalPosition, r.Position.Position, r.Stream),
+			Code: server.CodePositionExists,
+			Message: fmt.Sprintf("Message id %s, global position %d, or position %d of stream %q is taken",
+				r.ID, r.GlobalPosition, r.Position.Position, r.Stream),
 		}}
 	}
 	return fmt.Errorf("importing a message: %w", err)
 }
 
 // Replace builds new tables beside those of the namespace and exchanges them
-// when all records are in, so that the old ones serve until then, and those who
-// read them then until they are done.
+// when all records are in. Until then the old ones serve; who is reading them at
+// that moment reads on to the end.
 func (s *Store) Replace(_ context.Context, name string, next func() ([]server.Record, error)) (err error) {
 	defer explainDisk(&err)
 	fresh, err := s.newTables()
@@ -146,12 +147,13 @@ func (s *Store) exchange(name string, fresh *namespace) (old *namespace, err err
 		return nil, err
 	}
 	if err := s.transact(func() error {
-		return sqlitex.Execute(s.writer, "UPDATE namespace SET id = ? WHERE id = ?", &sqlitex.ExecOptions{Args: []any{fresh.id, old.id}})
+		const update = "UPDATE namespace SET id = ? WHERE id = ?"
+		return sqlitex.Execute(s.writer, update, &sqlitex.ExecOptions{Args: []any{fresh.id, old.id}})
 	}); err != nil {
 		return nil, fmt.Errorf("replacing the messages of namespace %q: %w", name, err)
 	}
-	s.spaces.Lock()
-	defer s.spaces.Unlock()
+	s.nsMu.Lock()
+	defer s.nsMu.Unlock()
 	s.byName[name] = fresh
 	return old, nil
 }

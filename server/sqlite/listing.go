@@ -59,7 +59,7 @@ func (c *counter) reset() {
 
 // tally counts the messages there are.
 func (ns *namespace) tally(conn *sqlite.Conn) (tally, error) {
-	last, resets := ns.get()
+	last, resets := ns.counts.get()
 	t := tally{upTo: last.upTo, byCategory: maps.Clone(last.byCategory)}
 	query, args := ns.sql.countNew, []any{last.upTo}
 	if last.byCategory == nil {
@@ -74,7 +74,7 @@ func (ns *namespace) tally(conn *sqlite.Conn) (tally, error) {
 	if err != nil {
 		return tally{}, fmt.Errorf("counting messages: %w", err)
 	}
-	ns.put(t, resets)
+	ns.counts.put(t, resets)
 	return t, nil
 }
 
@@ -108,13 +108,18 @@ func snapshot(conn *sqlite.Conn, do func() error) (err error) {
 }
 
 // Streams lists streams of a namespace by name.
-func (s *Store) Streams(ctx context.Context, name string, q server.StreamQuery) (streams []server.StreamInfo, err error) {
+func (s *Store) Streams(ctx context.Context, name string, q server.StreamQuery) ([]server.StreamInfo, error) {
+	var streams []server.StreamInfo
 	from, to := nameRange(q)
-	err = s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) error {
-		return sqlitex.Execute(conn, ns.sql.listStreams, &sqlitex.ExecOptions{Args: []any{from, to, q.Limit}, ResultFunc: func(stmt *sqlite.Stmt) error {
-			streams = append(streams, server.StreamInfo{Name: stmt.ColumnText(0), Version: stmt.ColumnInt64(1), LastActivity: fromNanos(stmt.ColumnInt64(2))})
-			return nil
-		}})
+	add := func(stmt *sqlite.Stmt) error {
+		streams = append(streams, server.StreamInfo{
+			Name: stmt.ColumnText(0), Version: stmt.ColumnInt64(1), LastActivity: fromNanos(stmt.ColumnInt64(2)),
+		})
+		return nil
+	}
+	err := s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) error {
+		o := sqlitex.ExecOptions{Args: []any{from, to, q.Limit}, ResultFunc: add}
+		return sqlitex.Execute(conn, ns.sql.listStreams, &o)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing streams: %w", err)
@@ -139,19 +144,29 @@ func nameRange(q server.StreamQuery) (from, to string) {
 // Categories lists the categories of a namespace by name.
 func (s *Store) Categories(ctx context.Context, name string) (categories []server.CategoryInfo, err error) {
 	err = s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) error {
-		return snapshot(conn, func() error {
-			t, err := ns.tally(conn)
-			if err != nil {
-				return err
-			}
-			return sqlitex.Execute(conn, ns.sql.listCategories, &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
-				categories = append(categories, server.CategoryInfo{Category: stmt.ColumnText(0), StreamCount: stmt.ColumnInt64(1), MessageCount: t.byCategory[stmt.ColumnInt64(2)]})
-				return nil
-			}})
+		return snapshot(conn, func() (err error) {
+			categories, err = ns.listCategories(conn)
+			return err
 		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing categories: %w", err)
 	}
 	return categories, nil
+}
+
+func (ns *namespace) listCategories(conn *sqlite.Conn) (categories []server.CategoryInfo, err error) {
+	t, err := ns.tally(conn)
+	if err != nil {
+		return nil, err
+	}
+	add := func(stmt *sqlite.Stmt) error {
+		categories = append(categories, server.CategoryInfo{
+			Category: stmt.ColumnText(0), StreamCount: stmt.ColumnInt64(1),
+			MessageCount: t.byCategory[stmt.ColumnInt64(2)],
+		})
+		return nil
+	}
+	err = sqlitex.Execute(conn, ns.sql.listCategories, &sqlitex.ExecOptions{ResultFunc: add})
+	return categories, err
 }

@@ -16,18 +16,18 @@ func (ns *namespace) stream(conn *sqlite.Conn, name string) (*stream, error) {
 	if st := ns.streams[name]; st != nil {
 		return st, nil
 	}
-	st, err := ns.find(conn, name)
+	st, err := ns.findStream(conn, name)
 	if err != nil {
 		return nil, err
 	}
 	if st.id != 0 {
-		ns.remember(name, &st)
+		ns.rememberStream(name, &st)
 	}
 	return &st, nil
 }
 
-// find asks the database for a stream.
-func (ns *namespace) find(conn *sqlite.Conn, name string) (stream, error) {
+// findStream asks the database for a stream.
+func (ns *namespace) findStream(conn *sqlite.Conn, name string) (stream, error) {
 	st := stream{version: server.NoStream}
 	stmt, err := conn.Prepare(ns.sql.findStream)
 	if err != nil {
@@ -44,21 +44,21 @@ func (ns *namespace) find(conn *sqlite.Conn, name string) (stream, error) {
 	return st, nil
 }
 
-func (ns *namespace) remember(name string, st *stream) {
+func (ns *namespace) rememberStream(name string, st *stream) {
 	if len(ns.streams) >= maxStreams {
 		clear(ns.streams)
 	}
 	ns.streams[name] = st
 }
 
-// forget drops what a failed write may have left.
-func (ns *namespace) forget(name string) {
+// forgetStream drops what a failed write may have left.
+func (ns *namespace) forgetStream(name string) {
 	delete(ns.streams, name)
 	delete(ns.categories, server.Category(name))
 }
 
-// create adds a stream, and its category if this is its first stream.
-func (ns *namespace) create(conn *sqlite.Conn, st *stream, name string) (err error) {
+// createStream adds a stream, and its category if this is its first stream.
+func (ns *namespace) createStream(conn *sqlite.Conn, st *stream, name string) (err error) {
 	category := server.Category(name)
 	stmt, err := conn.Prepare(ns.sql.insertStream)
 	if err != nil {
@@ -74,7 +74,7 @@ func (ns *namespace) create(conn *sqlite.Conn, st *stream, name string) (err err
 	if st.category, err = ns.category(conn, category); err != nil {
 		return err
 	}
-	ns.remember(name, st)
+	ns.rememberStream(name, st)
 	return nil
 }
 
@@ -118,8 +118,11 @@ func (ns *namespace) append(conn *sqlite.Conn, st *stream, m server.NewMessage) 
 	bindMessage(stmt, st, st.version+1, m)
 	_, err = stmt.Step()
 	if err := finish(stmt, err); err != nil {
-		if sqlite.ErrCode(err) == sqlite.ResultConstraintUnique {
+		switch sqlite.ErrCode(err) {
+		case sqlite.ResultConstraintUnique:
 			return server.Position{}, server.MessageExists(m.ID)
+		case sqlite.ResultConstraintCheck:
+			return server.Position{}, server.PositionsUsedUp()
 		}
 		return server.Position{}, fmt.Errorf("writing a message: %w", err)
 	}
@@ -150,8 +153,11 @@ func finish(stmt *sqlite.Stmt, err error) error {
 	return err
 }
 
-// read yields the messages of a query. Filters that SQL does not know are
-// applied row by row, so that the limit counts what is left.
+// read yields the messages of a query. SQL selects and orders them. It limits
+// them too, unless the query has a filter that only Go knows, a consumer group or
+// a correlation: then it has no limit (see bind), and what the filter leaves is
+// counted here. The statement is reset at the end, whatever that is: one that is
+// left in the middle would keep its snapshot and hold up the log.
 func (ns *namespace) read(conn *sqlite.Conn, q server.Query, yield func(*server.Message) error) error {
 	stmt, err := ns.bind(conn, q)
 	if err != nil || stmt == nil {
@@ -160,21 +166,27 @@ func (ns *namespace) read(conn *sqlite.Conn, q server.Query, yield func(*server.
 	row := rows.Get().(*row)
 	defer rows.Put(row)
 	row.Epoch = ns.id
+	return finish(stmt, row.each(stmt, q, yield))
+}
+
+// each yields the rows of a statement that the query's filters leave, one after
+// the other in the same memory, up to its limit.
+func (r *row) each(stmt *sqlite.Stmt, q server.Query, yield func(*server.Message) error) error {
 	for left := q.Limit; left != 0; {
-		found, stepErr := stmt.Step()
-		if err = stepErr; err != nil || !found {
-			break
+		found, err := stmt.Step()
+		if err != nil || !found {
+			return err
 		}
-		row.scan(stmt)
-		if q.Group != nil && !q.Group.Has(string(row.Stream)) || !server.Correlates(row.Metadata, q.Correlation) {
+		r.scan(stmt)
+		if q.Group != nil && !q.Group.Has(string(r.Stream)) || !server.Correlates(r.Metadata, q.Correlation) {
 			continue
 		}
-		if err = yield(&row.Message); err != nil {
-			break
+		if err := yield(&r.Message); err != nil {
+			return err
 		}
 		left--
 	}
-	return finish(stmt, err)
+	return nil
 }
 
 // bind prepares the statement of a query, or none if it can find nothing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"zombiezen.com/go/sqlite"
@@ -24,7 +25,7 @@ CREATE TABLE IF NOT EXISTS namespace (
 	created     INTEGER NOT NULL -- ns since 1970
 );`
 
-// tables are those of one namespace; %[1]d is its id. The three indexes hold
+// tables are those of one namespace; %[1]d is its id, %[2]d the last position. The three indexes hold
 // numbers and 16-byte ids only: names stand once, in the stream table.
 const tables = `
 CREATE TABLE stream_%[1]d (
@@ -34,10 +35,10 @@ CREATE TABLE stream_%[1]d (
 );
 CREATE INDEX stream_%[1]d_category ON stream_%[1]d (category);
 CREATE TABLE message_%[1]d (
-	gpos     INTEGER PRIMARY KEY, -- global position
+	gpos     INTEGER PRIMARY KEY CHECK (gpos <= %[2]d), -- global position
 	stream   INTEGER NOT NULL,
 	category INTEGER NOT NULL,    -- id of the first stream of the category
-	pos      INTEGER NOT NULL,
+	pos      INTEGER NOT NULL CHECK (pos <= %[2]d),
 	id       BLOB NOT NULL,
 	type     TEXT NOT NULL,
 	data     BLOB NOT NULL,       -- compact JSON
@@ -62,15 +63,8 @@ func (s *Store) loadNamespaces() error {
 	}); err != nil {
 		return err
 	}
-	var orphans []int64
-	if err := sqlitex.Execute(s.writer, "SELECT substr(name, 9) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'message_*'", &sqlitex.ExecOptions{
-		ResultFunc: func(stmt *sqlite.Stmt) error {
-			if id := stmt.ColumnInt64(0); !known[id] {
-				orphans = append(orphans, id)
-			}
-			return nil
-		},
-	}); err != nil {
+	orphans, err := s.orphans(known)
+	if err != nil {
 		return err
 	}
 	for _, id := range orphans {
@@ -81,10 +75,25 @@ func (s *Store) loadNamespaces() error {
 	return nil
 }
 
+// orphans are the ids of tables whose namespace is not known.
+func (s *Store) orphans(known map[int64]bool) (orphans []int64, err error) {
+	const query = "SELECT substr(name, 9) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'message_*'"
+	err = sqlitex.Execute(s.writer, query, &sqlitex.ExecOptions{
+		ResultFunc: func(stmt *sqlite.Stmt) error {
+			if id := stmt.ColumnInt64(0); !known[id] {
+				orphans = append(orphans, id)
+			}
+			return nil
+		},
+	})
+	return orphans, err
+}
+
 // createTables makes the tables of a namespace under a number of their own.
 func (s *Store) createTables() (id int64, err error) {
 	s.lastID++
-	return s.lastID, sqlitex.ExecuteScript(s.writer, fmt.Sprintf(tables, s.lastID), nil)
+	script := fmt.Sprintf(tables, s.lastID, int64(server.MaxPosition))
+	return s.lastID, sqlitex.ExecuteScript(s.writer, script, nil)
 }
 
 func (s *Store) dropTables(id int64) error {
@@ -92,8 +101,8 @@ func (s *Store) dropTables(id int64) error {
 }
 
 func (s *Store) namespace(name string) (*namespace, error) {
-	s.spaces.RLock()
-	defer s.spaces.RUnlock()
+	s.nsMu.RLock()
+	defer s.nsMu.RUnlock()
 	if ns := s.byName[name]; ns != nil {
 		return ns, nil
 	}
@@ -117,13 +126,14 @@ func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) (err erro
 		if id, err = s.createTables(); err != nil {
 			return err
 		}
-		return sqlitex.Execute(s.writer, "INSERT INTO namespace (id, name, description, token_hash, created) VALUES (?, ?, ?, ?, ?)",
-			&sqlitex.ExecOptions{Args: []any{id, n.Name, n.Description, n.TokenHash[:], n.Created.UnixNano()}})
+		const insert = "INSERT INTO namespace (id, name, description, token_hash, created) VALUES (?, ?, ?, ?, ?)"
+		args := []any{id, n.Name, n.Description, n.TokenHash[:], n.Created.UnixNano()}
+		return sqlitex.Execute(s.writer, insert, &sqlitex.ExecOptions{Args: args})
 	}); err != nil {
 		return fmt.Errorf("creating namespace %q: %w", n.Name, err)
 	}
-	s.spaces.Lock()
-	defer s.spaces.Unlock()
+	s.nsMu.Lock()
+	defer s.nsMu.Unlock()
 	s.byName[n.Name] = newNamespace(id)
 	return nil
 }
@@ -147,7 +157,8 @@ func (s *Store) DeleteNamespace(ctx context.Context, name string) (messages int6
 	return messages, nil
 }
 
-// remove takes a namespace out of the store and leaves its tables.
+// remove takes a namespace out of the store and leaves its tables. It returns how
+// many messages these have.
 func (s *Store) remove(name string) (*namespace, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,8 +178,8 @@ func (s *Store) remove(name string) (*namespace, int64, error) {
 	}); err != nil {
 		return nil, 0, fmt.Errorf("deleting namespace %q: %w", name, err)
 	}
-	s.spaces.Lock()
-	defer s.spaces.Unlock()
+	s.nsMu.Lock()
+	defer s.nsMu.Unlock()
 	delete(s.byName, name)
 	return ns, found.total(), nil
 }
@@ -186,42 +197,43 @@ func (s *Store) retire(ns *namespace) {
 		return
 	}
 	_ = s.transact(func() error { return s.dropTables(ns.id) })
-	s.retired.add(ns.id)
-	s.retired.finalize(s.writer)
+	s.dropped.add(ns.id)
+	s.dropped.finalize(s.writer)
 }
 
-// graveyard knows the numbers of dropped tables, so that connections can let
+// droppedTables knows the numbers of dropped tables, so that connections can let
 // go of the statements they keep for them. The zero value is empty.
-type graveyard struct {
+type droppedTables struct {
 	mu   sync.Mutex
 	ids  []int64
 	seen map[*sqlite.Conn]int // how many of ids a connection has dealt with
 }
 
-func (g *graveyard) add(id int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.ids = append(g.ids, id)
+func (d *droppedTables) add(id int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ids = append(d.ids, id)
 }
 
 // unseen returns what was added since a connection last asked.
-func (g *graveyard) unseen(conn *sqlite.Conn) []int64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	fresh := g.ids[g.seen[conn]:]
+func (d *droppedTables) unseen(conn *sqlite.Conn) []int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fresh := d.ids[d.seen[conn]:]
 	if len(fresh) > 0 {
-		if g.seen == nil {
-			g.seen = map[*sqlite.Conn]int{}
+		if d.seen == nil {
+			d.seen = map[*sqlite.Conn]int{}
 		}
-		g.seen[conn] = len(g.ids)
+		d.seen[conn] = len(d.ids)
 	}
 	return fresh
 }
 
 // finalize frees the statements that a connection has for dropped tables.
-func (g *graveyard) finalize(conn *sqlite.Conn) {
-	for _, id := range g.unseen(conn) {
-		for _, text := range newNamespace(id).sql.all() {
+func (d *droppedTables) finalize(conn *sqlite.Conn) {
+	for _, id := range d.unseen(conn) {
+		stmts := newStatements(id)
+		for _, text := range stmts.all() {
 			if stmt, err := conn.Prepare(text); err == nil { // else it has none
 				_ = stmt.Finalize() // an error is that of its last use
 			}
@@ -231,12 +243,12 @@ func (g *graveyard) finalize(conn *sqlite.Conn) {
 
 // Namespaces returns all namespaces by name.
 func (s *Store) Namespaces(ctx context.Context) ([]server.Namespace, error) {
-	return s.selectNamespaces(ctx, "SELECT name, description, token_hash, created FROM namespace ORDER BY name")
+	return s.selectNamespaces(ctx, "ORDER BY name")
 }
 
 // Namespace returns one namespace and what it holds.
 func (s *Store) Namespace(ctx context.Context, name string) (server.Namespace, server.NamespaceStats, error) {
-	found, err := s.selectNamespaces(ctx, "SELECT name, description, token_hash, created FROM namespace WHERE name = ?", name)
+	found, err := s.selectNamespaces(ctx, "WHERE name = ?", name)
 	if err == nil && len(found) == 0 {
 		err = server.NamespaceNotFound(name)
 	}
@@ -251,14 +263,18 @@ func (s *Store) Namespace(ctx context.Context, name string) (server.Namespace, s
 	return found[0], stats, err
 }
 
-func (s *Store) selectNamespaces(ctx context.Context, query string, args ...any) (found []server.Namespace, err error) {
+// selectNamespaces reads the namespaces that the end of a query selects.
+func (s *Store) selectNamespaces(ctx context.Context, end string, args ...any) (found []server.Namespace, err error) {
 	conn, release, err := s.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
+	query := "SELECT name, description, token_hash, created FROM namespace " + end
 	err = sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: func(stmt *sqlite.Stmt) error {
-		n := server.Namespace{Name: stmt.ColumnText(0), Description: stmt.ColumnText(1), Created: fromNanos(stmt.ColumnInt64(3))}
+		n := server.Namespace{
+			Name: stmt.ColumnText(0), Description: stmt.ColumnText(1), Created: fromNanos(stmt.ColumnInt64(3)),
+		}
 		if stmt.ColumnBytes(2, n.TokenHash[:]) != len(n.TokenHash) {
 			return errors.New("a token hash is damaged")
 		}
@@ -279,8 +295,8 @@ type namespace struct {
 	categories map[string]int64 // id of each category that streams has met
 	sql        statements
 
-	use sync.RWMutex // locked for reading while its tables are read
-	counter
+	use    sync.RWMutex // locked for reading while its tables are read
+	counts counter
 }
 
 // maxStreams bounds the table of streams; beyond it, it is begun anew.
@@ -305,41 +321,54 @@ type statements struct {
 
 func (s *statements) all() []string {
 	return []string{
-		s.insertStream, s.insertMessage, s.importMessage, s.findStream, s.findCategory, s.readStream, s.readLast, s.readCategory,
-		s.readAll, s.readAllLast, s.listStreams, s.listCategories, s.stats, s.countAll, s.countNew,
+		s.insertStream, s.insertMessage, s.importMessage, s.findStream, s.findCategory,
+		s.readStream, s.readLast, s.readCategory, s.readAll, s.readAllLast,
+		s.listStreams, s.listCategories, s.stats, s.countAll, s.countNew,
 	}
 }
 
-const columns = "m.id, s.name, m.type, m.pos, m.gpos, m.data, m.metadata, m.time"
-
+// newNamespace is the namespace with the tables of an id.
 func newNamespace(id int64) *namespace {
-	text := func(format string) string { return fmt.Sprintf(format, id) }
-	// Queries for messages number their parameters alike: stream, category, type,
-	// position, global position, limit.
-	from := "SELECT " + columns + " FROM message_%[1]d m JOIN stream_%[1]d s ON s.id = m.stream "
 	return &namespace{
 		id:         id,
 		streams:    map[string]*stream{},
 		categories: map[string]int64{},
-		sql: statements{
-			insertStream:  text("INSERT INTO stream_%[1]d (name, category) VALUES (?, ?)"),
-			insertMessage: text("INSERT INTO message_%[1]d (stream, category, pos, id, type, data, metadata, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
-			importMessage: text("INSERT INTO message_%[1]d (stream, category, pos, id, type, data, metadata, time, gpos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-			findStream:    text("SELECT s.id, m.category, m.pos FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id WHERE s.name = ? ORDER BY m.pos DESC LIMIT 1"),
-			findCategory:  text("SELECT min(id) FROM stream_%[1]d WHERE category = ?"),
-			readStream:    text(from + "WHERE s.name = ?1 AND m.pos >= ?4 AND m.gpos >= ?5 ORDER BY m.pos LIMIT ?6"),
-			readLast:      text(from + "WHERE s.name = ?1 AND (?3 = '' OR m.type = ?3) ORDER BY m.pos DESC LIMIT ?6"),
-			readCategory:  text(from + "WHERE m.category = ?2 AND m.gpos >= ?5 ORDER BY m.gpos LIMIT ?6"),
-			readAllLast:   text(from + "WHERE ?3 = '' OR m.type = ?3 ORDER BY m.gpos DESC LIMIT ?6"),
-			readAll:       text(from + "WHERE m.gpos >= ?5 ORDER BY m.gpos LIMIT ?6"),
-			listStreams: text("SELECT s.name, m.pos, m.time FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id " +
-				"WHERE s.name >= ? AND s.name < ? AND m.pos = (SELECT max(pos) FROM message_%[1]d WHERE stream = s.id) ORDER BY s.name LIMIT ?"),
-			listCategories: text("SELECT category, count(*), min(id) FROM stream_%[1]d GROUP BY category ORDER BY category"),
-			countAll:       text("SELECT category, count(*), (SELECT max(gpos) FROM message_%[1]d) FROM message_%[1]d GROUP BY category"),
-			// In the order of the table, not of the index on category, which has no
-			// end to begin from.
-			countNew: text("SELECT category, count(*), max(gpos) FROM message_%[1]d NOT INDEXED WHERE gpos > ? GROUP BY category"),
-			stats:    text("SELECT (SELECT max(id) FROM stream_%[1]d), (SELECT time FROM message_%[1]d ORDER BY gpos DESC LIMIT 1)"),
-		},
+		sql:        newStatements(id),
+	}
+}
+
+// newStatements are the statements for the tables of an id. Queries for messages
+// number their parameters alike: stream, category, type, position, global
+// position, limit.
+func newStatements(id int64) statements {
+	text := func(parts ...string) string { return fmt.Sprintf(strings.Join(parts, " "), id) }
+	const (
+		insert = "INSERT INTO message_%[1]d (stream, category, pos, id, type, data, metadata, time"
+		from   = "SELECT m.id, s.name, m.type, m.pos, m.gpos, m.data, m.metadata, m.time " +
+			"FROM message_%[1]d m JOIN stream_%[1]d s ON s.id = m.stream"
+		streams = "FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id"
+	)
+	return statements{
+		insertStream:  text("INSERT INTO stream_%[1]d (name, category) VALUES (?, ?)"),
+		insertMessage: text(insert + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+		importMessage: text(insert + ", gpos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+		findStream:    text("SELECT s.id, m.category, m.pos", streams, "WHERE s.name = ? ORDER BY m.pos DESC LIMIT 1"),
+		findCategory:  text("SELECT min(id) FROM stream_%[1]d WHERE category = ?"),
+		readStream:    text(from, "WHERE s.name = ?1 AND m.pos >= ?4 AND m.gpos >= ?5 ORDER BY m.pos LIMIT ?6"),
+		readLast:      text(from, "WHERE s.name = ?1 AND (?3 = '' OR m.type = ?3) ORDER BY m.pos DESC LIMIT ?6"),
+		readCategory:  text(from, "WHERE m.category = ?2 AND m.gpos >= ?5 ORDER BY m.gpos LIMIT ?6"),
+		readAllLast:   text(from, "WHERE ?3 = '' OR m.type = ?3 ORDER BY m.gpos DESC LIMIT ?6"),
+		readAll:       text(from, "WHERE m.gpos >= ?5 ORDER BY m.gpos LIMIT ?6"),
+		listStreams: text("SELECT s.name, m.pos, m.time", streams, "WHERE s.name >= ? AND s.name < ?",
+			"AND m.pos = (SELECT max(pos) FROM message_%[1]d WHERE stream = s.id) ORDER BY s.name LIMIT ?"),
+		listCategories: text("SELECT category, count(*), min(id) FROM stream_%[1]d GROUP BY category ORDER BY category"),
+		countAll: text("SELECT category, count(*), (SELECT max(gpos) FROM message_%[1]d)",
+			"FROM message_%[1]d GROUP BY category"),
+		// In the order of the table, not of the index on category, which has no
+		// end to begin from.
+		countNew: text("SELECT category, count(*), max(gpos)",
+			"FROM message_%[1]d NOT INDEXED WHERE gpos > ? GROUP BY category"),
+		stats: text("SELECT (SELECT max(id) FROM stream_%[1]d),",
+			"(SELECT time FROM message_%[1]d ORDER BY gpos DESC LIMIT 1)"),
 	}
 }

@@ -31,10 +31,10 @@ type Store struct {
 	lastID  int64 // of a namespace's tables
 	closing sync.Once
 
-	spaces sync.RWMutex // guards byName
+	nsMu   sync.RWMutex // guards byName
 	byName map[string]*namespace
 
-	retired graveyard
+	dropped droppedTables
 }
 
 var _ server.Store = (*Store)(nil)
@@ -103,6 +103,9 @@ func (s *Store) prepareFile(path string, o Options) (err error) {
 	return nil
 }
 
+// Backend names SQLite.
+func (s *Store) Backend() string { return "sqlite" }
+
 // Close waits for the writes in progress and closes all connections. Closing a
 // store again does nothing.
 func (s *Store) Close() (err error) {
@@ -135,7 +138,7 @@ func (s *Store) reader(ctx context.Context) (*sqlite.Conn, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("waiting for a connection to read with: %w", err)
 	}
-	s.retired.finalize(conn)
+	s.dropped.finalize(conn)
 	return conn, func() { s.pool.Put(conn) }, nil
 }
 
@@ -157,8 +160,8 @@ func (s *Store) view(ctx context.Context, name string, do func(*namespace, *sqli
 
 // pin finds a namespace and keeps its tables until its use is unlocked.
 func (s *Store) pin(name string) (*namespace, error) {
-	s.spaces.RLock()
-	defer s.spaces.RUnlock()
+	s.nsMu.RLock()
+	defer s.nsMu.RUnlock()
 	ns := s.byName[name]
 	if ns == nil {
 		return nil, server.NamespaceNotFound(name)
@@ -168,14 +171,16 @@ func (s *Store) pin(name string) (*namespace, error) {
 }
 
 // Write appends a message to its stream.
-func (s *Store) Write(_ context.Context, name string, m server.NewMessage, expected *int64) (p server.Position, err error) {
+func (s *Store) Write(
+	_ context.Context, name string, m server.NewMessage, expected *int64,
+) (p server.Position, err error) {
 	defer explainDisk(&err)
 	if s.batch != nil {
 		return s.batch.do(&write{namespace: name, message: m, expected: expected})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.apply(&write{namespace: name, message: m, expected: expected})
+	return s.apply(&write{namespace: name, message: m, expected: expected}) // another one, which stays on the stack
 }
 
 // apply executes a write, in the transaction there is or in its own.
@@ -206,10 +211,10 @@ func (s *Store) writeFirst(ns *namespace, st *stream, m server.NewMessage) (p se
 	release := sqlitex.Save(s.writer)
 	defer func() {
 		if release(&err); err != nil {
-			ns.forget(m.Stream)
+			ns.forgetStream(m.Stream)
 		}
 	}()
-	if err := ns.create(s.writer, st, m.Stream); err != nil {
+	if err := ns.createStream(s.writer, st, m.Stream); err != nil {
 		return p, err
 	}
 	return ns.append(s.writer, st, m)
@@ -226,7 +231,7 @@ func (s *Store) Version(ctx context.Context, name, stream string) (version int64
 			}
 			return err
 		}
-		st, err := ns.find(conn, stream)
+		st, err := ns.findStream(conn, stream)
 		version = st.version
 		return err
 	})
@@ -251,11 +256,11 @@ func explainDisk(err *error) {
 	}
 	switch code := sqlite.ErrCode(*err); code.ToPrimary() {
 	case sqlite.ResultFull:
-		*err = fmt.Errorf("the store cannot be written, its disk is full: %w", *err)
+		*err = fmt.Errorf("it cannot be written, its disk is full: %w", *err)
 	case sqlite.ResultReadOnly:
-		*err = fmt.Errorf("the store cannot be written, its file or disk is read-only: %w", *err)
+		*err = fmt.Errorf("it cannot be written, its file or disk is read-only: %w", *err)
 	case sqlite.ResultIOErr, sqlite.ResultCantOpen:
-		*err = fmt.Errorf("the store cannot be written, its disk fails with %v: %w", code, *err)
+		*err = fmt.Errorf("it cannot be written, its disk fails with %v: %w", code, *err)
 	}
 }
 

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) server.Store) {
 		"ReadWhileReplaced":  testReadWhileReplaced,
 		"Counts":             testCounts,
 		"StreamRanges":       testStreamRanges,
+		"LastPositions":      testLastPositions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := suite{open(t)}
@@ -55,7 +56,10 @@ type suite struct{ server.Store }
 
 func (s suite) create(t *testing.T, name string) {
 	t.Helper()
-	n := server.Namespace{Name: name, Description: "about " + name, TokenHash: server.HashToken(name), Created: time.Unix(1e9, 5).UTC()}
+	n := server.Namespace{
+		Name: name, Description: "about " + name,
+		TokenHash: server.HashToken(name), Created: time.Unix(1e9, 5).UTC(),
+	}
 	if err := s.CreateNamespace(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +127,8 @@ func testAppendAndRead(t *testing.T, s suite) {
 	}); err != nil || len(got) != 2 {
 		t.Fatalf("read %d messages (%v)", len(got), err)
 	}
-	if g := got[0]; g.ID != m.ID || string(g.Data) != string(m.Data) || string(g.Metadata) != `{"m":1}` || !g.Time.Equal(m.Time) {
+	g := got[0]
+	if g.ID != m.ID || string(g.Data) != string(m.Data) || string(g.Metadata) != `{"m":1}` || !g.Time.Equal(m.Time) {
 		t.Errorf("read back %+v of %+v", g, m)
 	}
 	if got[1].Metadata != nil {
@@ -192,7 +197,8 @@ func testQueries(t *testing.T, s suite) {
 	s.wantRead(t, "category from a position", server.Query{Category: &a, GlobalPosition: 4, Limit: 2}, "a-1 1 4", "a 0 5")
 	s.wantRead(t, "no such category", server.Query{Category: &none, Limit: -1})
 	s.wantRead(t, "all", server.Query{Category: &all, GlobalPosition: 5, Limit: -1}, "a 0 5", "ab-1 0 6", "a-1+x 0 7")
-	s.wantRead(t, "member 0", server.Query{Category: &a, Group: &server.Group{Member: 0, Size: 2}, Limit: 2}, "a-1 0 1", "a-1 1 4")
+	s.wantRead(t, "member 0", server.Query{Category: &a, Group: &server.Group{Member: 0, Size: 2}, Limit: 2},
+		"a-1 0 1", "a-1 1 4")
 	s.wantRead(t, "member 1", server.Query{Category: &a, Group: &server.Group{Member: 1, Size: 2}, Limit: -1}, "a-2 0 3")
 	s.wantRead(t, "correlation", server.Query{Category: &a, Correlation: "w", Limit: -1}, "a-2 0 3")
 }
@@ -216,11 +222,13 @@ func testNamespaces(t *testing.T, s suite) {
 	s.create(t, "../two; DROP TABLE namespace")
 	wantCode(t, s.CreateNamespace(t.Context(), server.Namespace{Name: "one"}), server.CodeNamespaceExists)
 	found, err := s.Namespaces(t.Context())
-	if err != nil || len(found) != 2 || found[0].Name != "../two; DROP TABLE namespace" || found[1].TokenHash != server.HashToken("one") {
+	if err != nil || len(found) != 2 || found[0].Name != "../two; DROP TABLE namespace" ||
+		found[1].TokenHash != server.HashToken("one") {
 		t.Errorf("%+v (%v)", found, err)
 	}
 	n, stats, err := s.Namespace(t.Context(), "one")
-	if err != nil || n.Description != "about one" || !n.Created.Equal(time.Unix(1e9, 5)) || stats != (server.NamespaceStats{}) {
+	if err != nil || n.Description != "about one" || !n.Created.Equal(time.Unix(1e9, 5)) ||
+		stats != (server.NamespaceStats{}) {
 		t.Errorf("%+v %+v (%v)", n, stats, err)
 	}
 	s.write(t, "a-1", server.Position{Position: 0, GlobalPosition: 1})
@@ -281,7 +289,12 @@ func testListings(t *testing.T, s suite) {
 		}
 	}
 	categories, err := s.Categories(t.Context(), "one")
-	want := []server.CategoryInfo{{Category: "A%", StreamCount: 1, MessageCount: 1}, {Category: "A_x", StreamCount: 1, MessageCount: 1}, {Category: "a", StreamCount: 2, MessageCount: 3}, {Category: "b", StreamCount: 1, MessageCount: 1}}
+	want := []server.CategoryInfo{
+		{Category: "A%", StreamCount: 1, MessageCount: 1},
+		{Category: "A_x", StreamCount: 1, MessageCount: 1},
+		{Category: "a", StreamCount: 2, MessageCount: 3},
+		{Category: "b", StreamCount: 1, MessageCount: 1},
+	}
 	if err != nil || !slices.Equal(categories, want) {
 		t.Errorf("categories %+v (%v), want %+v", categories, err, want)
 	}
@@ -337,11 +350,13 @@ func testReadStopsWithYield(t *testing.T, s suite) {
 // record is a message to be imported at a place.
 func record(t *testing.T, stream string, position, global int64) server.Record {
 	t.Helper()
-	return server.Record{NewMessage: message(t, stream), Position: server.Position{Position: position, GlobalPosition: global}}
+	place := server.Position{Position: position, GlobalPosition: global}
+	return server.Record{NewMessage: message(t, stream), Position: place}
 }
 
 func testImport(t *testing.T, s suite) {
-	if err := s.Import(t.Context(), "one", []server.Record{record(t, "a-1", 5, 30), record(t, "b-1", 0, 20), record(t, "a-1", 2, 10)}); err != nil {
+	records := []server.Record{record(t, "a-1", 5, 30), record(t, "b-1", 0, 20), record(t, "a-1", 2, 10)}
+	if err := s.Import(t.Context(), "one", records); err != nil {
 		t.Fatal(err)
 	}
 	s.wantRead(t, "imported", server.Query{Limit: -1}, "a-1 2 10", "b-1 0 20", "a-1 5 30")
@@ -371,11 +386,13 @@ func batches(end error, batches ...[]server.Record) func() ([]server.Record, err
 func testReplace(t *testing.T, s suite) {
 	s.write(t, "old-1", server.Position{Position: 0, GlobalPosition: 1})
 	broken := errors.New("broken")
-	if err := s.Replace(t.Context(), "one", batches(broken, []server.Record{record(t, "a-1", 0, 1)})); !errors.Is(err, broken) {
+	one := []server.Record{record(t, "a-1", 0, 1)}
+	if err := s.Replace(t.Context(), "one", batches(broken, one)); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 	s.wantRead(t, "after a failure", server.Query{Limit: -1}, "old-1 0 1")
-	if err := s.Replace(t.Context(), "one", batches(io.EOF, []server.Record{record(t, "a-1", 0, 4)}, []server.Record{record(t, "a-1", 1, 5)})); err != nil {
+	two := batches(io.EOF, []server.Record{record(t, "a-1", 0, 4)}, []server.Record{record(t, "a-1", 1, 5)})
+	if err := s.Replace(t.Context(), "one", two); err != nil {
 		t.Error(err)
 	}
 	s.wantRead(t, "after a success", server.Query{Limit: -1}, "a-1 0 4", "a-1 1 5")
@@ -413,14 +430,15 @@ func testEpochs(t *testing.T, s suite) {
 	}
 	for _, q := range []server.Query{{Limit: -1}, {Stream: "a-1", Limit: -1}, {Last: true, Limit: 1}} {
 		q.Epoch = before
-		wantCode(t, s.Read(t.Context(), "one", q, func(*server.Message) error { return errors.New("read on") }), server.CodeNamespaceNotFound)
+		err := s.Read(t.Context(), "one", q, func(*server.Message) error { return errors.New("read on") })
+		wantCode(t, err, server.CodeNamespaceNotFound)
 	}
 }
 
 // testReadWhileReplaced reads in every way while the messages are replaced and
 // the namespace is deleted and created: each answer is that of one moment.
 func testReadWhileReplaced(t *testing.T, s suite) {
-	const messages, rounds = 20, 15
+	const messages, rounds = 20, 8
 	content := func(stream string) (records []server.Record) {
 		for i := range int64(messages) {
 			records = append(records, record(t, stream, i, i+1))
@@ -513,17 +531,29 @@ func testCounts(t *testing.T, s suite) {
 		}
 	}
 	want(0, 0)
-	for range 2 {
-		if err := s.Import(t.Context(), "one", []server.Record{record(t, "a-1", 5, 10), record(t, "b-1", 0, 20)}); err == nil {
-			want(2, 2, server.CategoryInfo{Category: "a", StreamCount: 1, MessageCount: 1}, server.CategoryInfo{Category: "b", StreamCount: 1, MessageCount: 1})
-		}
+	both := []server.CategoryInfo{
+		{Category: "a", StreamCount: 1, MessageCount: 1},
+		{Category: "b", StreamCount: 1, MessageCount: 1},
 	}
+	records := []server.Record{record(t, "a-1", 5, 10), record(t, "b-1", 0, 20)}
+	if err := s.Import(t.Context(), "one", records); err != nil {
+		t.Error(err)
+	}
+	want(2, 2, both...)
+	var taken *server.RecordError
+	err := s.Import(t.Context(), "one", records)
+	if !errors.As(err, &taken) || taken.Err.Code != server.CodePositionExists {
+		t.Errorf("importing the same again: %v", err)
+	}
+	want(2, 2, both...)
 	s.write(t, "a-2", server.Position{Position: 0, GlobalPosition: 21})
-	want(3, 3, server.CategoryInfo{Category: "a", StreamCount: 2, MessageCount: 2}, server.CategoryInfo{Category: "b", StreamCount: 1, MessageCount: 1})
+	both[0].StreamCount, both[0].MessageCount = 2, 2
+	want(3, 3, both...)
 	if err := s.Import(t.Context(), "one", []server.Record{record(t, "b-1", 3, 5)}); err != nil { // below what was counted
 		t.Error(err)
 	}
-	want(4, 3, server.CategoryInfo{Category: "a", StreamCount: 2, MessageCount: 2}, server.CategoryInfo{Category: "b", StreamCount: 1, MessageCount: 2})
+	both[1].MessageCount = 2
+	want(4, 3, both...)
 	if err := s.Replace(t.Context(), "one", batches(io.EOF, []server.Record{record(t, "c-1", 0, 9)})); err != nil {
 		t.Error(err)
 	}
@@ -558,6 +588,30 @@ func testStreamRanges(t *testing.T, s suite) {
 			if err != nil || !slices.Equal(got, want) {
 				t.Errorf("prefix %q after %q: %q (%v), want %q", prefix, after, got, err, want)
 			}
+		}
+	}
+}
+
+// testLastPositions imports messages at the last position and the last global
+// position: nothing can be written behind them, and what is there stays.
+func testLastPositions(t *testing.T, s suite) {
+	records := []server.Record{record(t, "a-1", server.MaxPosition, 1), record(t, "b-1", 0, server.MaxPosition-1)}
+	if err := s.Import(t.Context(), "one", records); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Write(t.Context(), "one", message(t, "a-1"), nil)
+	wantCode(t, err, server.CodeBackendError)
+	s.write(t, "b-1", server.Position{Position: 1, GlobalPosition: server.MaxPosition})
+	for _, stream := range []string{"b-1", "new-1"} {
+		_, err := s.Write(t.Context(), "one", message(t, stream), nil)
+		wantCode(t, err, server.CodeBackendError)
+	}
+	s.wantRead(t, "all", server.Query{Limit: -1},
+		"a-1 9007199254740991 1", "b-1 0 9007199254740990", "b-1 1 9007199254740991")
+	beyond := []server.Record{record(t, "a-1", server.MaxPosition+1, 2), record(t, "a-1", 0, server.MaxPosition+1)}
+	for _, r := range beyond {
+		if err := s.Import(t.Context(), "one", []server.Record{r}); err == nil {
+			t.Errorf("imported at %+v", r.Position)
 		}
 	}
 }

@@ -3,12 +3,14 @@ package transport
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -125,7 +127,7 @@ func serveOn(t *testing.T, ctx context.Context, kind Kind, db server.Store, o se
 
 // matrix runs a test on every transport, codec and kind of store.
 func matrix(t *testing.T, testMode bool, test func(t *testing.T, s store)) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		for _, codec := range []server.Codec{server.CodecRaw, server.CodecStd} {
 			for _, where := range []string{"memory", "file"} {
 				t.Run(fmt.Sprintf("%s/%s/%s", kind, codec, where), func(t *testing.T) {
@@ -161,7 +163,22 @@ func (s store) do(t *testing.T, method, path, token string, body []byte) (int, s
 	if got := resp.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("%s %s: content type %q", method, path, got)
 	}
+	checkStyle(t, string(answer))
 	return resp.StatusCode, string(answer)
+}
+
+// checkStyle holds that the message of an error begins with a capital letter and
+// has no period at the end.
+func checkStyle(t *testing.T, answer string) {
+	t.Helper()
+	var failure struct{ Error struct{ Message string } }
+	if !strings.HasPrefix(answer, `{"error":`) || json.Unmarshal([]byte(answer), &failure) != nil {
+		return
+	}
+	message := failure.Error.Message
+	if message == "" || message[0] < 'A' || message[0] > 'Z' || strings.HasSuffix(message, ".") {
+		t.Errorf("the message of %s is not of the style of others", answer)
+	}
 }
 
 var (
@@ -221,32 +238,32 @@ var calls = []struct {
 	{`["stream.write","a-1",{"type":"T","data":{}},null]`, `{"position":3,"globalPosition":7}`, 200},
 
 	// arguments that are wrong
-	{`["stream.write"]`, `{"error":{"code":"INVALID_REQUEST","message":"stream must be a string"}}`, 400},
-	{`["stream.write","",{"type":"T","data":{}}]`, `{"error":{"code":"INVALID_REQUEST","message":"stream must not be empty"}}`, 400},
+	{`["stream.write"]`, `{"error":{"code":"INVALID_REQUEST","message":"Argument stream must be a string"}}`, 400},
+	{`["stream.write","",{"type":"T","data":{}}]`, `{"error":{"code":"INVALID_REQUEST","message":"Argument stream must not be empty"}}`, 400},
 	{`["stream.write",5,{"type":"T","data":{}}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
-	{`["stream.write","s"]`, `{"error":{"code":"INVALID_REQUEST","message":"message: must be an object"}}`, 400},
-	{`["stream.write","s",{"data":{}}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: type must not be empty"}}`, 400},
-	{`["stream.write","s",{"type":7,"data":{}}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: type must be a string"}}`, 400},
-	{`["stream.write","s",{"type":"T"}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: data must be an object"}}`, 400},
+	{`["stream.write","s"]`, `{"error":{"code":"INVALID_REQUEST","message":"Message: must be an object"}}`, 400},
+	{`["stream.write","s",{"data":{}}]`, `{"error":{"code":"INVALID_REQUEST","message":"Message: type must not be empty"}}`, 400},
+	{`["stream.write","s",{"type":7,"data":{}}]`, `{"error":{"code":"INVALID_REQUEST","message":"Message: type must be a string"}}`, 400},
+	{`["stream.write","s",{"type":"T"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Message: data must be an object"}}`, 400},
 	{`["stream.write","s",{"type":"T","data":null}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
 	{`["stream.write","s",{"type":"T","data":[]}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
-	{`["stream.write","s",{"type":"T","data":{},"metadata":"m"}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: metadata must be an object"}}`, 400},
-	{`["stream.write","s",{"type":"T","data":{}},{"id":"x"}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: id must be a UUID…`, 400},
-	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":"1"}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: expectedVersion must be a number"}}`, 400},
-	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":1e30}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: expectedVersion is out of range"}}`, 400},
-	{`["stream.write","s",{"type":"T","data":{}},"options"]`, `{"error":{"code":"INVALID_REQUEST","message":"options: must be an object"}}`, 400},
-	{`["stream.get","a-1",{"batchSize":10001}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: batchSize must be at most 10000, or -1 for no limit"}}`, 400},
-	{`["category.get",7]`, `{"error":{"code":"INVALID_REQUEST","message":"category must be a string"}}`, 400},
-	{`["category.get","a",{"consumerGroup":{"member":2,"size":2}}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: consumerGroup…`, 400},
-	{`["category.get","a",{"consumerGroup":{"member":0}}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: consumerGroup…`, 400},
-	{`["category.get","a",{"correlation":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: correlation must be a string"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{},"metadata":"m"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Message: metadata must be an object"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"id":"x"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: id must be a UUID…`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":"1"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: expectedVersion must be a number"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":1e30}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: expectedVersion is out of range"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},"options"]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: must be an object"}}`, 400},
+	{`["stream.get","a-1",{"batchSize":10001}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: batchSize must be at most 10000, or -1 for no limit"}}`, 400},
+	{`["category.get",7]`, `{"error":{"code":"INVALID_REQUEST","message":"Argument category must be a string"}}`, 400},
+	{`["category.get","a",{"consumerGroup":{"member":2,"size":2}}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: consumerGroup…`, 400},
+	{`["category.get","a",{"consumerGroup":{"member":0}}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: consumerGroup…`, 400},
+	{`["category.get","a",{"correlation":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: correlation must be a string"}}`, 400},
 
 	// repeated names, of which the last counts, and several mistakes, of which the first is told
 	{`["stream.get","a-1",{"batchSize":1,"batchSize":null,"position":"x","position":3}]`, `[["…`, 200},
 	{`["stream.write","a-1",{"type":7,"type":"T","data":null,"data":{}},{"id":"x","id":null,"expectedVersion":9,"expectedVersion":3}]`, `{"position":4,"globalPosition":8}`, 200},
-	{`["stream.write","s",{"metadata":1,"data":1,"type":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"message: type must be a string"}}`, 400},
-	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":"x","id":"y"}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: id must be a UUID…`, 400},
-	{`["category.get","a",{"consumerGroup":{"size":2,"member":0,"member":null}}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: consumerGroup…`, 400},
+	{`["stream.write","s",{"metadata":1,"data":1,"type":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"Message: type must be a string"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":"x","id":"y"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: id must be a UUID…`, 400},
+	{`["category.get","a",{"consumerGroup":{"size":2,"member":0,"member":null}}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: consumerGroup…`, 400},
 
 	// requests that are wrong
 	{``, `{"error":{"code":"INVALID_REQUEST",…`, 400},
@@ -271,7 +288,7 @@ var calls = []struct {
 	{`["ns.create","../x"]`, `{"namespace":"../x","token":"ns_Li4veA_SECRET","createdAt":TIME}`, 200},
 	{`["ns.create","n",{"token":"` + otherToken + `"}]`, `{"error":{"code":"INVALID_REQUEST","message":"The token is for namespace \"other\", not \"n\""}}`, 400},
 	{`["ns.create","n",{"token":""}]`, `{"error":{"code":"INVALID_REQUEST","message":"The token is not well formed",…`, 400},
-	{`["ns.create","n",{"metadata":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: metadata must be an object"}}`, 400},
+	{`["ns.create","n",{"metadata":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: metadata must be an object"}}`, 400},
 	{`["ns.list"]`, `[{"namespace":"../x","description":"","createdAt":TIME,"messageCount":0},{"namespace":"default","description":"Default namespace","createdAt":TIME,"messageCount":8},{"namespace":"other","description":"Another","createdAt":TIME,"messageCount":0}]`, 200},
 	{`["ns.info","default"]`, `{"namespace":"default","description":"Default namespace","createdAt":TIME,"messageCount":8,"streamCount":4,"lastActivity":TIME}`, 200},
 	{`["ns.info","other"]`, `{"namespace":"other","description":"Another","createdAt":TIME,"messageCount":0,"streamCount":0,"lastActivity":null}`, 200},
@@ -279,9 +296,9 @@ var calls = []struct {
 	{`["ns.streams",{"prefix":"a","limit":1,"cursor":"a"}]`, `[{"stream":"a-1","version":4,"lastActivity":TIME}]`, 200},
 	{`["ns.streams",{"prefix":"A"}]`, `[]`, 200},
 	{`["ns.streams",{"prefix":"%"}]`, `[]`, 200},
-	{`["ns.streams",{"limit":0}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: limit must be from 1 to 1000"}}`, 400},
+	{`["ns.streams",{"limit":0}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: limit must be from 1 to 1000"}}`, 400},
 	{`["ns.streams",{"limit":1001}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
-	{`["ns.streams",{"cursor":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"options: cursor must be a string"}}`, 400},
+	{`["ns.streams",{"cursor":1}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: cursor must be a string"}}`, 400},
 	{`["ns.categories","ignored"]`, `[{"category":"a","streamCount":2,"messageCount":6},{"category":"b","streamCount":1,"messageCount":1},{"category":"new","streamCount":1,"messageCount":1}]`, 200},
 	{`["ns.info","nowhere"]`, `{"error":{"code":"NAMESPACE_NOT_FOUND","message":"Namespace \"nowhere\" does not exist"}}`, 404},
 	{`["ns.delete","../x"]`, `{"namespace":"../x","deletedAt":TIME,"messagesDeleted":0}`, 200},
@@ -424,21 +441,70 @@ func TestEndpoints(t *testing.T) {
 	})
 }
 
-func TestProfiles(t *testing.T) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+// debugPages are Go's own pages, with a text that each has.
+var debugPages = []struct{ path, text string }{
+	{"/debug/pprof/", "full goroutine stack dump"},
+	{"/debug/pprof/heap?debug=1", "# TotalAlloc = "},
+	{"/debug/pprof/allocs", "\x1f\x8b"},
+	{"/debug/pprof/goroutine", "\x1f\x8b"},
+	{"/debug/pprof/cmdline", "transport.test"},
+	{"/debug/vars", `"memstats": {"Alloc":`},
+}
+
+// get reads a page of any type.
+func (s store) get(t *testing.T, path string) (status int, text string) {
+	t.Helper()
+	resp, err := http.Get(s.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func TestDebugPages(t *testing.T) {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
-			for _, page := range []string{"", "heap?debug=1", "allocs", "goroutine", "cmdline"} {
-				resp, err := http.Get(s.url + "/debug/pprof/" + page)
-				if err != nil {
-					t.Fatal(err)
+			for _, page := range debugPages {
+				status, text := s.get(t, page.path)
+				if status != 200 || !strings.Contains(text, page.text) {
+					t.Errorf("%s: %d %.200q", page.path, status, text)
 				}
-				body, err := io.ReadAll(resp.Body)
-				if err != nil || resp.StatusCode != 200 || len(body) == 0 {
-					t.Errorf("%s: %d with %d bytes (%v)", page, resp.StatusCode, len(body), err)
-				}
-				_ = resp.Body.Close()
 			}
 		})
 	}
 }
+
+// TestVariables reads runtime.MemStats from /debug/vars: they rise by what was
+// allocated between two readings.
+func TestVariables(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
+			read := func() (m runtime.MemStats) {
+				status, text := s.get(t, "/debug/vars")
+				vars := struct{ MemStats *runtime.MemStats }{&m}
+				if err := json.Unmarshal([]byte(text), &vars); err != nil || status != 200 {
+					t.Fatalf("%d (%v): %.200s", status, err, text)
+				}
+				return m
+			}
+			const size, count = 1 << 20, 10
+			before := read()
+			for range count {
+				sink = make([]byte, size)
+			}
+			after := read()
+			if grown := after.TotalAlloc - before.TotalAlloc; grown < size*count || after.Mallocs < before.Mallocs+count {
+				t.Errorf("%d bytes and %d objects more", grown, after.Mallocs-before.Mallocs)
+			}
+		})
+	}
+}
+
+var sink []byte // keeps what is allocated on the heap

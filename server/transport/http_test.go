@@ -1,8 +1,8 @@
 package transport
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -82,7 +82,7 @@ func TestStalledClientsAreCut(t *testing.T) {
 // TestRequestsOutliveTheStop stops a server while it answers: the answer is
 // complete, and Serve returns when it is.
 func TestRequestsOutliveTheStop(t *testing.T) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			entered, leave := make(chan struct{}), make(chan struct{})
@@ -118,7 +118,7 @@ func TestRequestsOutliveTheStop(t *testing.T) {
 // TestPanicsAreAnswers holds that a fault in one request ends neither the
 // process nor the requests after it.
 func TestPanicsAreAnswers(t *testing.T) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			s := startWith(t, t.Context(), kind, func(db server.Store) server.Store {
 				return hookedStore{db, func(context.Context) error { panic("a fault") }}
@@ -146,20 +146,41 @@ func (s hookedStore) Version(ctx context.Context, namespace, stream string) (int
 	return s.Store.Version(ctx, namespace, stream)
 }
 
-// TestProfilesStayAtHome listens where others could reach it.
-func TestProfilesStayAtHome(t *testing.T) {
+// TestDebugPagesStayAtHome listens where others could reach it.
+func TestDebugPagesStayAtHome(t *testing.T) {
+	const refused = `{"error":{"code":"NOT_FOUND","message":"Endpoint not found"}}`
 	for _, anywhere := range []bool{false, true} {
-		for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+		for _, kind := range kinds {
 			listener, err := net.Listen("tcp", "0.0.0.0:0")
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := serveOn(t, t.Context(), kind, openStore(t, sqlite.Memory), server.Options{Codec: server.CodecRaw, Token: defaultToken}, Limits{PprofAnywhere: anywhere}, listener)
-			conn := s.dial(t, "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-			line, err := bufio.NewReader(conn).ReadString('\n')
-			if found := strings.Contains(line, " 200 "); err != nil || found != anywhere {
-				t.Errorf("%s, anywhere=%v: %q (%v)", kind, anywhere, line, err)
+			o := server.Options{Codec: server.CodecRaw, Token: defaultToken}
+			s := serveOn(t, t.Context(), kind, openStore(t, sqlite.Memory), o, Limits{PprofAnywhere: anywhere}, listener)
+			s.url = fmt.Sprintf("http://127.0.0.1:%d", listener.Addr().(*net.TCPAddr).Port)
+			for _, page := range debugPages {
+				status, text := s.get(t, page.path)
+				if anywhere && status != 200 || !anywhere && (status != 404 || text != refused) {
+					t.Errorf("%s, anywhere=%v, %s: %d %.200q", kind, anywhere, page.path, status, text)
+				}
 			}
 		}
+	}
+}
+
+// TestUnknownKind holds that there is no transport of another name, and that
+// the listener is closed.
+func TestUnknownKind(t *testing.T) {
+	listener := listen(t)
+	core, _, err := server.NewCore(t.Context(), openStore(t, sqlite.Memory), server.Options{Codec: server.CodecRaw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `unknown transport "gopher"; use nethttp, fasthttp or fasthttp-adapter`
+	if err := Serve(t.Context(), "gopher", core, listener, Limits{}); err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if _, err := listener.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener still accepts (%v)", err)
 	}
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,18 +29,38 @@ func (s store) importLines(t *testing.T, query, lines string) string {
 // importStream may run in a goroutine.
 func (s store) importStream(t *testing.T, query string, lines io.Reader) string {
 	t.Helper()
+	resp := s.beginImport(t, query, lines)
+	if resp == nil {
+		return ""
+	}
+	return readFrames(t, resp)
+}
+
+// beginImport returns when the store has sent its first frame, or nil if it
+// fails. It may run in a goroutine.
+func (s store) beginImport(t *testing.T, query string, lines io.Reader) *http.Response {
+	t.Helper()
 	resp, err := http.Post(s.url+"/import"+query, "application/x-ndjson", lines)
 	if err != nil {
 		t.Error(err)
-		return ""
+		return nil
 	}
+	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
+		t.Errorf("import: %d %s", resp.StatusCode, got)
+	}
+	return resp
+}
+
+// readFrames reads all frames of an import. ELAPSED stands for the time it took.
+func readFrames(t *testing.T, resp *http.Response) string {
+	t.Helper()
 	defer resp.Body.Close()
 	frames, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Error(err)
 	}
-	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
-		t.Errorf("import: %d %s", resp.StatusCode, got)
+	if _, message, ok := strings.Cut(string(frames), `"message":"`); ok && (message[0] < 'A' || message[0] > 'Z') {
+		t.Errorf("the message of %.300s is not of the style of others", frames)
 	}
 	return regexp.MustCompile(`"\d+\.\ds"`).ReplaceAllString(string(frames), "ELAPSED")
 }
@@ -100,7 +121,7 @@ func TestImportRejects(t *testing.T) {
 		{"fraction", strings.Replace(good, `"pos":0`, `"pos":0.5`, 1), "INVALID_RECORD"},
 		{"no global position", strings.Replace(good, `"gpos":1,`, "", 1), "INVALID_RECORD"},
 		{"bad time", strings.Replace(good, "2025-", "25-", 1), "INVALID_RECORD"},
-		{"long line", `"` + strings.Repeat("x", 3<<20) + `"`, "READ_ERROR"},
+		{"long line", `"` + strings.Repeat("x", server.MaxLine) + `"`, "READ_ERROR"},
 		{"id taken", record(0, "new-1", 0, 9), "POSITION_EXISTS"},
 		{"position taken", record(9, "a-0", 0, 9), "POSITION_EXISTS"},
 		{"global position taken", record(9, "new-1", 0, 77), "POSITION_EXISTS"},
@@ -115,6 +136,50 @@ func TestImportRejects(t *testing.T) {
 		}
 		s.wantAnswer(t, `["ns.categories"]`, `[{"category":"a","streamCount":1,"messageCount":1}]`)
 	})
+}
+
+// TestLargeMessages writes messages of 3 MiB and of the greatest depth, and
+// imports what can be read of them again.
+func TestLargeMessages(t *testing.T) {
+	depth := server.MaxDepth - 1
+	messages := []string{
+		`{"type":"T","data":{"x":"` + strings.Repeat("x", 3<<20) + `"},"metadata":{}}`,
+		`{"type":"T","data":{"x":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `},"metadata":{}}`,
+	}
+	for _, kind := range kinds {
+		for _, codec := range []server.Codec{server.CodecRaw, server.CodecStd} {
+			t.Run(fmt.Sprintf("%s/%s", kind, codec), func(t *testing.T) {
+				o := server.Options{Codec: codec, TestMode: true, Token: defaultToken, MaxBody: 8 << 20}
+				s := startLimited(t, kind, sqlite.Memory, o, Limits{})
+				for i, m := range messages {
+					s.wantAnswer(t, `["stream.write","a-1",`+m+`]`, fmt.Sprintf(`{"position":%d,"globalPosition":%d}`, i, i+1))
+				}
+				exported := s.export(t)
+				got := s.importLines(t, "?force=true", exported)
+				if got != "data: {\"done\":true,\"imported\":2,\"elapsed\":ELAPSED}\n\n" {
+					t.Errorf("frames %.500q", got)
+				}
+				if s.export(t) != exported {
+					t.Error("the messages are others after the import")
+				}
+			})
+		}
+	}
+}
+
+// export is what "eventobench export" writes.
+func (s store) export(t *testing.T) string {
+	t.Helper()
+	var rows [][]json.RawMessage
+	if err := json.NewDecoder(s.open(t, `["category.get",""]`).Body).Decode(&rows); err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&lines, `{"id":%s,"stream":%s,"type":%s,"pos":%s,"gpos":%s,"data":%s,"meta":%s,"time":%s}`+"\n",
+			r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7])
+	}
+	return lines.String()
 }
 
 func TestImportForce(t *testing.T) {
@@ -134,7 +199,7 @@ func TestImportForce(t *testing.T) {
 }
 
 func TestImportNeedsAToken(t *testing.T) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
 		lines := strings.Repeat(record(1, "a-1", 0, 1), 10_000) // more than a connection holds
 		if status, answer := s.do(t, http.MethodPost, "/import", "", []byte(lines)); status != 401 || !strings.Contains(answer, "AUTH_REQUIRED") {
@@ -200,12 +265,16 @@ func TestImportEndsWithItsNamespace(t *testing.T) {
 	for _, query := range []string{"?token=" + otherToken, "?force=true&token=" + otherToken} {
 		limited(t, server.Options{}, Limits{}, func(t *testing.T, s store) {
 			body, lines := io.Pipe()
-			frames := make(chan string)
-			go func() { frames <- s.importStream(t, query, body) }()
+			begun := make(chan *http.Response, 1)
+			go func() { begun <- s.beginImport(t, query, body) }()
 			for i := range 1500 {
 				if _, err := io.WriteString(lines, record(i, "a-1", i, i+1)); err != nil {
 					t.Error(err)
 				}
+			}
+			resp := <-begun // a frame: the namespace is there, and 1000 messages are in
+			if resp == nil {
+				t.FailNow()
 			}
 			create := `["ns.create","other",{"token":"` + otherToken[:len(otherToken)-1] + `2"}]`
 			for _, call := range []string{`["ns.delete","other"]`, create} {
@@ -219,7 +288,7 @@ func TestImportEndsWithItsNamespace(t *testing.T) {
 				}
 			}
 			_ = lines.Close()
-			if got := <-frames; !strings.Contains(got, `"error":"IMPORT_FAILED"`) {
+			if got := readFrames(t, resp); !strings.Contains(got, `"error":"IMPORT_FAILED"`) {
 				t.Errorf("frames %.500q", got)
 			}
 			if _, answer := s.do(t, http.MethodPost, "/rpc", "", []byte(`["ns.info","other"]`)); !strings.Contains(answer, `"messageCount":0`) {

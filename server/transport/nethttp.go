@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"expvar"
 	"io"
 	"net/http"
 	"net/http/pprof"
@@ -19,41 +20,43 @@ import (
 
 type netServer struct{ http.Server }
 
-func (f face) newNetHTTP() httpServer {
+func (s site) newNetHTTP() httpServer {
 	return &netServer{http.Server{
-		Handler: f.netHandler(),
+		Handler: s.netHandler(),
 		// net/http answers what is over its limit in plain text: up to a larger one
 		// the handler does it.
-		MaxHeaderBytes:    8 * f.limits.Header,
-		ReadHeaderTimeout: f.limits.Read,
-		ReadTimeout:       f.limits.Read,
-		IdleTimeout:       f.limits.Idle,
+		MaxHeaderBytes:    8 * s.limits.Header,
+		ReadHeaderTimeout: s.limits.Read,
+		ReadTimeout:       s.limits.Read,
+		IdleTimeout:       s.limits.Idle,
 		ErrorLog:          clientErrors(),
 		// This counts from the end of the header: a body may take its time before the
 		// answer. Streams extend it as they go on, and profiles by their length.
-		WriteTimeout: f.limits.Read + f.limits.Send,
+		WriteTimeout: s.limits.Read + s.limits.Send,
 	}}
 }
 
 func (s *netServer) shutdown(ctx context.Context) error { return s.Shutdown(ctx) }
 
 // netHandler is the store as a net/http handler.
-func (f face) netHandler() http.Handler {
-	profiling := profilingHandler()
+func (s site) netHandler() http.Handler {
+	debug := debugHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path = cleanPath(r.URL.Path)
+		if headerSize(r) > s.limits.Header {
+			netAnswer(w, server.AppendHeaderTooLarge(nil))
+			return
+		}
+		route := server.FindRoute(r.URL.Path)
 		switch {
-		case headerSize(r) > f.limits.Header:
-			status, answer := server.AppendHeaderTooLarge(nil)
-			netAnswer(w, status, answer)
-		case f.profiles && strings.HasPrefix(r.URL.Path, pprofPrefix):
-			profiling.ServeHTTP(w, r)
-		case r.URL.Path == "/subscribe":
-			f.netSubscribe(w, r)
-		case r.URL.Path == "/import":
-			f.netImport(w, r)
+		case route.Kind == server.Debug && s.debug:
+			debug.ServeHTTP(w, r)
+		case route.Kind == server.Subscriptions && route.Allows(r.Method):
+			s.netSubscribe(w, r)
+		case route.Kind == server.Imports && route.Allows(r.Method):
+			s.netImport(w, r)
 		default:
-			f.netCall(w, r)
+			s.netCall(w, r)
 		}
 	})
 }
@@ -82,45 +85,45 @@ func headerSize(r *http.Request) int {
 	return size
 }
 
-func (f face) netCall(w http.ResponseWriter, r *http.Request) {
+func (s site) netCall(w http.ResponseWriter, r *http.Request) {
 	b := netBuffers.Get().(*netBuffer)
 	defer netBuffers.Put(b)
-	status, answer, rest := b.answer(f.core, w, r)
-	b.out = answer[:0]
-	if rest != nil {
-		f.netRest(w, r, answer, rest)
+	a := b.answer(s.core, w, r)
+	b.out = a.Body[:0]
+	if a.Tail != nil {
+		s.netLong(w, r, a)
 		return
 	}
-	netAnswer(w, status, answer)
+	netAnswer(w, a)
 }
 
-func netAnswer(w http.ResponseWriter, status int, answer []byte) {
+func netAnswer(w http.ResponseWriter, a server.Answer) {
 	header := w.Header()
 	header.Set("Content-Type", jsonType)
-	header.Set("Content-Length", strconv.Itoa(len(answer)))
-	w.WriteHeader(status)
-	_, _ = w.Write(answer) // if the client is gone there is nobody to tell
+	header.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Body) // if the client is gone there is nobody to tell
 }
 
-// netRest sends a long answer. If it fails the connection is cut, so that the
+// netLong sends a long answer. If it fails the connection is cut, so that the
 // answer cannot be taken for whole.
-func (f face) netRest(w http.ResponseWriter, r *http.Request, first []byte, rest *server.Rest) {
+func (s site) netLong(w http.ResponseWriter, r *http.Request, a server.Answer) {
 	conn := http.NewResponseController(w)
 	if !r.ProtoAtLeast(1, 1) {
 		if raw, _, err := conn.Hijack(); err == nil {
-			f.sendUnframed(raw, first, rest)
+			s.sendUnframed(raw, a.Body, a.Tail)
 			return
 		}
 	}
 	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(http.StatusOK)
-	patient := patientWriter{w, f.limits.Send, conn.SetWriteDeadline}
-	_, err := patient.Write(first)
+	patient := patientWriter{w, s.limits.Send, conn.SetWriteDeadline}
+	_, err := patient.Write(a.Body)
 	if err == nil {
 		err = conn.Flush() // tells fasthttp's adapter not to gather what follows
 	}
 	if err == nil {
-		_, err = rest.WriteTo(patient)
+		_, err = a.Tail.WriteTo(patient)
 	}
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -144,16 +147,10 @@ func netQuery(r *http.Request) func(name string) string {
 	return func(name string) string { return string(query.Peek(name)) }
 }
 
-func (f face) netSubscribe(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		status, answer := server.AppendNotAllowed(nil, "GET", r.URL.Path)
-		netAnswer(w, status, answer)
-		return
-	}
-	sub, err := f.core.Subscribe(r.Context(), netCredentials(r), netQuery(r))
+func (s site) netSubscribe(w http.ResponseWriter, r *http.Request) {
+	sub, err := s.core.Subscribe(r.Context(), netCredentials(r), netQuery(r))
 	if err != nil {
-		status, answer := server.AppendError(nil, err)
-		netAnswer(w, status, answer)
+		netAnswer(w, server.AppendError(nil, err))
 		return
 	}
 	// The request's own context is not for streams: fasthttp's adapter reuses it
@@ -163,21 +160,16 @@ func (f face) netSubscribe(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*") // browsers send the token in the query
 	w.WriteHeader(http.StatusOK)
 	conn := http.NewResponseController(w)
-	logStream(sub.Run(f.stop, netEvents{w, conn, f.limits.Send}))
-	_ = conn.SetWriteDeadline(time.Now().Add(f.limits.Send)) // for the end of the stream
+	logStream(sub.Run(s.stop, netEvents{w, conn, s.limits.Send}))
+	_ = conn.SetWriteDeadline(time.Now().Add(s.limits.Send)) // for the end of the stream
 }
 
-func (f face) netImport(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		status, answer := server.AppendNotAllowed(nil, "POST", r.URL.Path)
-		netAnswer(w, status, answer)
-		return
-	}
+func (s site) netImport(w http.ResponseWriter, r *http.Request) {
 	conn := http.NewResponseController(w)
-	im, err := f.core.Import(r.Context(), netCredentials(r), netQuery(r)("force"), patientReader{r.Body, f.limits.Read, conn.SetReadDeadline})
+	body := patientReader{r.Body, s.limits.Read, conn.SetReadDeadline}
+	im, err := s.core.Import(r.Context(), netCredentials(r), netQuery(r)("force"), body)
 	if err != nil {
-		status, answer := server.AppendError(nil, err)
-		netAnswer(w, status, answer)
+		netAnswer(w, server.AppendError(nil, err))
 		return
 	}
 	_ = conn.EnableFullDuplex() // frames are sent while the body is read; HTTP/2 always does
@@ -185,7 +177,7 @@ func (f face) netImport(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("Connection", "close") // a part of the body may be left
 	w.WriteHeader(http.StatusOK)
-	logImport(im.Run(r.Context(), netEvents{w, conn, f.limits.Send}))
+	logImport(im.Run(r.Context(), netEvents{w, conn, s.limits.Send}))
 }
 
 // netEvents sends events through net/http.
@@ -210,21 +202,21 @@ type netBuffer struct{ body, out []byte }
 
 var netBuffers = sync.Pool{New: func() any { return new(netBuffer) }}
 
-func (b *netBuffer) answer(core *server.Core, w http.ResponseWriter, r *http.Request) (status int, answer []byte, rest *server.Rest) {
+func (b *netBuffer) answer(core Core, w http.ResponseWriter, r *http.Request) server.Answer {
 	var err error
-	if b.body, err = readAll(b.body[:0], http.MaxBytesReader(w, r.Body, int64(core.ReadBody()))); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			status, answer = core.AppendBodyTooLarge(b.out)
-			return status, answer, nil
-		}
+	b.body, err = readAll(b.body[:0], http.MaxBytesReader(w, r.Body, int64(core.ReadBody())))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return core.AppendBodyTooLarge(b.out)
+	}
+	if err != nil {
 		w.Header().Set("Connection", "close") // what is left of the body cannot be told from a next request
-		status, answer = server.AppendMalformed(b.out, err)
-		return status, answer, nil
+		return server.AppendMalformed(b.out, err)
 	}
 	// The request's own context is not used: with fasthttp's adapter it ends when
 	// the server is told to stop, which requests in progress may outlive.
-	return core.Serve(context.Background(), server.Request{Method: r.Method, Path: r.URL.Path, Credentials: netCredentials(r), Body: b.body}, b.out)
+	request := server.Request{Method: r.Method, Path: r.URL.Path, Credentials: netCredentials(r), Body: b.body}
+	return core.Serve(context.Background(), request, b.out)
 }
 
 // readAll is io.ReadAll into memory there is already.
@@ -244,14 +236,16 @@ func readAll(dst []byte, r io.Reader) ([]byte, error) {
 	}
 }
 
-// profilingHandler has Go's profiling pages. It is made here rather than
-// imported for effect, so that nothing else is on the same mux.
-func profilingHandler() http.Handler {
+// debugHandler has Go's own pages: profiles, and the variables with
+// runtime.MemStats among them. It is made here rather than imported for effect,
+// so that nothing else is on the same mux.
+func debugHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.Handle("/debug/vars", expvar.Handler())
 	return mux
 }

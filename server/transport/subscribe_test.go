@@ -104,7 +104,7 @@ func (s store) write(t *testing.T, stream string, n int) {
 
 // transports runs a test on every transport, in test mode.
 func transports(t *testing.T, test func(t *testing.T, s store)) {
-	for _, kind := range []Kind{NetHTTP, FastHTTP, FastHTTPAdapter} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			test(t, startStore(t, kind, server.CodecRaw, sqlite.Memory, true))
 		})

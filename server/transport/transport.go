@@ -6,11 +6,13 @@ package transport
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -25,25 +27,31 @@ type Kind string
 const (
 	NetHTTP         Kind = "nethttp"
 	FastHTTP        Kind = "fasthttp"
-	FastHTTPAdapter Kind = "fasthttp-adapter" // the net/http handler through fasthttpadaptor: it shows what an adapter costs
+	FastHTTPAdapter Kind = "fasthttp-adapter" // the net/http handler through fasthttpadaptor: what an adapter costs
 )
+
+var kinds = []Kind{NetHTTP, FastHTTP, FastHTTPAdapter}
 
 // Parse returns the transport of a name; net/http is a spelling of nethttp.
 func Parse(name string) (Kind, error) {
-	switch kind := Kind(name); kind {
-	case "net/http":
-		return NetHTTP, nil
-	case NetHTTP, FastHTTP, FastHTTPAdapter:
-		return kind, nil
+	kind := Kind(name)
+	if kind == "net/http" {
+		kind = NetHTTP
 	}
-	return "", fmt.Errorf("unknown transport %q; use %s, %s or %s", name, NetHTTP, FastHTTP, FastHTTPAdapter)
+	return kind, kind.check()
+}
+
+// check returns an error if there is no such transport.
+func (k Kind) check() error {
+	if slices.Contains(kinds, k) {
+		return nil
+	}
+	return fmt.Errorf("unknown transport %q; use %s, %s or %s", k, NetHTTP, FastHTTP, FastHTTPAdapter)
 }
 
 const (
 	jsonType  = "application/json"
 	eventType = "text/event-stream"
-
-	pprofPrefix = "/debug/pprof/"
 
 	drainTimeout = 10 * time.Second // for requests in progress at the end
 )
@@ -56,7 +64,7 @@ type Limits struct {
 	Idle        time.Duration // between two requests on a connection; 120 s
 	Send        time.Duration // for a client to take an answer, or a part of a stream; 10 s
 
-	PprofAnywhere bool // serve the profiling pages, which ask for no token, on other addresses than loopback
+	PprofAnywhere bool // serve /debug, which asks for no token, on other addresses than loopback
 }
 
 // DefaultLimits are those of the zero value.
@@ -71,29 +79,53 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// face is what the handlers of a transport share.
-type face struct {
-	core     *server.Core
-	limits   Limits
-	profiles bool            // serve the profiling pages
-	stop     context.Context // ends streams
+// Core is what a transport carries: a *server.Core, or what wraps one.
+type Core interface {
+	Serve(ctx context.Context, r server.Request, dst []byte) server.Answer
+	Subscribe(ctx context.Context, cred server.Credentials, param func(name string) string) (*server.Subscription, error)
+	Import(ctx context.Context, cred server.Credentials, force string, body io.Reader) (*server.Import, error)
+	MaxBody() int
+	ReadBody() int
+	AppendBodyTooLarge(dst []byte) server.Answer
+}
+
+// site is what the handlers of a transport share.
+type site struct {
+	core   Core
+	limits Limits
+	debug  bool            // serve Go's own pages
+	stop   context.Context // ends streams
 }
 
 // Serve answers requests on the listener until ctx is cancelled; then it lets
 // those in progress finish and returns nil. It closes the listener.
-func Serve(ctx context.Context, kind Kind, core *server.Core, listener net.Listener, limits Limits) error {
+func Serve(ctx context.Context, kind Kind, core Core, listener net.Listener, limits Limits) error {
+	s := site{core: core, limits: limits.orDefault(), stop: ctx, debug: limits.PprofAnywhere || onLoopback(listener)}
+	h, err := s.newServer(kind)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return serve(ctx, h, netutil.LimitListener(listener, s.limits.Connections))
+}
+
+func onLoopback(listener net.Listener) bool {
 	tcp, ok := listener.Addr().(*net.TCPAddr)
-	f := face{core: core, limits: limits.orDefault(), stop: ctx, profiles: limits.PprofAnywhere || ok && tcp.IP.IsLoopback()}
-	listener = netutil.LimitListener(listener, f.limits.Connections)
-	var s httpServer
+	return ok && tcp.IP.IsLoopback()
+}
+
+func (s site) newServer(kind Kind) (httpServer, error) {
 	switch kind {
 	case NetHTTP:
-		s = f.newNetHTTP()
+		return s.newNetHTTP(), nil
 	case FastHTTP:
-		s = f.newFastHTTP(f.fastHandler())
-	default:
-		s = f.newFastHTTP(f.adaptedHandler())
+		return s.newFastHTTP(s.fastHandler()), nil
+	case FastHTTPAdapter:
+		return s.newFastHTTP(s.adaptedHandler()), nil
 	}
+	return nil, kind.check()
+}
+
+func serve(ctx context.Context, s httpServer, listener net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(listener) }()
 	select {
@@ -162,11 +194,11 @@ func (w patientWriter) Write(b []byte) (int, error) {
 // sendUnframed sends a long answer over a connection taken over from the server
 // and closes it. It is for clients of HTTP/1.0, which know no chunks: the end of
 // the connection is that of the answer.
-func (f face) sendUnframed(conn net.Conn, first []byte, rest *server.Rest) {
-	patient := patientWriter{conn, f.limits.Send, conn.SetWriteDeadline}
+func (s site) sendUnframed(conn net.Conn, first []byte, tail *server.Tail) {
+	patient := patientWriter{conn, s.limits.Send, conn.SetWriteDeadline}
 	const header = "HTTP/1.1 200 OK\r\nContent-Type: " + jsonType + "\r\nConnection: close\r\n\r\n"
 	if _, err := patient.Write(append([]byte(header), first...)); err == nil {
-		_, _ = rest.WriteTo(patient) // there is no other way to tell the client than to end
+		_, _ = tail.WriteTo(patient) // there is no other way to tell the client than to end
 	}
 	_ = conn.Close()
 }

@@ -108,7 +108,8 @@ func (a axis) plot(m view.Metric) *plot {
 
 func (a axis) ticks() []tick {
 	text := func(share float64) string { return fmt.Sprintf("%+g%%", share*float64(a)) }
-	return []tick{{"0%", text(-1), "start"}, {"25%", text(-0.5), "middle"}, {"50%", "0", "middle"}, {"75%", text(0.5), "middle"}, {"100%", text(1), "end"}}
+	return []tick{{"0%", text(-1), "start"}, {"25%", text(-0.5), "middle"}, {"50%", "0", "middle"},
+		{"75%", text(0.5), "middle"}, {"100%", text(1), "end"}}
 }
 
 // grid is a table of functions or groups; its first column is the name.
@@ -155,7 +156,8 @@ func figureCell(v float64, text string) gridCell { return gridCell{Text: text, S
 
 // differenceGrid lists rows with bars on one scale, a row for the rest and the
 // total. The total has no bar: it would hide how the others differ.
-func differenceGrid(base, head, first string, t profdiff.ChangeTable, rows []profdiff.FunctionChange, rest profdiff.FunctionChange) grid {
+func differenceGrid(base, head, first string, t profdiff.ChangeTable, rows []profdiff.FunctionChange,
+	rest profdiff.FunctionChange) grid {
 	g := grid{First: first, Columns: []gridColumn{
 		figureColumn(base, base), figureColumn(head, head),
 		figureColumn("difference, "+t.Unit, "difference"), {Text: "less ← → more", Class: "plot"},
@@ -181,7 +183,8 @@ func differenceGrid(base, head, first string, t profdiff.ChangeTable, rows []pro
 // changeRow has a bar that reaches the edge at the largest difference, or none if
 // that is 0.
 func changeRow(t profdiff.ChangeTable, f profdiff.FunctionChange, largest float64) gridRow {
-	diff, bar := figureCell(f.Diff, texttab.Signed(f.Diff)), gridCell{Class: "more", Bar: &span{"50%", share(math.Abs(f.Diff), 2*largest)}}
+	diff, bar := figureCell(f.Diff, texttab.Signed(f.Diff)), gridCell{Class: "more",
+		Bar: &span{"50%", share(math.Abs(f.Diff), 2*largest)}}
 	diff.Below = view.Interval(f)
 	if f.Diff < 0 {
 		bar.Class, bar.Bar.X = "less", share(largest+f.Diff, 2*largest)
@@ -209,7 +212,8 @@ type changes struct {
 func newChanges(c view.Comparison, t view.Changes) changes {
 	s := changes{Title: t.Title, Base: c.Base, Head: c.Head, Note: t.Note}
 	if len(t.Groups) > 0 {
-		s.Grids = append(s.Grids, differenceGrid(c.Base, c.Head, "kind of work", t.ChangeTable, t.Groups, profdiff.FunctionChange{}))
+		s.Grids = append(s.Grids, differenceGrid(c.Base, c.Head, "kind of work", t.ChangeTable, t.Groups,
+			profdiff.FunctionChange{}))
 	}
 	rows, rest := t.First(pageRows)
 	s.Grids = append(s.Grids, differenceGrid(c.Base, c.Head, "function", t.ChangeTable, rows, rest))
@@ -256,5 +260,6 @@ func functionRow(t view.Functions, f profdiff.Function) gridRow {
 
 // parts are the pieces of a function's name between which a line may break.
 func parts(name string) []string {
-	return strings.FieldsFunc(strings.NewReplacer("/", "/\n", ".", "\n.").Replace(name), func(r rune) bool { return r == '\n' })
+	return strings.FieldsFunc(strings.NewReplacer("/", "/\n", ".", "\n.").Replace(name),
+		func(r rune) bool { return r == '\n' })
 }

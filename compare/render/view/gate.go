@@ -123,7 +123,8 @@ func nearest(grown compare.Grown) string {
 		return fmt.Sprintf("No run of bearable length would name a function: the nearest to standing out, %s, takes about %s blocks.",
 			n.Name, texttab.Number(float64(n.Blocks), 0))
 	}
-	return fmt.Sprintf("About %d blocks (--blocks=%d) would name a function: %s is the nearest to standing out.", n.Blocks, n.Blocks, n.Name)
+	return fmt.Sprintf("About %d blocks (--blocks=%d) would name a function: %s is the nearest to standing out.",
+		n.Blocks, n.Blocks, n.Name)
 }
 
 // sentence says what was found of one metric, and what explains it.

@@ -16,7 +16,8 @@ func Reconcile(t profdiff.FunctionTable) string {
 	text := fmt.Sprintf("The total is sampled: %.1f%% of the exact %s %s",
 		t.Total.Value / *t.Exact * 100, texttab.Decimals(*t.Exact), t.Unit)
 	if t.Low != nil {
-		text += fmt.Sprintf(" (95%% interval over blocks: %.1f%% to %.1f%%)", *t.Low / *t.Exact * 100, *t.High / *t.Exact * 100)
+		text += fmt.Sprintf(" (95%% interval over blocks: %.1f%% to %.1f%%)", *t.Low / *t.Exact * 100,
+			*t.High / *t.Exact * 100)
 	}
 	return text + "."
 }

@@ -8,7 +8,7 @@
   // line is how a variant is drawn; what is of second rank is dotted.
   const line = (label, i, dotted) => ({
     label,
-    stroke: () => page.colour(`--variant-${i % 6}`),
+    stroke: () => page.color(`--variant-${i % 6}`),
     width: i === 0 ? 1.5 : 2,
     dash: dotted ? [2, 4] : dashes[i % dashes.length],
     value: (u, v) => v == null ? '–' : page.number(v),
@@ -16,9 +16,9 @@
   });
 
   const axis = extra => ({
-    stroke: () => page.colour('--muted'),
-    grid: {stroke: () => page.colour('--line'), width: 1},
-    ticks: {stroke: () => page.colour('--line'), width: 1},
+    stroke: () => page.color('--muted'),
+    grid: {stroke: () => page.color('--line'), width: 1},
+    ticks: {stroke: () => page.color('--line'), width: 1},
     ...extra,
   });
 
@@ -45,7 +45,7 @@
   const borders = u => {
     const {ctx, bbox} = u;
     ctx.save();
-    ctx.strokeStyle = ctx.fillStyle = page.colour('--muted');
+    ctx.strokeStyle = ctx.fillStyle = page.color('--muted');
     ctx.lineWidth = devicePixelRatio;
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
@@ -67,7 +67,7 @@
   // decades is a logarithmic axis with a line a power of ten.
   const decade = v => Math.abs(Math.log10(v) % 1) < 1e-9;
   const decades = (u, ticks) => ticks.map(v => decade(v) ? v : null);
-  const logarithmic = () => axis({size: 64, filter: decades, grid: {stroke: () => page.colour('--line'), width: 1, filter: decades}, ticks: {show: false}, values: (u, ticks) => ticks.map(v => v == null ? null : `${v}`)});
+  const logarithmic = () => axis({size: 64, filter: decades, grid: {stroke: () => page.color('--line'), width: 1, filter: decades}, ticks: {show: false}, values: (u, ticks) => ticks.map(v => v == null ? null : `${v}`)});
   const linear = () => axis({size: 64, values: (u, ticks) => ticks.map(v => v.toLocaleString('en'))});
 
   // overTime joins the variants' slices on one axis of time. A point without a

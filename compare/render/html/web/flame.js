@@ -1,7 +1,7 @@
 'use strict';
 // The differential flame graph. Callers are above, callees below. A frame is
 // as wide as what it costs the head, and what only the base does stands beside
-// it, hatched, as wide as it was there. The colour is head minus base.
+// it, hatched, as wide as it was there. The color is head minus base.
 (() => {
   const {data} = page;
   const names = data.flames.names;
@@ -112,10 +112,10 @@
     return place;
   };
 
-  // colours mixes the palette by the size of a change beside the largest; the
+  // colors mixes the palette by the size of a change beside the largest; the
   // square root lets middling changes be seen.
-  const colours = () => {
-    const palette = ['--less', '--same', '--more'].map(n => page.colour(n).match(/\d+(\.\d+)?/g).map(Number));
+  const colors = () => {
+    const palette = ['--less', '--same', '--more'].map(n => page.color(n).match(/\d+(\.\d+)?/g).map(Number));
     const most = largestChange();
     return i => {
       const c = change(i), part = most ? Math.sqrt(Math.abs(c) / most) : 0;
@@ -140,7 +140,7 @@
     return `${name(i)}: ${side(base, b)}, ${side(head(), h)}; change ${signed(h - b)}${mark}`;
   };
 
-  const element = (i, p, colour) => {
+  const element = (i, p, color) => {
     const e = document.createElement('div');
     e.className = 'frame';
     e.dataset.frame = i;
@@ -154,18 +154,18 @@
     const pixels = p.width * graph.clientWidth;
     e.classList.toggle('thin', pixels < 8);
     if (pixels > 24) e.textContent = label(i);
-    if (isGone(i)) e.classList.add('gone'); else e.style.backgroundColor = colour(i);
+    if (isGone(i)) e.classList.add('gone'); else e.style.backgroundColor = color(i);
     e.classList.toggle('caller', Boolean(p.caller));
     return e;
   };
 
   const draw = () => {
-    const place = places(), colour = colours(), list = [];
+    const place = places(), color = colors(), list = [];
     if (!place.has(focused)) focused = zoomed;
     drawn = [];
     let deepest = 0;
     for (const [i, p] of place) {
-      list.push(drawn[i] = element(i, p, colour));
+      list.push(drawn[i] = element(i, p, color));
       deepest = Math.max(deepest, tree.depth[i]);
     }
     graph.style.height = `${(deepest + 1) * row}px`;
@@ -177,8 +177,8 @@
 
   const legend = () => {
     const most = largestChange(), [b, h] = [data.variants[base], data.variants[head()]];
-    at('flame-less').textContent = `cheaper in ${h}: ${signed(-most)}`;
-    at('flame-more').textContent = `dearer: ${signed(most)}`;
+    at('flame-less').textContent = `less in ${h}: ${signed(-most)}`;
+    at('flame-more').textContent = `more: ${signed(most)}`;
     at('flame-gone-key').textContent = `gone: only in ${b}`;
     at('flame-new-key').textContent = `new: only in ${h}`;
   };

@@ -1,19 +1,19 @@
 'use strict';
-// The page around the charts: colours, and tables that sort.
+// The page around the charts: colors, and tables that sort.
 
-// page is what the other scripts share: the report's data, colours as the
+// page is what the other scripts share: the report's data, colors as the
 // theme has them, and a way to hear that they changed.
 const page = {
   data: JSON.parse(document.getElementById('data').textContent),
   onTheme: [],
-  // colour resolves a custom property of the style sheet, for a canvas.
-  colour(name) {
+  // color resolves a custom property of the style sheet, for a canvas.
+  color(name) {
     const probe = document.createElement('span');
     probe.style.color = `var(${name})`;
     document.body.append(probe);
-    const colour = getComputedStyle(probe).color;
+    const color = getComputedStyle(probe).color;
     probe.remove();
-    return colour;
+    return color;
   },
   formats: [0, 1, 2, 3].map(digits => new Intl.NumberFormat('en', {minimumFractionDigits: digits, maximumFractionDigits: digits})),
   // number prints a figure with about three significant digits.

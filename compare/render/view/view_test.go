@@ -1,0 +1,58 @@
+package view
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/profiles/runfolder"
+)
+
+// TestLooks holds that a verdict stands under its own metric, though a look may
+// not have been able to judge every metric.
+func TestLooks(t *testing.T) {
+	decided := func(metric, verdict string) runfolder.Decision {
+		return runfolder.Decision{Head: "head", Metric: metric, Verdict: verdict}
+	}
+	c := compare.Comparison{
+		Metrics: []compare.MetricChange{
+			{ID: compare.OpsPerSec, Label: "throughput"}, {ID: compare.CPUPerOp, Label: "CPU"}, {ID: "gc_cycles", Label: "GC cycles"},
+		},
+		Looks: []runfolder.Look{
+			{Blocks: 12, Decisions: []runfolder.Decision{decided("cpu_per_op", "inconclusive")}},
+			{Blocks: 16, Decisions: []runfolder.Decision{decided("cpu_per_op", "improved"), decided("ops_per_sec", "equivalent")}},
+		},
+	}
+	want := [][]string{
+		{"look", "throughput", "CPU"},
+		{"12 blocks", "", "inconclusive"},
+		{"16 blocks", "equivalent", "improved"},
+	}
+	if diff := cmp.Diff(want, looks(c)); diff != "" {
+		t.Error(diff)
+	}
+	if looks(compare.Comparison{}) != nil {
+		t.Error("a table of no looks")
+	}
+}
+
+// TestUnavailable holds that what all variants lack is said once, and what some
+// lack with their names.
+func TestUnavailable(t *testing.T) {
+	lacks := func(name string, sources ...runfolder.Source) compare.Variant {
+		v := compare.Variant{Name: name, Manifest: runfolder.Manifest{Unavailable: map[runfolder.Source]string{}}}
+		for _, s := range sources {
+			v.Manifest.Unavailable[s] = "not here"
+		}
+		return v
+	}
+	got := unavailable([]compare.Variant{
+		lacks("one", runfolder.SourceFrequency, runfolder.SourceMemStats),
+		lacks("two", runfolder.SourceFrequency),
+	})
+	want := []string{"cpu_frequency: unavailable, not here", "memstats: unavailable, not here (one)"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,53 @@
+package loadgen_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
+
+// health is a workload that asks for /health and nothing else. It needs no state,
+// so it is its own source.
+type health struct{}
+
+func (health) Name() string                        { return "health checks" }
+func (health) Kinds() []string                     { return []string{"check"} }
+func (h health) Source(uint64, int) loadgen.Source { return h }
+
+func (health) Next(req *fasthttp.Request) (kind int) {
+	req.SetRequestURI("/health")
+	return 0
+}
+
+func (health) Check(_ int, body []byte) error {
+	if !bytes.HasPrefix(body, []byte("ok")) {
+		return errors.New("not ok")
+	}
+	return nil
+}
+
+// A workload of one's own takes five short methods.
+func ExampleWorkload() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("starting"))
+	}))
+	defer server.Close()
+	load := loadgen.Load{
+		Workload: health{}.Name(), Kinds: health{}.Kinds(),
+		Workers: 1, Timeout: 10 * time.Second,
+	}
+	driver := loadgen.NewDriver(server.Listener.Addr().String(), health{}, load, 1)
+	defer driver.Close()
+	result := driver.Warmup(context.Background(), 10)
+	fmt.Println(result.Ops(), "answered;", result.Errors.First)
+	// Output:
+	// 0 answered; GET /health: not ok in the answer: "starting"
+}

@@ -1,0 +1,28 @@
+package profiles
+
+import (
+	"context"
+	"time"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
+
+// Generator puts the load of an experiment on one instance of a subject. Its
+// methods are not called at the same time. A loadgen.Driver is one.
+type Generator interface {
+	// Warmup sends a number of requests that are not measured.
+	Warmup(ctx context.Context, requests int) loadgen.Result
+	// Slice loads the instance for the given time, and returns once every
+	// request is answered. Its result tells the CPU time that took.
+	Slice(ctx context.Context, length time.Duration) loadgen.Result
+	// TakeLatency returns the latencies since it was last called.
+	TakeLatency() loadgen.Latency
+	// Close closes the connections.
+	Close()
+}
+
+// Drive returns a factory of generators in this process, for
+// Experiment.NewGenerator.
+func Drive(w loadgen.Workload, l loadgen.Load) func(addr string, seed uint64) Generator {
+	return func(addr string, seed uint64) Generator { return loadgen.NewDriver(addr, w, l, seed) }
+}

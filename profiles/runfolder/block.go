@@ -1,0 +1,104 @@
+package runfolder
+
+import "time"
+
+// Block holds what one fresh process of the subject showed in one block.
+// Times are offsets from the start of the experiment.
+type Block struct {
+	Block      int           `json:"block"`       // from 0
+	StartOrder int           `json:"start_order"` // place of this subject in the order of process starts
+	Start      time.Duration `json:"start_ns"`    // when the first slice of the block began
+	WarmupOps  int64         `json:"warmup_ops"`
+
+	Before   Counters `json:"before"`
+	After    Counters `json:"after"`
+	ReadCost Counters `json:"read_cost"` // what reading the counters itself adds to them
+
+	ProcessBefore ProcessCounters `json:"process_before"`
+	ProcessAfter  ProcessCounters `json:"process_after"`
+
+	GoroutinesBefore int64 `json:"goroutines_before"` // at the start of the window
+	Goroutines       int64 `json:"goroutines"`        // at its end
+	RSSPeak          int64 `json:"rss_peak_bytes"`
+
+	Machine *Machine `json:"machine"`
+}
+
+// Window is what the subject itself did between the counter readings before
+// and after the rounds: the difference, less the cost of the first reading. The
+// correction never takes away more than there is.
+func (b Block) Window() Counters {
+	w := b.After.Sub(b.Before).Sub(b.ReadCost)
+	w.TotalAlloc, w.Mallocs = max(w.TotalAlloc, 0), max(w.Mallocs, 0)
+	return w
+}
+
+// Process is what the system counted of the subject's process between the
+// readings before and after the rounds.
+func (b Block) Process() ProcessCounters {
+	return b.ProcessAfter.Sub(b.ProcessBefore)
+}
+
+// Counters are exact figures of a Go process, of the fields of
+// runtime.MemStats with the same names.
+type Counters struct {
+	TotalAlloc int64 `json:"total_alloc"` // bytes
+	Mallocs    int64 `json:"mallocs"`
+	NumGC      int64 `json:"num_gc"`
+	GCPause    int64 `json:"gc_pause_ns"` // since some moment before the window
+	HeapSys    int64 `json:"heap_sys"`    // bytes; the largest size the heap has had
+}
+
+// Add returns the sum of two windows' counters, and the larger HeapSys.
+func (c Counters) Add(d Counters) Counters {
+	return Counters{
+		TotalAlloc: c.TotalAlloc + d.TotalAlloc,
+		Mallocs:    c.Mallocs + d.Mallocs,
+		NumGC:      c.NumGC + d.NumGC,
+		GCPause:    c.GCPause + d.GCPause,
+		HeapSys:    max(c.HeapSys, d.HeapSys),
+	}
+}
+
+// Sub returns the growth from d to c. HeapSys, a level rather than a count, is
+// taken from c.
+func (c Counters) Sub(d Counters) Counters {
+	return Counters{
+		TotalAlloc: c.TotalAlloc - d.TotalAlloc,
+		Mallocs:    c.Mallocs - d.Mallocs,
+		NumGC:      c.NumGC - d.NumGC,
+		GCPause:    c.GCPause - d.GCPause,
+		HeapSys:    c.HeapSys,
+	}
+}
+
+// ProcessCounters are what the system counts of a process since its start,
+// whatever it is written in: context switches of its living threads, and bytes
+// that it read and wrote by any means, sockets and pipes included.
+type ProcessCounters struct {
+	VoluntarySwitches   int64 `json:"voluntary_switches"`   // a thread had nothing to do
+	InvoluntarySwitches int64 `json:"involuntary_switches"` // a thread had to make room
+	ReadBytes           int64 `json:"read_bytes"`
+	WrittenBytes        int64 `json:"written_bytes"`
+}
+
+// Add returns the sum of two windows' counters.
+func (c ProcessCounters) Add(d ProcessCounters) ProcessCounters {
+	return ProcessCounters{
+		VoluntarySwitches:   c.VoluntarySwitches + d.VoluntarySwitches,
+		InvoluntarySwitches: c.InvoluntarySwitches + d.InvoluntarySwitches,
+		ReadBytes:           c.ReadBytes + d.ReadBytes,
+		WrittenBytes:        c.WrittenBytes + d.WrittenBytes,
+	}
+}
+
+// Sub returns the growth from d to c. It is never negative: threads that ended
+// meanwhile took their switches with them.
+func (c ProcessCounters) Sub(d ProcessCounters) ProcessCounters {
+	return ProcessCounters{
+		VoluntarySwitches:   max(c.VoluntarySwitches-d.VoluntarySwitches, 0),
+		InvoluntarySwitches: max(c.InvoluntarySwitches-d.InvoluntarySwitches, 0),
+		ReadBytes:           max(c.ReadBytes-d.ReadBytes, 0),
+		WrittenBytes:        max(c.WrittenBytes-d.WrittenBytes, 0),
+	}
+}

@@ -1,0 +1,160 @@
+package runfolder
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// decodeManifest is strict: another format, an unknown field, or values that no
+// recorder writes are an error.
+func decodeManifest(data []byte) (Manifest, error) {
+	var version struct {
+		Format string
+		Schema int
+	}
+	err := json.Unmarshal(data, &version)
+	switch {
+	case err != nil:
+		return Manifest{}, fmt.Errorf("not a manifest: %w", err)
+	case version.Schema < 1:
+		return Manifest{}, errors.New("not a manifest: it has no schema version")
+	case version.Format != Format:
+		return Manifest{}, errors.New("written by a development version, before the format was settled; record it again")
+	case version.Schema > Schema:
+		return Manifest{}, fmt.Errorf("written in format %d by a newer eventobench; this one reads up to %d: upgrade it",
+			version.Schema, Schema)
+	}
+	var m Manifest
+	err = unmarshalStrict(data, &m)
+	if err == nil {
+		err = m.check()
+	}
+	if err != nil {
+		return Manifest{}, fmt.Errorf("damaged: %w", err)
+	}
+	return m, nil
+}
+
+func unmarshalStrict(data []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errors.New("more text after the value")
+	}
+	return nil
+}
+
+// check returns what is wrong with a manifest that has the right fields.
+func (m Manifest) check() error {
+	if m.Subject.Name == "" || m.Experiment == "" {
+		return errors.New("no subject or experiment")
+	}
+	for _, check := range []func(Manifest) error{
+		Manifest.checkState, Manifest.checkSettings, Manifest.checkUnavailable, Manifest.checkBlocks, Manifest.checkLooks,
+	} {
+		if err := check(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m Manifest) checkState() error {
+	switch m.State {
+	case StateRecording, StateComplete, StateInterrupted, StateFailed:
+	default:
+		return fmt.Errorf("unknown state %q", m.State)
+	}
+	for kind, n := range m.Errors {
+		if n < 1 {
+			return fmt.Errorf("%d errors of kind %q", n, kind)
+		}
+	}
+	return nil
+}
+
+func (m Manifest) checkSettings() error {
+	if err := m.Load.Validate(); err != nil {
+		return err
+	}
+	if err := m.Plan.Validate(); err != nil {
+		return err
+	}
+	for i, name := range m.Capture.Profiles {
+		_, known := KindNamed(name)
+		if !known || slices.Contains(m.Capture.Profiles[:i], name) {
+			return fmt.Errorf("profile %q is unknown or there twice", name)
+		}
+	}
+	return nil
+}
+
+func (m Manifest) checkUnavailable() error {
+	known := Sources()
+	for source, reason := range m.Unavailable {
+		if !slices.Contains(known, source) {
+			return fmt.Errorf("unknown source %q is unavailable", source)
+		}
+		if reason == "" {
+			return fmt.Errorf("source %q is unavailable for no reason", source)
+		}
+	}
+	return nil
+}
+
+func (m Manifest) checkBlocks() error {
+	if len(m.Blocks) > m.Plan.Blocks {
+		return fmt.Errorf("%d blocks of %d", len(m.Blocks), m.Plan.Blocks)
+	}
+	for i, b := range m.Blocks {
+		if b.Block != i {
+			return fmt.Errorf("block %d stands at place %d", b.Block, i)
+		}
+		if b.Machine == nil {
+			return fmt.Errorf("block %d does not say what the machine did meanwhile", i)
+		}
+		if lost := b.After.Sub(b.Before); min(lost.TotalAlloc, lost.Mallocs, lost.NumGC, lost.GCPause) < 0 {
+			return fmt.Errorf("counters of block %d fall", i)
+		}
+	}
+	return nil
+}
+
+// verdicts are what a decision can be.
+var verdicts = []string{"improved", "regressed", "equivalent", "inconclusive"}
+
+// checkLooks leaves the names of metrics to those who know them.
+func (m Manifest) checkLooks() error {
+	blocks := 0
+	for i, l := range m.Looks {
+		if l.Blocks <= blocks || l.Blocks > len(m.Blocks) {
+			return fmt.Errorf("look %d is at %d blocks, after one at %d, of %d", i+1, l.Blocks, blocks, len(m.Blocks))
+		}
+		blocks = l.Blocks
+		for _, d := range l.Decisions {
+			if err := d.check(); err != nil {
+				return fmt.Errorf("look %d: %w", i+1, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (d Decision) check() error {
+	switch {
+	case d.Head == "" || d.Metric == "":
+		return errors.New("a decision names no subject or no metric")
+	case !slices.Contains(verdicts, d.Verdict):
+		return fmt.Errorf("verdict %q on %s is none", d.Verdict, d.Metric)
+	case d.Low > d.High || d.Level < 0 || d.Level > 1:
+		return fmt.Errorf("the interval from %v to %v of %s at level %v is none", d.Low, d.High, d.Metric, d.Level)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package handicap
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/eventobench/eventobench/server"
+	"github.com/eventobench/eventobench/server/sqlite"
+)
+
+// TestWrap holds that a call costs more, that nothing else does, and that the
+// answers are those of the core.
+func TestWrap(t *testing.T) {
+	store, err := sqlite.Open(sqlite.Memory, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	core, _, err := server.NewCore(t.Context(), store, server.Options{Codec: server.CodecRaw, TestMode: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapped := Wrap(core, Handicap{Alloc: 1000})
+	out := make([]byte, 0, 1000)
+	for _, tt := range []struct {
+		path string
+		want float64
+	}{{"/rpc", 1}, {"/health", 0}} {
+		r := server.Request{Method: "POST", Path: tt.path, Body: []byte(`["stream.version","a-1"]`)}
+		plain := testing.AllocsPerRun(100, func() { core.Serve(t.Context(), r, out) })
+		more := testing.AllocsPerRun(100, func() { wrapped.Serve(t.Context(), r, out) })
+		if more-plain != tt.want {
+			t.Errorf("%s: %v allocations, and %v without a handicap", tt.path, more, plain)
+		}
+		got, want := wrapped.Serve(t.Context(), r, nil), core.Serve(t.Context(), r, nil)
+		if got.Status != 200 || string(got.Body) != string(want.Body) {
+			t.Errorf("%s: %d %s, want %s", tt.path, got.Status, got.Body, want.Body)
+		}
+	}
+}
+
+// TestAllocates holds that a call allocates what it was told to, once.
+func TestAllocates(t *testing.T) {
+	l := newLoad(Handicap{Alloc: 200})
+	if got := testing.AllocsPerRun(100, l.add); got != 1 {
+		t.Errorf("%v allocations per call", got)
+	}
+	const calls = 1000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range calls {
+		l.add()
+	}
+	runtime.ReadMemStats(&after)
+	if got := float64(after.TotalAlloc-before.TotalAlloc) / calls; got < 200 || got > 220 {
+		t.Errorf("%v bytes per call, want 200 rounded up to a size class", got)
+	}
+}
+
+// TestFollowsTheCost tells the handicap what calls and turns cost, and
+// holds the turns that follow.
+func TestFollowsTheCost(t *testing.T) {
+	l := newLoad(Handicap{CPU: 5})
+	l.perTurn = 2
+	l.adjust(1e9, true)
+	if got := l.turns.Load(); got != 0 {
+		t.Errorf("%d turns before anything was measured", got)
+	}
+	cpu, nanos := int64(1e9), 2.0
+	windows := func(n int) int64 {
+		for range n {
+			spun := int64(float64(l.turns.Load()) * nanos)
+			cpu += window * timedEvery * (20_000 + spun)
+			l.kept.Store(window)
+			l.nanos.Store(window * spun)
+			l.adjust(cpu, false)
+		}
+		return l.turns.Load()
+	}
+	if got := windows(50); got < 495 || got > 505 {
+		t.Errorf("%d turns of 2 ns for 5%% of 20 us, want 500", got)
+	}
+	nanos = 4 // the processor got busy
+	if got := windows(50); got < 245 || got > 255 {
+		t.Errorf("%d turns of 4 ns, want 250", got)
+	}
+}
