@@ -35,6 +35,12 @@ func (t *tokenTable) remove(namespace string) {
 	delete(t.hashes, namespace)
 }
 
+func (t *tokenTable) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.hashes)
+}
+
 // authenticate returns the namespace that a request may act on.
 func (c *Core) authenticate(ctx context.Context, cred Credentials) (string, error) {
 	token, err := cred.token()
@@ -52,7 +58,11 @@ func (c *Core) authenticate(ctx context.Context, cred Credentials) (string, erro
 			Details: map[string]any{"error": err.Error()},
 		}
 	}
-	if hash, ok := c.tokens.get(namespace); !ok || !hash.Equal(HashToken(token)) {
+	ok, err := c.lets(ctx, namespace, token)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
 		return "", &Error{
 			Code:    CodeAuthUnauthorized,
 			Message: "The token is not valid for this namespace",
@@ -81,8 +91,8 @@ func (c *Core) admit(ctx context.Context, token string) (string, error) {
 	if err != nil {
 		namespace, token = DefaultNamespace, ""
 	}
-	if _, ok := c.tokens.get(namespace); ok {
-		return namespace, nil
+	if ok, err := c.knows(ctx, namespace); ok || err != nil {
+		return namespace, err
 	}
 	if token == "" {
 		token = NewToken(namespace)

@@ -30,6 +30,7 @@ type Options struct {
 // Core answers calls, the same way for every transport.
 type Core struct {
 	store    Store
+	shared   SharedStore // the store, if it is one; else nil
 	codec    Codec
 	testMode bool
 	version  string
@@ -54,6 +55,9 @@ func NewCore(ctx context.Context, store Store, o Options) (core *Core, drawn str
 		maxBody:   cmp.Or(o.MaxBody, defaultBody),
 		maxBatch:  cmp.Or(o.MaxBatch, defaultMaxBatch),
 		heartbeat: cmp.Or(o.Heartbeat, defaultHeartbeat),
+	}
+	if err := c.share(ctx); err != nil {
+		return nil, "", fmt.Errorf("listening to other servers on the store: %w", err)
 	}
 	namespaces, err := store.Namespaces(ctx)
 	if err != nil {
@@ -87,6 +91,12 @@ func (c *Core) ensureDefault(ctx context.Context, token string) (drawn string, e
 		drawn = token
 	}
 	_, err = c.createNamespace(ctx, DefaultNamespace, "Default namespace", token)
+	if c.shared != nil && hasCode(err, CodeNamespaceExists) { // by another server, at the same time
+		if _, err = c.lookUp(ctx, DefaultNamespace); err == nil && drawn == "" {
+			return c.ensureDefault(ctx, token)
+		}
+		return "", err
+	}
 	return drawn, err
 }
 
@@ -165,5 +175,6 @@ func (call *call) answer(ctx context.Context, cred Credentials, body, dst []byte
 	if !ok {
 		return nil, &Error{Code: CodeMethodNotFound, Message: fmt.Sprintf("Unknown method %q", name)}
 	}
-	return method(ctx, call, dst)
+	answer, err = method(call.core.withCaller(ctx, call.core.caller(call.namespace)), call, dst)
+	return answer, call.core.reconsider(ctx, cred, call.namespace, err)
 }

@@ -72,6 +72,18 @@ func (h *hub) replaced(namespace string, end int64) {
 	}
 }
 
+// endAll ends every subscription.
+func (h *hub) endAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, subs := range h.subs {
+		for s := range subs {
+			close(s.ended)
+		}
+	}
+	clear(h.subs)
+}
+
 // end ends every subscription of a namespace that was deleted.
 func (h *hub) end(namespace string) {
 	h.mu.Lock()

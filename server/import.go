@@ -54,7 +54,7 @@ func (e *RecordError) Unwrap() error { return e.Err }
 type Import struct {
 	core      *Core
 	namespace string
-	token     TokenHash // of the namespace when the import began
+	caller    Caller // as it was when the import began
 	replace   bool
 	body      io.Reader
 	lines     *bufio.Scanner
@@ -75,9 +75,8 @@ func (c *Core) Import(ctx context.Context, cred Credentials, force string, body 
 	}
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, MaxLine+len("\r\n"))
-	hash, _ := c.tokens.get(namespace)
 	return &Import{
-		core: c, namespace: namespace, token: hash, replace: force == "true",
+		core: c, namespace: namespace, caller: c.caller(namespace), replace: force == "true",
 		body: body, lines: lines,
 	}, nil
 }
@@ -106,6 +105,7 @@ func (im *Import) Run(ctx context.Context, w EventWriter) error {
 
 func (im *Import) all(ctx context.Context) (err error) {
 	defer recovered(&err)
+	ctx = im.core.withCaller(ctx, im.caller)
 	if im.replace {
 		if err := im.core.store.Replace(ctx, im.namespace, im.next); err != nil {
 			return err
@@ -146,7 +146,7 @@ func (im *Import) next() ([]Record, error) {
 	if err := im.lines.Err(); err != nil {
 		return nil, &lineError{im.line + 1, readError(err)}
 	}
-	if hash, ok := im.core.tokens.get(im.namespace); !ok || hash != im.token {
+	if im.core.shared == nil && im.core.caller(im.namespace) != im.caller {
 		return nil, NamespaceNotFound(im.namespace) // deleted; another one may have its name
 	}
 	if len(im.batch) == 0 {

@@ -25,6 +25,7 @@ type EventWriter interface {
 type Subscription struct {
 	core      *Core
 	namespace string
+	caller    Caller
 	query     Query // what comes next
 	woken     chan struct{}
 	replaced  atomic.Int64  // if not 0: the messages before this global position have replaced those that were read
@@ -42,10 +43,10 @@ func (c *Core) Subscribe(ctx context.Context, cred Credentials, param func(name 
 	if err != nil {
 		return nil, err
 	}
-	s := &Subscription{core: c, namespace: namespace, query: q, woken: make(chan struct{}, 1), ended: make(chan struct{})}
+	s := &Subscription{core: c, namespace: namespace, caller: c.caller(namespace), query: q, woken: make(chan struct{}, 1), ended: make(chan struct{})}
 	c.hub.add(s) // before the first read: what is written from now on wakes it
 	if live {
-		if err := s.skipToEnd(ctx); err != nil {
+		if err := s.skipToEnd(c.withCaller(ctx, s.caller)); err != nil {
 			c.hub.remove(s)
 			return nil, err
 		}
@@ -162,6 +163,7 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	if err := w.Send([]byte(": ready\n\n")); err != nil {
 		return nil // the client has left, which it may
 	}
+	ctx = s.core.withCaller(ctx, s.caller)
 	silence := time.NewTimer(s.core.heartbeat)
 	defer silence.Stop()
 	for {

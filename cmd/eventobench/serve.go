@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/handicap"
+	"github.com/eventobench/eventobench/server/postgres"
 	"github.com/eventobench/eventobench/server/sqlite"
 	"github.com/eventobench/eventobench/server/transport"
 )
@@ -47,8 +49,8 @@ func newServeCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the built-in event store",
-		Long: `Serve runs an event store that speaks EventoDB's wire protocol over SQLite. It is
-what "eventobench run" measures, and a store in its own right.
+		Long: `Serve runs an event store that speaks EventoDB's wire protocol over SQLite or
+PostgreSQL. It is what "eventobench run" measures, and a store in its own right.
 
 The first line on stdout, "listening on URL", is printed once it accepts
 connections; if a token was drawn for the default namespace, it follows. SIGTERM
@@ -58,7 +60,10 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
   curl -d '["stream.write","account-1",{"type":"Opened","data":{"by":"me"}}]' http://127.0.0.1:8080/rpc
 
   # in a file
-  eventobench serve --store=sqlite:events.db`,
+  eventobench serve --store=sqlite:events.db
+
+  # in a database that other servers may serve at the same time
+  eventobench serve --store=postgres://me@127.0.0.1/events`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.serve(cmd) },
 	}
@@ -66,7 +71,8 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.StringVar(&o.transport, "transport", string(transport.NetHTTP),
 		"nethttp, fasthttp or fasthttp-adapter (the net/http handler through fasthttp's adapter)")
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
-	f.StringVar(&o.store, "store", "sqlite::memory:", "sqlite::memory: or sqlite:FILE")
+	f.StringVar(&o.store, "store", "sqlite::memory:",
+		"sqlite::memory:, sqlite:FILE or postgres://USER@HOST/DATABASE")
 	f.StringVar(&o.codec, "codec", string(server.CodecRaw),
 		"raw keeps payloads as bytes; std passes requests and answers through encoding/json")
 	f.StringVar(&o.sync, "sync", string(sqlite.SyncFull),
@@ -151,7 +157,7 @@ type serveSettings struct {
 	level    slog.Level
 	batch    bool
 	handicap handicap.Handicap
-	path     string // of the store
+	path     string // of a store in SQLite
 }
 
 // settings reads the flags and returns an error if one of them is wrong.
@@ -172,7 +178,12 @@ func (o *serveOptions) settings() (set serveSettings, err error) {
 	if set.handicap, err = handicap.Parse(o.handicap); err != nil {
 		return set, err
 	}
-	set.path, err = storePath(o.store)
+	if isPostgres(o.store) {
+		return set, nil
+	}
+	if set.path, err = storePath(o.store); err != nil {
+		err = fmt.Errorf("%w, or postgres://USER@HOST/DATABASE", err)
+	}
 	return set, err
 }
 
@@ -182,7 +193,7 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 		return err
 	}
 	o.prepareProcess(cmd.ErrOrStderr(), set.level)
-	store, err := sqlite.Open(set.path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: !set.batch})
+	store, err := o.openStore(cmd.Context(), set)
 	if err != nil {
 		return err
 	}
@@ -232,7 +243,7 @@ func announce(w io.Writer, listener net.Listener, drawn string) {
 
 // run answers requests until ctx is cancelled.
 func (o *serveOptions) run(ctx context.Context, set serveSettings, core *server.Core, listener net.Listener) error {
-	slog.Info("serving", "transport", set.kind, "addr", listener.Addr().String(), "store", o.store,
+	slog.Info("serving", "transport", set.kind, "addr", listener.Addr().String(), "store", storeName(o.store),
 		"codec", o.codec, "test_mode", o.testMode, "pid", os.Getpid())
 	var carried transport.Core = core
 	if set.handicap != (handicap.Handicap{}) {
@@ -241,6 +252,34 @@ func (o *serveOptions) run(ctx context.Context, set serveSettings, core *server.
 	err := transport.Serve(ctx, set.kind, carried, listener, o.limits)
 	slog.Info("stopped", "reason", context.Cause(ctx))
 	return err
+}
+
+// openStore opens the store that --store names.
+func (o *serveOptions) openStore(ctx context.Context, set serveSettings) (server.Store, error) {
+	if isPostgres(o.store) {
+		return postgres.Open(ctx, o.store)
+	}
+	return sqlite.Open(set.path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: !set.batch})
+}
+
+// isPostgres reports whether a --store flag names a PostgreSQL database.
+func isPostgres(store string) bool {
+	return strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://")
+}
+
+// storeName is the store as a log may show it: without a password.
+func storeName(store string) string {
+	if !isPostgres(store) {
+		return store
+	}
+	parsed, err := url.Parse(store)
+	if err != nil {
+		return "postgres"
+	}
+	query := parsed.Query()
+	query.Del("password")
+	parsed.RawQuery = query.Encode()
+	return parsed.Redacted()
 }
 
 // storePath is where the store that a --store flag names is kept.

@@ -1,0 +1,259 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// startForKill, if set, makes the test program start a cluster and wait to be
+// killed.
+const startForKill = "EVENTOBENCH_TEST_CLUSTER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(startForKill) != "" {
+		if err := startAndWait(); err != nil {
+			fmt.Println("failed:", err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func startAndWait() error {
+	c, err := Start(context.Background(), Options{})
+	if err != nil {
+		return err
+	}
+	pids, err := c.PIDs()
+	if err != nil {
+		return err
+	}
+	fmt.Println(c.Dir())
+	fmt.Println(strings.Trim(fmt.Sprint(pids), "[]"))
+	select {}
+}
+
+func startForTest(t *testing.T, o Options) *Cluster {
+	t.Helper()
+	c, err := Start(t.Context(), o)
+	if errors.Is(err, ErrNotInstalled) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the server may be gone before
+	return conn
+}
+
+func show(t *testing.T, conn *pgx.Conn, setting string) (value string) {
+	t.Helper()
+	if err := conn.QueryRow(t.Context(), "SELECT current_setting($1)", setting).Scan(&value); err != nil {
+		t.Error(err)
+	}
+	return value
+}
+
+// TestCluster holds that databases are fresh, that the server is durable, and
+// that its CPU time is seen.
+func TestCluster(t *testing.T) {
+	c := startForTest(t, Options{Settings: map[string]string{"max_connections": "33"}})
+	urls := map[string]*pgx.Conn{}
+	for range 2 {
+		url, err := c.CreateDatabase(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := connect(t, url)
+		if _, err := conn.Exec(t.Context(), "CREATE TABLE only_once (n int)"); err != nil {
+			t.Error(err)
+		}
+		urls[url] = conn
+	}
+	if len(urls) != 2 {
+		t.Errorf("databases %v, want 2", urls)
+	}
+	for url, conn := range urls {
+		for setting, want := range map[string]string{
+			"fsync": "on", "synchronous_commit": "on", "listen_addresses": "", "max_connections": "33",
+		} {
+			if got := show(t, conn, setting); got != want {
+				t.Errorf("%s is %q, want %q", setting, got, want)
+			}
+		}
+		wantCPU(t, c, conn)
+		if err := c.DropDatabase(t.Context(), url); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// wantCPU holds that work in a connection is part of the cluster's CPU time, and
+// stays part of it when the connection is closed.
+func wantCPU(t *testing.T, c *Cluster, conn *pgx.Conn) {
+	t.Helper()
+	cpu := func() time.Duration {
+		used, err := c.CPU()
+		if err != nil {
+			t.Error(err)
+		}
+		return used
+	}
+	before := cpu()
+	if _, err := conn.Exec(t.Context(), "SELECT sum(n) FROM generate_series(1, 2000000) AS n"); err != nil {
+		t.Error(err)
+	}
+	during := cpu()
+	if during <= before {
+		t.Errorf("CPU time %v, and %v after a query", before, during)
+	}
+	pid := int(conn.PgConn().PID())
+	if err := conn.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	waitGone(t, pid)
+	if after := cpu(); after < during {
+		t.Errorf("CPU time %v, and %v after the connection was closed", during, after)
+	}
+}
+
+// waitGone waits until a process has ended.
+func waitGone(t *testing.T, pid int) {
+	t.Helper()
+	for range 500 {
+		if syscall.Kill(pid, 0) == syscall.ESRCH {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("process %d is still there", pid)
+}
+
+func waitRemoved(t *testing.T, dir string) {
+	t.Helper()
+	for range 500 {
+		if !exists(dir) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("folder %s is still there", dir)
+}
+
+func TestStop(t *testing.T) {
+	c := startForTest(t, Options{})
+	pids, err := c.PIDs()
+	if err != nil || len(pids) < 2 {
+		t.Errorf("processes %v (%v)", pids, err)
+	}
+	for range 2 {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, pid := range append(pids, c.janitor.cmd.Process.Pid) {
+		waitGone(t, pid)
+	}
+	if exists(c.Dir()) {
+		t.Errorf("%s is still there", c.Dir())
+	}
+}
+
+// TestKilled kills a process that has a cluster, in each way that gives it no
+// chance to stop it.
+func TestKilled(t *testing.T) {
+	if _, err := programs(); err != nil {
+		t.Skip(err)
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGQUIT, syscall.SIGINT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), startForKill+"=1")
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(stdout)
+			lines.Scan()
+			dir := lines.Text()
+			lines.Scan()
+			pids := strings.Fields(lines.Text())
+			_ = cmd.Process.Signal(signal)
+			_ = cmd.Wait() // it was killed
+			if !strings.HasPrefix(dir, "/") || len(pids) < 2 {
+				t.Fatalf("folder %q, processes %q", dir, pids)
+			}
+			for _, text := range pids {
+				pid, err := strconv.Atoi(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				waitGone(t, pid)
+			}
+			waitRemoved(t, dir)
+		})
+	}
+}
+
+// TestFailures holds that a cluster that cannot start leaves nothing, and says
+// why.
+func TestFailures(t *testing.T) {
+	if _, err := programs(); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(strings.TrimSuffix(dir, "/001"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		ctx     context.Context
+		options Options
+		want    string
+	}{
+		{t.Context(), Options{Dir: dir, Settings: map[string]string{"no_such_setting": "1"}}, "ended before it was ready"},
+		{t.Context(), Options{Dir: dir + "/none"}, "no such file"},
+		{canceled, Options{Dir: dir}, "canceled"},
+	} {
+		c, err := Start(tt.ctx, tt.options)
+		if c != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("cluster %v, error %v, want one with %q", c, err, tt.want)
+		}
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left in the folder: %v (%v)", left, err)
+	}
+}

@@ -1,0 +1,149 @@
+package server
+
+import "context"
+
+// SharedStore is a Store that several servers use at the same time. What a Core
+// remembers of its namespaces is a hint then, and the store is the truth: it
+// fails a call with NAMESPACE_NOT_FOUND unless the token hash of the Caller in
+// its context is still that of the caller's namespace.
+type SharedStore interface {
+	Store
+	// TokenHash returns that of a namespace.
+	TokenHash(ctx context.Context, namespace string) (TokenHash, error)
+	// Watch tells w what other servers change from now on, until the store is
+	// closed. It is called once, and returns when it listens.
+	Watch(ctx context.Context, w Watcher) error
+}
+
+// Watcher is told of changes after they can be read. Its methods must not block.
+type Watcher interface {
+	// Written tells of messages in a stream, or in any if it is empty.
+	Written(namespace, stream string)
+	// Replaced tells that all messages were replaced by others, all of them before
+	// the global position end.
+	Replaced(namespace string, end int64)
+	// Deleted tells of a namespace that was deleted.
+	Deleted(namespace string)
+	// Lost tells that anything may have happened.
+	Lost()
+}
+
+// Caller is a namespace that a call was let into. Another namespace that gets its
+// name later has another hash.
+type Caller struct {
+	Namespace string
+	TokenHash TokenHash
+}
+
+type callerKey struct{}
+
+// CallerOf returns the caller of a call to a SharedStore, if it has one.
+func CallerOf(ctx context.Context) (Caller, bool) {
+	caller, ok := ctx.Value(callerKey{}).(Caller)
+	return caller, ok
+}
+
+// WithCaller returns the context of a call by a caller.
+func WithCaller(ctx context.Context, caller Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, caller)
+}
+
+// caller is that of a call that was let into a namespace. Without a hash, the
+// store knows no such namespace.
+func (c *Core) caller(namespace string) Caller {
+	hash, _ := c.tokens.get(namespace)
+	return Caller{namespace, hash}
+}
+
+// withCaller names the caller to a store that is shared.
+func (c *Core) withCaller(ctx context.Context, caller Caller) context.Context {
+	if c.shared == nil {
+		return ctx
+	}
+	return WithCaller(ctx, caller)
+}
+
+// share makes the core one of several that use the store, if it can be shared.
+func (c *Core) share(ctx context.Context) error {
+	shared, ok := c.store.(SharedStore)
+	if !ok {
+		return nil
+	}
+	c.shared = shared
+	return shared.Watch(ctx, watcher{c})
+}
+
+// lets reports whether a token is that of its namespace. If it is not what the
+// core remembers, a shared store may know better.
+func (c *Core) lets(ctx context.Context, namespace, token string) (bool, error) {
+	given := HashToken(token)
+	hash, ok := c.tokens.get(namespace)
+	if ok && hash.Equal(given) || c.shared == nil {
+		return ok && hash.Equal(given), nil
+	}
+	ok, err := c.lookUp(ctx, namespace)
+	hash, _ = c.tokens.get(namespace)
+	return ok && hash.Equal(given), err
+}
+
+// knows reports whether there is a namespace.
+func (c *Core) knows(ctx context.Context, namespace string) (bool, error) {
+	if _, ok := c.tokens.get(namespace); ok || c.shared == nil {
+		return ok, nil
+	}
+	return c.lookUp(ctx, namespace)
+}
+
+// lookUp remembers what a shared store says of a namespace.
+func (c *Core) lookUp(ctx context.Context, namespace string) (ok bool, err error) {
+	hash, err := c.shared.TokenHash(ctx, namespace)
+	if hasCode(err, CodeNamespaceNotFound) {
+		c.tokens.remove(namespace)
+		return false, nil
+	}
+	if err == nil {
+		c.tokens.set(namespace, hash)
+	}
+	return err == nil, err
+}
+
+// reconsider forgets a namespace that a shared store does not find any more. The
+// error is then what it would have been had the core known before.
+func (c *Core) reconsider(ctx context.Context, cred Credentials, namespace string, err error) error {
+	if c.shared == nil || !hasCode(err, CodeNamespaceNotFound) {
+		return err
+	}
+	c.tokens.remove(namespace)
+	if c.testMode {
+		return err
+	}
+	if _, authErr := c.authenticate(ctx, cred); authErr != nil {
+		return authErr
+	}
+	return err
+}
+
+// watcher passes on what other servers do.
+type watcher struct{ c *Core }
+
+func (w watcher) Written(namespace, stream string) {
+	if stream == "" {
+		w.c.hub.publishAll(namespace)
+		return
+	}
+	w.c.hub.publish(namespace, stream)
+}
+
+func (w watcher) Replaced(namespace string, end int64) { w.c.hub.replaced(namespace, end) }
+
+func (w watcher) Deleted(namespace string) {
+	w.c.tokens.remove(namespace)
+	w.c.hub.end(namespace)
+}
+
+// Lost forgets all tokens, and ends all subscriptions: where a client had got to
+// it knows itself, and goes on from there when it subscribes again.
+func (w watcher) Lost() {
+	w.c.tokens.clear()
+	w.c.hub.endAll()
+}
