@@ -175,6 +175,6 @@ func (call *call) answer(ctx context.Context, cred Credentials, body, dst []byte
 	if !ok {
 		return nil, &Error{Code: CodeMethodNotFound, Message: fmt.Sprintf("Unknown method %q", name)}
 	}
-	answer, err = method(call.core.withCaller(ctx, call.core.caller(call.namespace)), call, dst)
+	answer, err = method(call.core.calledBy(ctx, call.namespace), call, dst)
 	return answer, call.core.reconsider(ctx, cred, call.namespace, err)
 }

@@ -63,6 +63,15 @@ func (c *Core) withCaller(ctx context.Context, caller Caller) context.Context {
 	return WithCaller(ctx, caller)
 }
 
+// calledBy names the caller of a call that was just let into a namespace. A
+// store that is not shared needs none, and no call of it waits for the tokens.
+func (c *Core) calledBy(ctx context.Context, namespace string) context.Context {
+	if c.shared == nil {
+		return ctx
+	}
+	return WithCaller(ctx, c.caller(namespace))
+}
+
 // share makes the core one of several that use the store, if it can be shared.
 func (c *Core) share(ctx context.Context) error {
 	shared, ok := c.store.(SharedStore)

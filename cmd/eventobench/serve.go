@@ -179,6 +179,9 @@ func (o *serveOptions) settings() (set serveSettings, err error) {
 		return set, err
 	}
 	if isPostgres(o.store) {
+		if o.sync != string(sqlite.SyncFull) || !set.batch {
+			return set, errors.New("--sync and --batch are of a store in a file; a PostgreSQL store always commits to disk, each write by itself")
+		}
 		return set, nil
 	}
 	if set.path, err = storePath(o.store); err != nil {
