@@ -46,6 +46,9 @@ recorded: ## record again the folders that tests read, and the figures they must
 	$(GO) run ./cmd/eventobench $(SHORT) --blocks=12 --rounds=6 --warmup=200 --out=$(RECORDED)/pair
 	$(GO) run ./cmd/eventobench $(SHORT) --blocks=2 --rounds=4 --warmup=100 --rate=2000/s --out=$(RECORDED)/open
 	$(GO) test ./compare -run RecordedFigures -update
+	dirs=$$($(GO) run ./cmd/eventobench run --quiet --blocks=12 --rounds=20 --codec=std --seed=1 \
+	  --transport=nethttp,fasthttp,fasthttp-adapter --out=$$(mktemp -d)) && \
+	  $(GO) run ./cmd/eventobench compare --format=json --out=$(RECORDED)/three.json.gz $$dirs
 
 run: ## the main job: three transports side by side, in about two minutes
 	$(GO) run ./cmd/eventobench run --transport=nethttp --transport=fasthttp --transport=fasthttp-adapter

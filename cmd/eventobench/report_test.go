@@ -20,27 +20,13 @@ import (
 
 var screenshots = flag.String("screenshots", "", "folder to write pictures of the report into")
 
-// recordThree records the story's three transports: in short, or long enough
-// for verdicts if pictures are taken.
-func recordThree(t *testing.T) []string {
-	t.Helper()
-	plan := []string{"--blocks=6", "--rounds=10", "--slice=20ms", "--warmup=50"}
-	if *screenshots != "" {
-		plan = []string{"--blocks=12", "--rounds=20"}
-	}
-	out, err := exec.CommandContext(t.Context(), "eventobench", append(plan, "run", "--quiet",
-		"--transport=nethttp,fasthttp,fasthttp-adapter", "--codec=std", "--out="+t.TempDir())...).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Fields(string(out))
-}
-
-func writeReport(t *testing.T, dirs []string) string {
+// writeReport renders the recorded report of the story's three transports.
+func writeReport(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "report.html")
-	out, err := exec.CommandContext(t.Context(), "eventobench", append([]string{"report", "--out=" + path}, dirs...)...).CombinedOutput()
-	if err != nil || len(out) > 0 {
+	cmd := exec.CommandContext(t.Context(), "eventobench", "compare",
+		"--from="+filepath.Join(recordedFolders, "three.json.gz"), "--format=html", "--out="+path)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return path
@@ -167,7 +153,7 @@ func TestReportInBrowser(t *testing.T) {
 	if err != nil {
 		t.Skipf("the report is not tried in a browser: %v (apt-get install chromium)", err)
 	}
-	path := writeReport(t, recordThree(t))
+	path := writeReport(t)
 	if info, err := os.Stat(path); err != nil || info.Size() > 2<<20 {
 		t.Errorf("%v: %v", info, err)
 	}
