@@ -6,7 +6,6 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/eventobench/eventobench/compare/stat"
-	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -47,7 +46,7 @@ func (m *measured) addSlice(s runfolder.Slice) {
 // due are the latencies from when requests were due, in ns.
 func (m *measured) due() *hdrhistogram.Histogram {
 	if m.dueHistogram == nil {
-		m.dueHistogram = merged(m.run.Latency[m.from:m.to])
+		m.dueHistogram = m.run.Latency[m.from:m.to].All()
 	}
 	return m.dueHistogram
 }
@@ -55,19 +54,9 @@ func (m *measured) due() *hdrhistogram.Histogram {
 // sent are the latencies from sending, in ns; of runs under a rate only.
 func (m *measured) sent() *hdrhistogram.Histogram {
 	if m.sentHistogram == nil {
-		m.sentHistogram = merged(m.run.Sent[m.from:m.to])
+		m.sentHistogram = m.run.Sent[m.from:m.to].All()
 	}
 	return m.sentHistogram
-}
-
-func merged(l runfolder.Latency) *hdrhistogram.Histogram {
-	all := loadgen.NewHistogram()
-	for _, block := range l {
-		for _, kind := range block {
-			all.Merge(kind)
-		}
-	}
-	return all
 }
 
 // side is a run, measured block by block and as a whole.

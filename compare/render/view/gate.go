@@ -103,11 +103,8 @@ func changesOf(g compare.Gate, grown compare.Grown) string {
 func grownTable(g compare.Gate, what, unit string, entries []compare.GrownEntry) *texttab.Table {
 	t := texttab.New(what, g.Base, g.Head, "more, "+unit, "95% interval", "")
 	for _, e := range entries {
-		interval := ""
-		if e.Low != nil {
-			interval = fmt.Sprintf("[%s, %s]", texttab.Signed(*e.Low), texttab.Signed(*e.High))
-		}
-		t.Add(e.Name, texttab.Decimals(e.Base), texttab.Decimals(e.Head), texttab.Signed(e.More), interval, e.Mark)
+		t.Add(e.Name, texttab.Decimals(e.Base), texttab.Decimals(e.Head), texttab.Signed(e.More),
+			interval(e.Low, e.High), e.Mark)
 	}
 	return t
 }

@@ -85,11 +85,13 @@ func ChangeTable(t profdiff.ChangeTable, what, base, head string, rows []profdif
 }
 
 // Interval is that of a difference, empty if it is unknown.
-func Interval(f profdiff.FunctionChange) string {
-	if f.Low == nil {
+func Interval(f profdiff.FunctionChange) string { return interval(f.Low, f.High) }
+
+func interval(low, high *float64) string {
+	if low == nil {
 		return ""
 	}
-	return fmt.Sprintf("[%s, %s]", texttab.Signed(*f.Low), texttab.Signed(*f.High))
+	return fmt.Sprintf("[%s, %s]", texttab.Signed(*low), texttab.Signed(*high))
 }
 
 // GroupRows are the rows of the kinds of work, and the total.
