@@ -2,6 +2,7 @@ package profdiff
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -33,6 +34,9 @@ type Diff struct {
 
 // mostSubtrees is how many subtrees a table lists.
 const mostSubtrees = 5
+
+// mostPackages is how many packages of smaller functions it lists.
+const mostPackages = 5
 
 // subtrees are the n functions whose cost with all their callees changed most,
 // beyond noise: where to look if no function by itself stands out. Diff, Low and
@@ -107,8 +111,36 @@ func (d Diff) Table() ChangeTable {
 	total := sumRows("total", functions)
 	total.base.cum, total.head.cum = total.base.value, total.head.value
 	t.Total = d.change(total)
+	t.Packages = d.smaller(functions, t.Functions[:t.shownFunctions()])
 	t.Subtrees, t.Nearest = d.subtrees(mostSubtrees), d.nearest(t.Functions)
 	return t
+}
+
+// smaller sums up, by package, the functions that are not shown by themselves, and
+// keeps the packages that changed most, beyond noise. One function is no sum.
+func (d Diff) smaller(functions []row, shown []FunctionChange) []PackageChange {
+	sums, members := map[string]row{}, map[string]int{}
+	for _, r := range functions {
+		if slices.ContainsFunc(shown, func(f FunctionChange) bool { return f.Name == r.name }) {
+			continue
+		}
+		path := packagePath(r.name)
+		sums[path] = row{name: path, base: sums[path].base, head: sums[path].head}.plus(r)
+		members[path]++
+	}
+	for path, sum := range sums {
+		sum.base.inlined, sum.head.inlined = false, false
+		sum.mark = sum.markOf()
+		sums[path] = sum
+	}
+	found := []PackageChange{}
+	for _, c := range d.changes(d.rank(slices.Collect(maps.Values(sums)))) {
+		if c.Low != nil && !c.Noise && members[c.Name] > 1 && len(found) < mostPackages {
+			c.Package = c.Name
+			found = append(found, PackageChange{c, members[c.Name]})
+		}
+	}
+	return found
 }
 
 // functions matches the functions of both sides by name, and those that were

@@ -40,11 +40,33 @@ func TestTablesAddUp(t *testing.T) {
 	for _, f := range printed[:len(printed)-1] {
 		sum.Add(f)
 	}
-	if !near(sum.Head, table.Total.Head, 1e-6) || len(printed) > mostRows+3 {
+	if !near(sum.Head, table.Total.Head, 1e-6) || len(printed) > mostRows+mostPackages+2 {
 		t.Errorf("%d printed rows add up to %+v, total %+v", len(printed), sum, table.Total)
 	}
 	if f := table.Functions[0]; f.Name != "net/http.added" || f.Mark != ChangeNew || f.Package != "net/http" || f.Group != "HTTP" {
 		t.Errorf("largest difference %+v", f)
+	}
+}
+
+// TestSmallerFunctionsOfAPackage holds that functions which do not stand out by
+// themselves are summed up by package, and that a package is shown if the sum does.
+func TestSmallerFunctionsOfAPackage(t *testing.T) {
+	const blocks = 8
+	base := map[string]perOp{"net/http.alone": {value: 1, variance: 4}}
+	head := map[string]perOp{"net/http.large": {value: 50}}
+	for i := range 20 { // of each, sampling leaves 2 either way
+		small := perOp{value: 1, variance: 1}
+		head[fmt.Sprintf("net/http.f%d", i)] = small
+		base[fmt.Sprintf("main.f%d", i)], head[fmt.Sprintf("main.f%d", i)] = small, small
+	}
+	table := Diff{Base: madeUp(base, blocks, nil), Head: madeUp(head, blocks, nil), Paired: true}.Table()
+	var got []string
+	for _, f := range table.Printed() {
+		got = append(got, fmt.Sprintf("%s %+.0f %s", f.Name, f.Diff, f.Note()))
+	}
+	want := []string{"net/http.large +50 new", "(21 others in net/http) +19 ", "(20 others) +0 ", "total +69 "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -184,7 +206,7 @@ func TestNoiseIsNotRanked(t *testing.T) {
 	for _, f := range table.Printed() {
 		names = append(names, f.Name)
 	}
-	if want := []string{"main.steady", "(1 within noise)", "total"}; !cmp.Equal(names, want) {
+	if want := []string{"main.steady", "(1 other)", "total"}; !cmp.Equal(names, want) {
 		t.Errorf("printed %q, want %q", names, want)
 	}
 }

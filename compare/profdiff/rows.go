@@ -37,37 +37,49 @@ func (t FunctionTable) First(n int) ([]Function, Function) {
 	return slices.Clone(t.Functions[:n]), rest
 }
 
-// Printed are the rows of a table on paper: the largest changes beyond noise,
-// those within noise in one row, the others in one, and the total.
+// Printed are the rows of a table on paper: those of Shown, the others in one
+// row, and the total.
 func (t ChangeTable) Printed() []FunctionChange {
-	var rows []FunctionChange
-	var noise, rest FunctionChange
-	noises, named := 0, t.named()
-	for _, f := range t.Functions {
-		switch {
-		case f.Noise:
-			noise.Add(f)
-			noises++
-		case len(rows) < named:
-			rows = append(rows, f)
-		default:
-			rest.Add(f)
-		}
-	}
-	rest.Add(t.Rest)
-	rest.Name = Others(len(t.Functions) - len(rows) - noises + t.More)
-	if noises > 0 {
-		noise.Name = fmt.Sprintf("(%d within noise)", noises)
-		rows = append(rows, noise)
-	}
+	rows, rest := t.Shown()
 	if rest.Name != "" {
 		rows = append(rows, rest)
 	}
 	return append(rows, t.Total)
 }
 
-// named is how many functions beyond noise a printed table names.
-func (t ChangeTable) named() int {
+// Shown are the rows worth reading: the largest changes beyond noise, and the
+// packages whose smaller functions changed beyond noise together. The other
+// functions share one row, without a name if there are none.
+func (t ChangeTable) Shown() ([]FunctionChange, FunctionChange) {
+	rows := slices.Clone(t.Functions[:t.shownFunctions()])
+	left := len(t.Functions) + t.More - len(rows)
+	rest := t.Total
+	for _, f := range rows {
+		rest.Add(f.negative())
+	}
+	for _, p := range t.Packages {
+		row := p.FunctionChange
+		row.Name = fmt.Sprintf("(%d others in %s)", p.Functions, p.Name)
+		rows = append(rows, row)
+		rest.Add(p.negative())
+		left -= p.Functions
+	}
+	return rows, FunctionChange{
+		Name: Others(left), Base: rest.Base, Head: rest.Head, Diff: rest.Diff,
+		BaseCount: rest.BaseCount, HeadCount: rest.HeadCount, DiffCount: rest.DiffCount,
+	}
+}
+
+// negative is what takes f off a sum again.
+func (f FunctionChange) negative() FunctionChange {
+	return FunctionChange{
+		Base: -f.Base, Head: -f.Head, Diff: -f.Diff,
+		BaseCount: -f.BaseCount, HeadCount: -f.HeadCount, DiffCount: -f.DiffCount,
+	}
+}
+
+// shownFunctions is how many functions beyond noise are shown by themselves.
+func (t ChangeTable) shownFunctions() int {
 	left := t.Total.Diff
 	for i, f := range t.Functions {
 		enough := i >= topRows && math.Abs(left) <= unnamedShare*math.Abs(t.Total.Diff)
@@ -77,19 +89,6 @@ func (t ChangeTable) named() int {
 		left -= f.Diff
 	}
 	return len(t.Functions)
-}
-
-// First are the n functions that changed most, those beyond noise before the
-// others, and a row for the rest, without a name if there is none.
-func (t ChangeTable) First(n int) ([]FunctionChange, FunctionChange) {
-	n = min(n, len(t.Functions))
-	var rest FunctionChange
-	rest.Add(t.Rest)
-	for _, f := range t.Functions[n:] {
-		rest.Add(f)
-	}
-	rest.Name = Others(len(t.Functions) - n + t.More)
-	return t.Functions[:n], rest
 }
 
 // Add adds what g changed by itself.

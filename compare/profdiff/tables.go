@@ -77,15 +77,17 @@ type FunctionChange struct {
 }
 
 // ChangeTable lists the functions that changed most, in either direction, those
-// beyond noise first. Functions and Rest add up to Total, and so do Groups. All
-// of it comes from sampling; the exact values are those of the counters, and
-// nil if there are none.
+// beyond noise first. Functions and Rest add up to Total, and so do Groups.
+// Packages sum up functions that are too small to be shown by themselves. All of
+// it comes from sampling; the exact values are those of the counters, and nil if
+// there are none.
 type ChangeTable struct {
 	Kind      string           `json:"kind"`  // name of the profile kind
 	Title     string           `json:"title"` // such as "CPU time"
 	Unit      string           `json:"unit"`
 	CountUnit string           `json:"count_unit,omitempty"`
 	Functions []FunctionChange `json:"functions"`
+	Packages  []PackageChange  `json:"packages"`
 	Groups    []FunctionChange `json:"groups"` // kinds of work, named by their label
 	Rest      FunctionChange   `json:"rest"`
 	Total     FunctionChange   `json:"total"`
@@ -94,6 +96,13 @@ type ChangeTable struct {
 	More      int              `json:"more"`     // functions in Rest
 	Subtrees  []FunctionChange `json:"subtrees"` // functions whose cost with all they call changed beyond noise
 	Nearest   *Nearest         `json:"nearest,omitempty"`
+}
+
+// PackageChange is what functions of one package, its name, changed together
+// beyond noise.
+type PackageChange struct {
+	FunctionChange
+	Functions int `json:"functions"` // how many these are
 }
 
 // Nearest is the function within noise that would stand out first, and of how

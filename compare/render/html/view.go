@@ -215,7 +215,7 @@ func newChanges(c view.Comparison, t view.Changes) changes {
 		s.Grids = append(s.Grids, differenceGrid(c.Base, c.Head, "kind of work", t.ChangeTable, t.Groups,
 			profdiff.FunctionChange{}))
 	}
-	rows, rest := t.First(pageRows)
+	rows, rest := t.Shown()
 	s.Grids = append(s.Grids, differenceGrid(c.Base, c.Head, "function", t.ChangeTable, rows, rest))
 	return s
 }
