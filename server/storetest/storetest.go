@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) server.Store) {
 		"LastPositions":      testLastPositions,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := suite{open(t)}
 			t.Cleanup(func() {
 				if err := s.Close(); err != nil {

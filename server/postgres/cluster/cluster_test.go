@@ -166,6 +166,7 @@ func waitRemoved(t *testing.T, dir string) {
 }
 
 func TestStop(t *testing.T) {
+	t.Parallel()
 	c := startForTest(t, Options{})
 	pids, err := c.PIDs()
 	if err != nil || len(pids) < 2 {
@@ -187,11 +188,13 @@ func TestStop(t *testing.T) {
 // TestKilled kills a process that has a cluster, in each way that gives it no
 // chance to stop it.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	if _, err := programs(); err != nil {
 		t.Skip(err)
 	}
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGQUIT, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), startForKill+"=1")
 			stdout, err := cmd.StdoutPipe()
@@ -226,6 +229,7 @@ func TestKilled(t *testing.T) {
 // TestFailures holds that a cluster that cannot start leaves nothing, and says
 // why.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	if _, err := programs(); err != nil {
 		t.Skip(err)
 	}
