@@ -62,8 +62,29 @@ const LateAfter = time.Millisecond
 
 // KindResult sums up the answered requests of one kind.
 type KindResult struct {
-	Ops     int64         // requests that were answered without an error
-	Latency time.Duration // the sum of their latencies, each counted from when it was due
+	Ops      int64         // requests that were answered without an error
+	Latency  time.Duration // the sum of their latencies, each counted from when it was due
+	Bytes    int64         // the sum of the sizes of their bodies
+	Errors   int64         // requests that failed
+	Statuses map[int]int64 // complete answers by status, those that failed included
+}
+
+func newKindResults(kinds int) []KindResult {
+	all := make([]KindResult, kinds)
+	for kind := range all {
+		all[kind].Statuses = map[int]int64{}
+	}
+	return all
+}
+
+func (k *KindResult) add(other KindResult) {
+	k.Ops += other.Ops
+	k.Latency += other.Latency
+	k.Bytes += other.Bytes
+	k.Errors += other.Errors
+	for status, n := range other.Statuses {
+		k.Statuses[status] += n
+	}
 }
 
 // Ops returns the number of answered requests of all kinds.
@@ -85,7 +106,7 @@ const backlogTime = time.Second
 // request starts, and outstanding ones are waited for and counted. In an open
 // loop, requests that were due but found no free worker are sent until a second
 // after the end; the remaining ones are counted as missed. A worker stops at its
-// first failed request. Canceling ctx aborts outstanding requests, which are
+// first failed request unless the load allows errors. Canceling ctx aborts outstanding requests, which are
 // then not counted.
 func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	start := time.Now()
@@ -117,7 +138,7 @@ func (d *Driver) run(ctx context.Context, start time.Time, p Pacer, end time.Tim
 		wg.Go(func() { w.run(ctx, p) })
 	}
 	wg.Wait()
-	r := Result{Start: start, Kinds: make([]KindResult, d.kinds)}
+	r := Result{Start: start, Kinds: newKindResults(d.kinds)}
 	for _, w := range d.workers {
 		w.addTo(&r)
 	}
@@ -141,7 +162,7 @@ type Latency struct {
 func (d *Driver) TakeLatency() Latency {
 	l := Latency{Due: d.take(func(w *worker) []*hdrhistogram.Histogram { return w.due })}
 	if d.timeline != nil {
-		l.Sent = d.take(func(w *worker) []*hdrhistogram.Histogram { return w.sent })
+		l.Sent = d.take(func(w *worker) []*hdrhistogram.Histogram { return w.fromSent })
 	}
 	return l
 }

@@ -22,8 +22,11 @@ type pages struct{}
 func (pages) Name() string              { return "pages" }
 func (pages) Kinds() []string           { return []string{"page", "image"} }
 func (pages) Source(uint64, int) Source { return &pageSource{} }
-func (s *pageSource) Check(_ int, body []byte) error {
-	if string(body) != "fine" {
+func (s *pageSource) Check(_ int, a *Answer) error {
+	if err := a.CheckStatus(); err != nil {
+		return err
+	}
+	if string(a.Body) != "fine" {
 		return errors.New("not fine")
 	}
 	return nil
@@ -31,8 +34,8 @@ func (s *pageSource) Check(_ int, body []byte) error {
 
 type pageSource struct{ sent int }
 
-func (s *pageSource) Next(req *fasthttp.Request) int {
-	req.SetRequestURI("/page")
+func (s *pageSource) Next(req *Request) int {
+	req.Target = "/page"
 	s.sent++
 	if s.sent%3 == 0 {
 		return 1
@@ -162,8 +165,8 @@ func TestErrorsAreCountedByKind(t *testing.T) {
 		first   string
 	}{
 		{"status", full, "status 507", `GET /page was answered with status 507: "no room\n"`},
-		{"body", answer("odd"), "bad body", `GET /page: not fine in the answer: "odd"`},
-		{"long body", answer(strings.Repeat("x", 9999)), "bad body", strings.Repeat("x", 200) + `"…`},
+		{"body", answer("odd"), "bad answer", `GET /page: not fine in the answer: "odd"`},
+		{"long body", answer(strings.Repeat("x", 9999)), "bad answer", strings.Repeat("x", 200) + `"…`},
 		{"lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "connection lost", ""},
 	}
 	for _, tt := range tests {
@@ -259,4 +262,4 @@ func (w writesOnly) Source(seed uint64, worker int) Source {
 
 type uncheckedSource struct{ Source }
 
-func (uncheckedSource) Check(int, []byte) error { return nil }
+func (uncheckedSource) Check(int, *Answer) error { return nil }

@@ -47,19 +47,19 @@ type answerError struct{ kind, text string }
 
 func (e answerError) Error() string { return e.text }
 
-func statusError(req *fasthttp.Request, resp *fasthttp.Response) error {
-	return answerError{
-		kind: fmt.Sprintf("status %d", resp.StatusCode()),
-		text: fmt.Sprintf("%s %s was answered with status %d: %s",
-			req.Header.Method(), req.URI().Path(), resp.StatusCode(), excerpt(resp.Body())),
+// newAnswerError explains why an answer is a failure.
+func newAnswerError(req *Request, a *Answer, err error) error {
+	var status *StatusError
+	if errors.As(err, &status) {
+		return answerError{
+			kind: status.Error(),
+			text: fmt.Sprintf("%s %s was answered with status %d: %s",
+				req.method(), req.Target, a.Status, excerpt(a.Body)),
+		}
 	}
-}
-
-func bodyError(req *fasthttp.Request, resp *fasthttp.Response, err error) error {
 	return answerError{
-		kind: "bad body",
-		text: fmt.Sprintf("%s %s: %v in the answer: %s",
-			req.Header.Method(), req.URI().Path(), err, excerpt(resp.Body())),
+		kind: "bad answer",
+		text: fmt.Sprintf("%s %s: %v in the answer: %s", req.method(), req.Target, err, excerpt(a.Body)),
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-
-	"github.com/valyala/fasthttp"
 )
 
 // EventMix is a workload for an EventoDB server. Each worker writes messages of
@@ -53,7 +51,7 @@ type eventSource struct {
 }
 
 // Next fills in one call to /rpc, with the headers a Go client sends.
-func (s *eventSource) Next(req *fasthttp.Request) int {
+func (s *eventSource) Next(req *Request) int {
 	if s.sent == 0 {
 		s.prepare(req)
 	}
@@ -68,17 +66,18 @@ func (s *eventSource) Next(req *fasthttp.Request) int {
 	} else {
 		s.body = s.appendWrite(s.body[:0], stream)
 	}
-	req.SetBodyRaw(s.body)
+	req.Body = s.body
 	return kind
 }
 
-func (s *eventSource) prepare(req *fasthttp.Request) {
-	req.Header.SetMethod(fasthttp.MethodPost)
-	req.SetRequestURI("/rpc")
-	req.Header.SetContentType("application/json")
-	req.Header.SetUserAgent("eventobench")
-	req.Header.Set("Authorization", "Bearer "+s.mix.Token)
-	req.Header.Set("Accept-Encoding", "identity")
+func (s *eventSource) prepare(req *Request) {
+	req.Method, req.Target = "POST", "/rpc"
+	req.Header = Header{
+		{"User-Agent", "eventobench"},
+		{"Content-Type", "application/json"},
+		{"Authorization", "Bearer " + s.mix.Token},
+		{"Accept-Encoding", "identity"},
+	}
 }
 
 func appendRead(b []byte, stream int) []byte {
@@ -119,11 +118,15 @@ var (
 	errReadBody  = errors.New("no rows, or not an array of rows")
 )
 
-// Check returns an error if the answer to a write is not an object with a
+// Check returns an error about a status of 400 or above, or if the answer to a write is not an object with a
 // position, or the answer to a read not an array of rows. JSON's white space is
 // allowed everywhere. It is no full parse because it runs once per request in the
 // measuring process (BenchmarkEventMixCheck).
-func (s *eventSource) Check(kind int, body []byte) error {
+func (s *eventSource) Check(kind int, a *Answer) error {
+	if err := a.CheckStatus(); err != nil {
+		return err
+	}
+	body := a.Body
 	if kind == kindWrite && !(startsWith(body, '{') && bytes.Contains(body, positionKey)) {
 		return errWriteBody
 	}

@@ -3,24 +3,22 @@ package loadgen
 import (
 	"encoding/json"
 	"testing"
-
-	"github.com/valyala/fasthttp"
 )
 
 // calls returns the first n calls of a worker, decoded, and their kinds.
 func calls(t *testing.T, seed uint64, worker, n int) (bodies [][]any, kinds []int) {
 	t.Helper()
 	source := EventMix{Token: "secret", Streams: 100}.Source(seed, worker)
-	var req fasthttp.Request
+	var req Request
 	for range n {
 		kinds = append(kinds, source.Next(&req))
 		var call []any
-		if err := json.Unmarshal(req.Body(), &call); err != nil {
-			t.Fatalf("body %s: %v", req.Body(), err)
+		if err := json.Unmarshal(req.Body, &call); err != nil {
+			t.Fatalf("body %s: %v", req.Body, err)
 		}
 		bodies = append(bodies, call)
 	}
-	if got := string(req.Header.Peek("Authorization")); got != "Bearer secret" {
+	if got := req.Header.Get("Authorization"); got != "Bearer secret" {
 		t.Errorf("Authorization: %q", got)
 	}
 	return bodies, kinds
@@ -105,7 +103,7 @@ func TestEventMixCheck(t *testing.T) {
 	source := EventMix{Streams: 1}.Source(1, 0)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := source.Check(tt.kind, []byte(tt.body)); (err == nil) != tt.ok {
+			if err := source.Check(tt.kind, NewAnswer(200, nil, []byte(tt.body))); (err == nil) != tt.ok {
 				t.Errorf("Check(%q) = %v", tt.body, err)
 			}
 		})
@@ -123,11 +121,11 @@ func BenchmarkEventMixCheck(b *testing.B) {
 		{"read", kindRead, `[["id","type",0,1,{},null,"2026-01-01T00:00:00Z"]]`},
 		{"empty", kindRead, "[]\n"},
 	} {
-		body := []byte(answer.body)
+		a := NewAnswer(200, nil, []byte(answer.body))
 		b.Run(answer.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := source.Check(answer.kind, body); err != nil {
+				if err := source.Check(answer.kind, a); err != nil {
 					b.Fatal(err)
 				}
 			}

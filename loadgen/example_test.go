@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/eventobench/eventobench/loadgen"
 )
 
@@ -42,11 +40,11 @@ func ExampleParseRate() {
 func ExampleEventMix() {
 	mix := loadgen.EventMix{Token: "secret", Streams: 100}
 	source := mix.Source(1, 0)
-	var req fasthttp.Request
+	var req loadgen.Request
 	kind := source.Next(&req)
-	fmt.Printf("%s: %s %s\n", mix.Kinds()[kind], req.Header.Method(), req.URI().Path())
-	fmt.Println(source.Check(kind, []byte(`{ "position": 3 }`)))
-	fmt.Println(source.Check(kind, []byte(`{}`)))
+	fmt.Printf("%s: %s %s\n", mix.Kinds()[kind], req.Method, req.Target)
+	fmt.Println(source.Check(kind, loadgen.NewAnswer(200, nil, []byte(`{ "position": 3 }`))))
+	fmt.Println(source.Check(kind, loadgen.NewAnswer(200, nil, []byte(`{}`))))
 	// Output:
 	// write: POST /rpc
 	// <nil>

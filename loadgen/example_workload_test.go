@@ -9,8 +9,6 @@ import (
 	"net/http/httptest"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/eventobench/eventobench/loadgen"
 )
 
@@ -22,13 +20,13 @@ func (health) Name() string                        { return "health checks" }
 func (health) Kinds() []string                     { return []string{"check"} }
 func (h health) Source(uint64, int) loadgen.Source { return h }
 
-func (health) Next(req *fasthttp.Request) (kind int) {
-	req.SetRequestURI("/health")
+func (health) Next(req *loadgen.Request) (kind int) {
+	req.Target = "/health"
 	return 0
 }
 
-func (health) Check(_ int, body []byte) error {
-	if !bytes.HasPrefix(body, []byte("ok")) {
+func (health) Check(_ int, answer *loadgen.Answer) error {
+	if !bytes.HasPrefix(answer.Body, []byte("ok")) {
 		return errors.New("not ok")
 	}
 	return nil

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 // Load describes what a driver does to any server. Two runs can be compared only
@@ -28,6 +26,10 @@ type Load struct {
 	Timeout  time.Duration `json:"timeout_ns"`           // per request, at most MaxTimeout
 	Rate     float64       `json:"rate_per_s,omitempty"` // requests due per second; 0 for a closed loop
 	Arrivals Arrivals      `json:"arrivals,omitempty"`   // of an open loop; empty for a closed one
+
+	// AllowErrors is the share of failed requests, from 0 to less than 1, that a
+	// measurement bears. At 0 a worker stops at its first failure.
+	AllowErrors float64 `json:"allow_errors,omitempty"`
 }
 
 // MaxRate is the highest rate of a load, in requests per second. It is more than
@@ -49,6 +51,8 @@ func (l Load) Validate() error {
 		return fmt.Errorf("the load needs a timeout of at most %v, not %v", MaxTimeout, l.Timeout)
 	case !(l.Rate >= 0 && l.Rate <= MaxRate): // so that NaN is rejected too
 		return fmt.Errorf("the load needs a rate of at most %.0f/s, not %v/s", MaxRate, l.Rate)
+	case !(l.AllowErrors >= 0 && l.AllowErrors < 1):
+		return fmt.Errorf("the share of failed requests that is borne must be below 1, not %v", l.AllowErrors)
 	case l.Open() && l.Arrivals != Poisson && l.Arrivals != Constant:
 		return fmt.Errorf("unknown arrivals %q; use %s or %s", l.Arrivals, Poisson, Constant)
 	case !l.Open() && l.Arrivals != "":
@@ -61,7 +65,7 @@ func (l Load) Validate() error {
 func (l Load) Equal(m Load) bool {
 	return l.Workload == m.Workload && slices.Equal(l.Kinds, m.Kinds) &&
 		l.Workers == m.Workers && l.Timeout == m.Timeout &&
-		l.Rate == m.Rate && l.Arrivals == m.Arrivals
+		l.Rate == m.Rate && l.Arrivals == m.Arrivals && l.AllowErrors == m.AllowErrors
 }
 
 // String describes the load in a few words, for people.
@@ -104,10 +108,11 @@ type Workload interface {
 // Source is one worker's endless sequence of requests. It is used by one
 // goroutine at a time.
 type Source interface {
-	// Next fills in the next request, except for its host, and returns its kind.
-	// It is always given the same request, as the previous call left it.
-	Next(req *fasthttp.Request) (kind int)
-	// Check returns an error if body cannot be the answer to a request of this
-	// kind. It is called for every answer with a status below 400.
-	Check(kind int, body []byte) error
+	// Next fills in the next request and returns its kind. It is always given the
+	// same request, as the previous call left it.
+	Next(req *Request) (kind int)
+	// Check returns an error if the answer to a request of this kind is a failure:
+	// a status (Answer.CheckStatus) or a body that it must not have. It is called
+	// for every complete answer, in order, before the next call of Next.
+	Check(kind int, answer *Answer) error
 }

@@ -19,17 +19,22 @@ type worker struct {
 	source  Source
 	timeout time.Duration
 
+	allowErrors bool // a failure does not end a run
+
 	mu   sync.Mutex // guards conn against interrupt; only the worker itself sets conn
 	conn net.Conn   // nil when not connected
 	r    *bufio.Reader
-	w    *bufio.Writer
-	req  fasthttp.Request
+	host string
+	req  Request
+	sent []byte // the request as it is sent
 	resp fasthttp.Response
+
+	answer Answer // what resp holds
 
 	timer timer // precise in an open loop only
 
-	// Latencies by kind since they were last taken; sent is nil in a closed loop.
-	due, sent []*hdrhistogram.Histogram
+	// Latencies by kind since they were last taken; fromSent is nil in a closed loop.
+	due, fromSent []*hdrhistogram.Histogram
 
 	// State of the current run:
 	rested   bool         // the connection is open since the previous run and not used in this one yet
@@ -42,20 +47,24 @@ type worker struct {
 
 func newWorker(addr string, s Source, kinds int, l Load) *worker {
 	w := &worker{
-		dial: dialTCP(addr), source: s, timeout: l.Timeout, timer: runtimeTimer{},
-		done: make([]KindResult, kinds), due: newHistograms(kinds),
+		dial: dialTCP(addr), host: addr, source: s, allowErrors: l.AllowErrors > 0, timeout: l.Timeout, timer: runtimeTimer{},
+		done: newKindResults(kinds), due: newHistograms(kinds),
 	}
 	if l.Open() {
-		w.sent, w.timer = newHistograms(kinds), newTimer()
+		w.fromSent, w.timer = newHistograms(kinds), newTimer()
 	}
-	w.req.Header.SetHost(addr)
+	w.answer.header = func(name string) string { return string(w.resp.Header.Peek(name)) }
 	return w
 }
 
 // run sends requests as the pacer decides, until there are no more, one fails,
 // or ctx is canceled. A request that is outstanding then is not counted.
 func (w *worker) run(ctx context.Context, p Pacer) {
-	clear(w.done)
+	for kind := range w.done {
+		statuses := w.done[kind].Statuses
+		clear(statuses)
+		w.done[kind] = KindResult{Statuses: statuses}
+	}
 	w.errors, w.late, w.maxLate, w.reopened = Errors{}, 0, 0, 0
 	w.rested = w.conn != nil
 	stop := context.AfterFunc(ctx, w.interrupt)
@@ -72,17 +81,24 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 		sent := time.Now()
 		err := w.exchange(ctx, sent.Add(w.timeout))
 		now = time.Now()
-		if err == nil {
-			err = w.checkResponse(kind)
-		}
 		if err != nil {
 			w.disconnect()
-			if ctx.Err() == nil {
-				w.errors.add(err)
-			}
-			return
+		} else {
+			err = w.checkAnswer(kind)
 		}
-		w.record(kind, due, sent, now)
+		switch {
+		case err == nil:
+			w.record(kind, due, sent, now)
+		case ctx.Err() != nil:
+			return
+		default:
+			w.done[kind].Errors++
+			w.errors.add(err)
+			if !w.allowErrors {
+				w.disconnect()
+				return
+			}
+		}
 	}
 }
 
@@ -141,10 +157,9 @@ func (w *worker) exchangeOnce(ctx context.Context, deadline time.Time, rested bo
 }
 
 func (w *worker) send() error {
-	if err := w.req.Write(w.w); err != nil {
-		return err
-	}
-	return w.w.Flush()
+	w.sent = w.req.append(w.sent[:0], w.host)
+	_, err := w.conn.Write(w.sent)
+	return err
 }
 
 // lostWhileResting marks the loss of a rested connection as errRested, and
@@ -169,7 +184,6 @@ func (w *worker) connect(ctx context.Context, deadline time.Time) error {
 		return err
 	}
 	w.r = bufio.NewReader(conn)
-	w.w = bufio.NewWriter(conn)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conn = conn
@@ -195,12 +209,12 @@ func (w *worker) disconnect() {
 	}
 }
 
-func (w *worker) checkResponse(kind int) error {
-	if status := w.resp.StatusCode(); status >= 400 {
-		return statusError(&w.req, &w.resp)
-	}
-	if err := w.source.Check(kind, w.resp.Body()); err != nil {
-		return bodyError(&w.req, &w.resp, err)
+// checkAnswer counts the status of an answer and has the source check it.
+func (w *worker) checkAnswer(kind int) error {
+	w.answer.Status, w.answer.Body = w.resp.StatusCode(), w.resp.Body()
+	w.done[kind].Statuses[w.answer.Status]++
+	if err := w.source.Check(kind, &w.answer); err != nil {
+		return newAnswerError(&w.req, &w.answer, err)
 	}
 	return nil
 }
@@ -214,11 +228,12 @@ func (w *worker) record(kind int, due, sent, answered time.Time) {
 	latency := answered.Sub(due)
 	w.done[kind].Ops++
 	w.done[kind].Latency += latency
+	w.done[kind].Bytes += int64(len(w.answer.Body))
 	recordLatency(w.due[kind], latency)
-	if w.sent == nil {
+	if w.fromSent == nil {
 		return
 	}
-	recordLatency(w.sent[kind], answered.Sub(sent))
+	recordLatency(w.fromSent[kind], answered.Sub(sent))
 	late := sent.Sub(due)
 	w.maxLate = max(w.maxLate, late)
 	if late > LateAfter {
@@ -228,8 +243,7 @@ func (w *worker) record(kind int, due, sent, answered time.Time) {
 
 func (w *worker) addTo(r *Result) {
 	for kind, k := range w.done {
-		r.Kinds[kind].Ops += k.Ops
-		r.Kinds[kind].Latency += k.Latency
+		r.Kinds[kind].add(k)
 	}
 	r.Errors.merge(w.errors)
 	r.Reopened += w.reopened

@@ -85,7 +85,7 @@ func (r *recorder) startAll(ctx context.Context, block int) ([]*instance, error)
 			Instance:   started,
 			recorder:   r,
 			run:        r.runs[s],
-			generator:  r.NewGenerator(started.URL().Host, seed),
+			generator:  r.NewGenerator(started.URL(), seed),
 			pages:      subject.NewPages(started.Debug()),
 			block:      runfolder.Block{Block: block, StartOrder: order},
 			recordings: map[string]*subject.Recording{},
@@ -173,15 +173,39 @@ func (i *instance) explain(ctx context.Context, err error) error {
 // name is the subject's.
 func (i *instance) name() string { return i.run.Manifest.Subject.Name }
 
+// answers sums up the answers of all slices, by kind of request.
+func (i *instance) answers() []runfolder.Answers {
+	all := make([]runfolder.Answers, len(i.recorder.Load.Kinds))
+	for kind := range all {
+		all[kind].Statuses = map[int]int64{}
+	}
+	for _, s := range i.slices {
+		for kind, k := range s.Kinds {
+			all[kind].Failed += k.Errors
+			all[kind].Bytes += k.Bytes
+			for status, n := range k.Statuses {
+				all[kind].Statuses[status] += n
+			}
+		}
+	}
+	return all
+}
+
 // complete adds the block to the run.
 func (i *instance) complete() error {
-	var ops int64
+	var ops, failed int64
 	for _, s := range i.slices {
 		ops += s.Ops()
+		failed += s.Errors
 	}
 	if ops == 0 {
 		return fmt.Errorf("subject %s answered no request in a whole block", i.name())
 	}
+	if allowed := i.recorder.Load.AllowErrors; float64(failed) > allowed*float64(ops+failed) {
+		return fmt.Errorf("subject %s failed %d of %d requests of a block, more than the allowed %g%%: %s",
+			i.name(), failed, ops+failed, allowed*100, i.failure)
+	}
+	i.block.Answers = i.answers()
 	i.block.Start = i.slices[0].Start
 	return i.run.Add(i.block, i.slices, i.generator.TakeLatency(), i.captured)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/url"
 	"regexp"
 	"slices"
 	"time"
@@ -33,9 +34,9 @@ type Experiment struct {
 	Tool     string         // version of the program that records
 	Progress func(Progress) // called after every round and block; may be nil
 
-	// NewGenerator makes what puts the load on the server at addr (host:port).
-	// Equal seeds give equal requests.
-	NewGenerator func(addr string, seed uint64) Generator
+	// NewGenerator makes what puts the load on the server at a URL. Equal seeds
+	// give equal requests.
+	NewGenerator func(server *url.URL, seed uint64) Generator
 
 	// Decide judges the runs so far at every look of the plan. A sequential
 	// experiment ends when it is done. It may be nil if there is one subject.

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"context"
+	"net/url"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
@@ -23,6 +24,6 @@ type Generator interface {
 
 // Drive returns a factory of generators in this process, for
 // Experiment.NewGenerator.
-func Drive(w loadgen.Workload, l loadgen.Load) func(addr string, seed uint64) Generator {
-	return func(addr string, seed uint64) Generator { return loadgen.NewDriver(addr, w, l, seed) }
+func Drive(w loadgen.Workload, l loadgen.Load) func(server *url.URL, seed uint64) Generator {
+	return func(server *url.URL, seed uint64) Generator { return loadgen.NewDriver(server.Host, w, l, seed) }
 }

@@ -173,12 +173,12 @@ func hang(fifo string) {
 // work is traffic for serve.
 type work struct{}
 
-func (work) Name() string                        { return "work" }
-func (work) Kinds() []string                     { return []string{"work"} }
-func (w work) Source(uint64, int) loadgen.Source { return w }
-func (work) Check(int, []byte) error             { return nil }
-func (work) Next(req *fasthttp.Request) int {
-	req.SetRequestURI("/work")
+func (work) Name() string                         { return "work" }
+func (work) Kinds() []string                      { return []string{"work"} }
+func (w work) Source(uint64, int) loadgen.Source  { return w }
+func (work) Check(_ int, a *loadgen.Answer) error { return a.CheckStatus() }
+func (work) Next(req *loadgen.Request) int {
+	req.Target = "/work"
 	return 0
 }
 

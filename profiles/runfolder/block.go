@@ -21,7 +21,16 @@ type Block struct {
 	Goroutines       int64 `json:"goroutines"`        // at its end
 	RSSPeak          int64 `json:"rss_peak_bytes"`
 
+	Answers []Answers `json:"answers,omitempty"` // by kind of request, in the order of Load.Kinds
+
 	Machine *Machine `json:"machine"`
+}
+
+// Answers sums up what came back for one kind of request in one block.
+type Answers struct {
+	Failed   int64         `json:"failed,omitempty"` // requests that count in no rate and no latency
+	Bytes    int64         `json:"bytes"`            // of the bodies of those that count
+	Statuses map[int]int64 `json:"statuses"`         // complete answers by status, failed ones included
 }
 
 // Window is what the subject itself did between the counter readings before

@@ -117,6 +117,9 @@ func (m Manifest) checkBlocks() error {
 		if b.Block != i {
 			return fmt.Errorf("block %d stands at place %d", b.Block, i)
 		}
+		if len(b.Answers) > 0 && len(b.Answers) != len(m.Load.Kinds) {
+			return fmt.Errorf("block %d has answers to %d kinds of request of %d", i, len(b.Answers), len(m.Load.Kinds))
+		}
 		if b.Machine == nil {
 			return fmt.Errorf("block %d does not say what the machine did meanwhile", i)
 		}
