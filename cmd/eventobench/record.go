@@ -19,6 +19,7 @@ import (
 
 // recordOptions are the flags of every command that records experiments.
 type recordOptions struct {
+	workload workloadOptions
 	workers  int
 	rate     string
 	arrivals string
@@ -30,6 +31,7 @@ type recordOptions struct {
 }
 
 func (o *recordOptions) addFlags(f *pflag.FlagSet) {
+	o.workload.addFlags(f)
 	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each; with --rate at most so many")
 	f.StringVar(&o.rate, "rate", "",
 		"requests due per second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
@@ -75,7 +77,10 @@ func (o *recordOptions) experiment(
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
-	workload := storeWorkload()
+	workload, err := o.workload.workload()
+	if err != nil {
+		return profiles.Experiment{}, err
+	}
 	load, err := o.load(workload, given("arrivals"))
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),

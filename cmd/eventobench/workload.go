@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/eventobench/eventobench/internal/texttab"
+	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/loadgen/workload"
+)
+
+// workloadOptions are the flags that say what is sent.
+type workloadOptions struct {
+	targets string
+	get     []string
+}
+
+func (o *workloadOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.targets, "targets", "", "file of requests to send in turn, in one of vegeta's formats (http or JSON)")
+	f.StringArrayVar(&o.get, "get", nil, "path to GET, such as /search?q=go; repeatable")
+}
+
+// workload is what the flags ask for: without one, the mix of requests that the
+// built-in store is measured with.
+func (o *workloadOptions) workload() (loadgen.Workload, error) {
+	if o.targets != "" && len(o.get) > 0 {
+		return nil, errors.New("--targets and --get each say what is sent; give one of them")
+	}
+	switch {
+	case o.targets != "":
+		return workload.ReadTargets(o.targets)
+	case len(o.get) > 0:
+		return workload.Get(o.get)
+	}
+	return storeWorkload(), nil
+}
+
+func newWorkloadCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "workload",
+		Short: "Check the requests of a workload",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(newWorkloadCheckCmd())
+	return cmd
+}
+
+func newWorkloadCheckCmd() *cobra.Command {
+	var first int
+	cmd := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Read a workload and show its kinds and first requests",
+		Long: `Check reads a file as "run --targets" does, and prints the
+kinds of its requests and the first ones as they go over the wire. It sends nothing.
+
+Exit codes: 0 the file is a workload; 2 it is not, with file, line and column.`,
+		Example: `  eventobench workload check targets.txt
+  eventobench workload check -n 20 targets.jsonl`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w, err := workload.ReadTargets(args[0])
+			if err != nil {
+				return err
+			}
+			return printWorkload(cmd.OutOrStdout(), w, first)
+		},
+	}
+	cmd.Flags().IntVarP(&first, "requests", "n", 3, "number of requests to show")
+	return cmd
+}
+
+// previewer is a workload that can be shown.
+type previewer interface {
+	loadgen.Workload
+	Preview() loadgen.Source
+}
+
+// printWorkload shows the share of each kind, and the first requests.
+func printWorkload(w io.Writer, of previewer, first int) error {
+	const drawn = 10000 // at least, for the shares
+	source, kinds := of.Preview(), of.Kinds()
+	count := make([]int, len(kinds))
+	var req loadgen.Request
+	var shown strings.Builder
+	for n := range max(first, drawn) {
+		kind := source.Next(&req)
+		count[kind]++
+		if n < first {
+			fmt.Fprintf(&shown, "\n%s\n%s", kinds[kind], indented(req.Wire("SUBJECT")))
+		}
+	}
+	table := texttab.New("kind", "share")
+	for kind, name := range kinds {
+		table.Add(name, fmt.Sprintf("%.1f%%", percentage(count[kind], max(first, drawn))))
+	}
+	_, err := fmt.Fprintf(w, "%s\n\n%s%s", of.Name(), table, &shown)
+	return err
+}
+
+// indented returns a request with each line moved to the right, and what is no text
+// quoted.
+func indented(text []byte) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(strings.TrimRight(string(text), "\r\n"), "\r\n") {
+		if strings.ContainsFunc(line, isUnprintable) {
+			line = strconv.Quote(line)
+		}
+		b.WriteString(strings.TrimRight("  "+strings.ReplaceAll(line, "\n", "\n  "), " ") + "\n")
+	}
+	return b.String()
+}
+
+func isUnprintable(c rune) bool {
+	return c != '\n' && c != '\t' && !unicode.IsPrint(c) || c == utf8.RuneError
+}
