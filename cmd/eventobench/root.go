@@ -61,7 +61,7 @@ func newRootCmd() *cobra.Command {
 	}
 	root.AddCommand(
 		newRunCmd(), newCompareCmd(), newReportCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
-		newServeCmd(), newExportCmd(), newImportCmd(), newWorkloadCmd(),
+		newInitCmd(), newServeCmd(), newExportCmd(), newImportCmd(), newWorkloadCmd(),
 	)
 	return root
 }
