@@ -211,5 +211,5 @@ func testExperiment(t *testing.T, subjects ...subject.Target) Experiment {
 
 // setLoad has the workload work under a load.
 func (e *Experiment) setLoad(l loadgen.Load) {
-	e.Load, e.NewGenerator = l, Drive(work{}, l)
+	e.Load, e.NewGenerator = l, Drive(work{}, l, loadgen.Connect{})
 }
