@@ -52,6 +52,13 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 	w.reset()
 	stop := context.AfterFunc(ctx, w.link.interrupt)
 	defer stop()
+	err := w.prepare(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.errors.add(err)
+		}
+		return
+	}
 	for now := time.Now(); ctx.Err() == nil; now = time.Now() {
 		due, ok := p.Next(now)
 		if !ok {

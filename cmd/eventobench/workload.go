@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode"
@@ -21,23 +22,32 @@ import (
 type workloadOptions struct {
 	targets string
 	get     []string
+	file    string
 }
 
 func (o *workloadOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.targets, "targets", "", "file of requests to send in turn, in one of vegeta's formats (http or JSON)")
 	f.StringArrayVar(&o.get, "get", nil, "path to GET, such as /search?q=go; repeatable")
+	f.StringVar(&o.file, "workload", "", "file of weighted requests in YAML, with templates and checks; see docs/workloads.md")
 }
 
 // workload is what the flags ask for: without one, the mix of requests that the
 // built-in store is measured with.
 func (o *workloadOptions) workload() (loadgen.Workload, error) {
-	if o.targets != "" && len(o.get) > 0 {
-		return nil, errors.New("--targets and --get each say what is sent; give one of them")
+	given := 0
+	for _, flag := range []bool{o.targets != "", len(o.get) > 0, o.file != ""} {
+		if flag {
+			given++
+		}
 	}
 	switch {
+	case given > 1:
+		return nil, errors.New("--targets, --get and --workload each say what is sent; give one of them")
 	case o.targets != "":
 		return workload.ReadTargets(o.targets)
-	case len(o.get) > 0:
+	case o.file != "":
+		return workload.ReadMix(o.file)
+	case given == 1:
 		return workload.Get(o.get)
 	}
 	return storeWorkload(), nil
@@ -58,15 +68,16 @@ func newWorkloadCheckCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Read a workload and show its kinds and first requests",
-		Long: `Check reads a file as "run --targets" does, and prints the
-kinds of its requests and the first ones as they go over the wire. It sends nothing.
+		Long: `Check reads a file as "run --targets" does or, if it ends with .yaml or .yml, as
+"run --workload" does. It prints the kinds of its requests and the first ones as they
+go over the wire. It sends nothing.
 
 Exit codes: 0 the file is a workload; 2 it is not, with file, line and column.`,
 		Example: `  eventobench workload check targets.txt
-  eventobench workload check -n 20 targets.jsonl`,
+  eventobench workload check -n 20 visitors.yaml`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w, err := workload.ReadTargets(args[0])
+			w, err := readWorkload(args[0])
 			if err != nil {
 				return err
 			}
@@ -75,6 +86,15 @@ Exit codes: 0 the file is a workload; 2 it is not, with file, line and column.`,
 	}
 	cmd.Flags().IntVarP(&first, "requests", "n", 3, "number of requests to show")
 	return cmd
+}
+
+// readWorkload reads a file in the format that its name tells.
+func readWorkload(file string) (previewer, error) {
+	switch filepath.Ext(file) {
+	case ".yaml", ".yml":
+		return workload.ReadMix(file)
+	}
+	return workload.ReadTargets(file)
 }
 
 // previewer is a workload that can be shown.

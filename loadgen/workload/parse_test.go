@@ -23,8 +23,8 @@ func utf16le(text string) string {
 	return string(b)
 }
 
-// parse reads targets from the bytes of a file. There is one file with a body.
-func parse(data string) ([]Target, error) {
+// parseText reads targets from the bytes of a file. There is one file with a body.
+func parseText(data string) ([]Target, error) {
 	text, err := decodeText("t", []byte(data))
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func TestReadsTargets(t *testing.T) {
 		"space around":      "  POST\t http://h/ü \n  A :1\n @body\n\nGET   /x  \n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := parse(data)
+			got, err := parseText(data)
 			if diff := cmp.Diff(two, got); diff != "" || err != nil {
 				t.Errorf("%v\n%s", err, diff)
 			}
@@ -80,7 +80,7 @@ func TestReadsJSONTargets(t *testing.T) {
 		"over several":      strings.ReplaceAll(text, ",", ",\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := parse(data)
+			got, err := parseText(data)
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%v\n%s", err, diff)
 			}
@@ -123,7 +123,7 @@ func TestRefusesTargets(t *testing.T) {
 		`{"method":"GET","url":"/","body":"?"}`:         `t:1:34: body: illegal base64 data at input byte 0`,
 		`{"method":"GET","url":"/","url":"/b"}`:         `t:1:27: no JSON: duplicate object member name`,
 	} {
-		got, err := parse(data)
+		got, err := parseText(data)
 		if fmt.Sprint(err) != want {
 			t.Errorf("%q:\n got %v, %v\nwant %s", data, got, err, want)
 		}
@@ -222,7 +222,7 @@ func FuzzTargets(f *testing.F) {
 	f.Add("GET /a\n: 2\nx\n@none")
 	f.Add(`{"method":"GET","url":"/","header":{"A":[1]}}`)
 	f.Fuzz(func(t *testing.T, data string) {
-		targets, err := parse(data)
+		targets, err := parseText(data)
 		if err != nil {
 			if text := err.Error(); !strings.HasPrefix(text, "t:") || strings.Contains(text, "\n") {
 				t.Errorf("an error without place, or of several lines: %v", err)

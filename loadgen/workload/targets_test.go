@@ -85,7 +85,7 @@ func (r oneByteReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min
 func recordOurs(t *testing.T, w loadgen.Workload, n int) []string {
 	server := newWireRecorder(t)
 	load := loadgen.Load{Workload: w.Name(), Kinds: w.Kinds(), Workers: 1, Timeout: 10 * time.Second}
-	driver := loadgen.NewDriver(server.Addr().String(), w, load, 1)
+	driver := loadgen.NewDriver(serverURL(t, server.Addr().String()), w, load, loadgen.Connect{}, 1)
 	defer driver.Close()
 	result := driver.Warmup(context.Background(), n)
 	if result.Ops() != int64(n) {

@@ -15,11 +15,14 @@ import (
 // Error says what is wrong at a place in a file.
 type Error struct {
 	File         string
-	Line, Column int // from 1; the column is counted in characters
+	Line, Column int // from 1; the column is counted in characters, and 0 if it is not known
 	Text         string
 }
 
 func (e *Error) Error() string {
+	if e.Column == 0 {
+		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text)
+	}
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Text)
 }
 
