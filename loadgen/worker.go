@@ -60,10 +60,11 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 		return
 	}
 	for now := time.Now(); ctx.Err() == nil; now = time.Now() {
-		due, ok := p.Next(now)
+		due, number, ok := p.Next(now)
 		if !ok {
 			return
 		}
+		w.req.Number = number
 		kind := w.source.Next(&w.req)
 		if !due.IsZero() {
 			w.wait(ctx, due)

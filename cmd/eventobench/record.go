@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/loadgen/workload"
 	"github.com/eventobench/eventobench/profiles"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -79,11 +80,11 @@ func (o *recordOptions) experiment(
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
-	workload, err := o.workload.workload()
+	sent, err := o.workload.workload()
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
-	load, err := o.load(workload, given("arrivals"))
+	load, err := o.load(sent, given("arrivals"))
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
@@ -91,7 +92,7 @@ func (o *recordOptions) experiment(
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),
 		Load:         load,
-		NewGenerator: profiles.Drive(workload, load, connect),
+		NewGenerator: profiles.Drive(sent, load, connect),
 		Profiles:     kinds,
 		Plan:         o.plan.plan(len(subjects), given),
 		Out:          o.out,
@@ -102,11 +103,18 @@ func (o *recordOptions) experiment(
 	}, err
 }
 
-// load is a closed loop, or an open one if a rate is given.
+// load is a closed loop, or an open one if a rate is given or the workload has times.
 func (o *recordOptions) load(w loadgen.Workload, arrivals bool) (l loadgen.Load, err error) {
 	l = loadgen.Load{Workload: w.Name(), Kinds: w.Kinds(), Workers: o.workers, Timeout: o.timeout}
 	if err := o.connect.apply(&l); err != nil {
 		return l, err
+	}
+	if p, ok := w.(*workload.Replay); ok {
+		l.Rate, l.Arrivals = p.Rate(), loadgen.Replay
+		if o.rate != "" || arrivals {
+			return l, errors.New("--replay sends requests at their own times; leave out --rate and --arrivals")
+		}
+		return l, nil
 	}
 	if o.rate == "" {
 		if arrivals {
@@ -116,6 +124,9 @@ func (o *recordOptions) load(w loadgen.Workload, arrivals bool) (l loadgen.Load,
 	}
 	l.Rate, err = loadgen.ParseRate(o.rate)
 	l.Arrivals = loadgen.Arrivals(o.arrivals)
+	if l.Arrivals == loadgen.Replay {
+		return l, errors.New("--arrivals=replay: give --replay instead of a rate")
+	}
 	return l, err
 }
 

@@ -95,7 +95,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 	}
 	ended := ""
 	columns := []string{"subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors"}
-	if o.record.rate != "" {
+	if o.record.rate != "" || o.record.workload.replay {
 		columns = append(columns, "late", "missed")
 	}
 	table := texttab.New(columns...)

@@ -23,17 +23,20 @@ type workloadOptions struct {
 	targets string
 	get     []string
 	file    string
+	replay  bool
+	speed   float64
 }
 
 func (o *workloadOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.targets, "targets", "", "file of requests to send in turn, in one of vegeta's formats (http or JSON)")
 	f.StringArrayVar(&o.get, "get", nil, "path to GET, such as /search?q=go; repeatable")
 	f.StringVar(&o.file, "workload", "", "file of weighted requests in YAML, with templates and checks; see docs/workloads.md")
+	f.BoolVar(&o.replay, "replay", false, "send the targets at their own times, as \"workload import\" keeps them")
+	f.Float64Var(&o.speed, "replay-speed", 1, "with --replay: how many times as fast")
 }
 
-// workload is what the flags ask for: without one, the mix of requests that the
-// built-in store is measured with.
-func (o *workloadOptions) workload() (loadgen.Workload, error) {
+// validate returns an error about flags that do not go together.
+func (o *workloadOptions) validate() error {
 	given := 0
 	for _, flag := range []bool{o.targets != "", len(o.get) > 0, o.file != ""} {
 		if flag {
@@ -42,24 +45,83 @@ func (o *workloadOptions) workload() (loadgen.Workload, error) {
 	}
 	switch {
 	case given > 1:
-		return nil, errors.New("--targets, --get and --workload each say what is sent; give one of them")
+		return errors.New("--targets, --get and --workload each say what is sent; give one of them")
+	case o.replay && o.targets == "":
+		return errors.New("--replay needs --targets, a file with times")
+	case o.speed != 1 && !o.replay:
+		return errors.New("--replay-speed is for --replay; give that too")
+	}
+	return nil
+}
+
+// workload is what the flags ask for: without one, the mix of requests that the
+// built-in store is measured with.
+func (o *workloadOptions) workload() (loadgen.Workload, error) {
+	err := o.validate()
+	switch {
+	case err != nil:
+		return nil, err
+	case o.replay:
+		return o.recording()
 	case o.targets != "":
 		return workload.ReadTargets(o.targets)
 	case o.file != "":
 		return workload.ReadMix(o.file)
-	case given == 1:
+	case len(o.get) > 0:
 		return workload.Get(o.get)
 	}
 	return storeWorkload(), nil
 }
 
+func (o *workloadOptions) recording() (loadgen.Workload, error) {
+	targets, err := workload.ReadTargets(o.targets)
+	if err != nil {
+		return nil, err
+	}
+	return targets.Replay(o.speed)
+}
+
 func newWorkloadCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "workload",
-		Short: "Check the requests of a workload",
+		Short: "Check the requests of a workload, or make them from a recording",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newWorkloadCheckCmd())
+	cmd.AddCommand(newWorkloadCheckCmd(), newWorkloadImportCmd())
+	return cmd
+}
+
+func newWorkloadImportCmd() *cobra.Command {
+	var host, out string
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Make targets of a HAR file or an access log",
+		Long: `Import reads the HAR file that a browser saved, or an access log in the Common or
+the Combined format, and writes the requests in vegeta's JSON format, with the time
+of each. "run --targets" sends them in turn, "run --targets --replay" at their times.
+
+Of a HAR file it takes the requests to one host. Requests that failed when they were
+recorded are left out, and those of a log that had a body. What is left out is told
+on stderr.
+
+Exit codes: 0 all written; 2 the file is no recording, with file, line and column.`,
+		Example: `  eventobench workload import --host=shop.example --out=shop.jsonl shop.har
+  eventobench workload import access.log | head -1000 > targets.jsonl
+  eventobench run --targets=targets.jsonl --replay --replay-speed=10`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			recording, err := workload.Import(args[0], host)
+			if err != nil {
+				return err
+			}
+			for _, note := range recording.Notes {
+				fmt.Fprintln(cmd.ErrOrStderr(), note)
+			}
+			return writeOutput(cmd, out, func(w io.Writer) error { return workload.WriteTargets(w, recording.Targets) })
+		},
+	}
+	cmd.Flags().StringVar(&host, "host", "", "host (or host:port) whose requests to take; default that of most")
+	cmd.Flags().StringVar(&out, "out", "", "file to write to, instead of stdout")
 	return cmd
 }
 

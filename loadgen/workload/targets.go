@@ -38,7 +38,7 @@ func ReadTargets(file string) (*Requests, error) {
 	}
 	r, err := newRequests("", targets)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err) // each was checked where it stands
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	var content []byte
 	for i, t := range targets {

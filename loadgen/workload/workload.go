@@ -15,6 +15,7 @@ type Requests struct {
 	name  string
 	kinds []string
 	all   []fixedRequest
+	at    []int64 // when they were sent in a recording, in ns; nil if that is not known
 }
 
 // fixedRequest is a request that is the same each time it is sent.
@@ -54,7 +55,11 @@ func (s *roundRobin) Check(_ int, answer *loadgen.Answer) error { return answer.
 
 // newRequests makes a workload of at least one target.
 func newRequests(name string, targets []Target) (*Requests, error) {
-	r := &Requests{name: name, all: make([]fixedRequest, len(targets))}
+	at, err := times(targets)
+	if err != nil {
+		return nil, err
+	}
+	r := &Requests{name: name, all: make([]fixedRequest, len(targets)), at: at}
 	names := make([]string, len(targets))
 	for i, t := range targets {
 		req, err := t.request()

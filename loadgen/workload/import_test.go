@@ -1,0 +1,228 @@
+package workload
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
+
+func at(d time.Duration) *int64 {
+	ns := d.Nanoseconds()
+	return &ns
+}
+
+// harEntry is an entry as browsers write it, with a part of the request.
+func harEntry(started, url, request string, status int) string {
+	return fmt.Sprintf(`{"startedDateTime":%q,"time":1.5,"request":{"method":"GET","url":%q,"httpVersion":"h2","cookies":[],
+		"headers":[],"queryString":[],"headersSize":-1,"bodySize":0%s},"response":{"status":%d,"statusText":"","httpVersion":"h2",
+		"cookies":[],"headers":[],"content":{"size":1,"mimeType":"image/png","text":"AA==","encoding":"base64"},"redirectURL":"",
+		"headersSize":-1,"bodySize":-1,"_transferSize":9},"cache":{},"timings":{"send":0,"wait":1,"receive":0},"_priority":"High"}`,
+		started, url, request, status)
+}
+
+func harOf(entries ...string) string {
+	return `{"log":{"version":"1.2","creator":{"name":"b","version":"1"},"pages":[],"entries":[` + strings.Join(entries, ",\n") + `]}}`
+}
+
+func TestImportsHAR(t *testing.T) {
+	const start = "2026-11-24T10:00:0"
+	post := `,"method":"POST","headers":[{"name":":authority","value":"shop"},{"name":"accept-encoding","value":"br"},` +
+		`{"name":"x-a","value":"2"},{"name":"x-a","value":"1"},{"name":"content-length","value":"9"},{"name":"Connection","value":"x"}]`
+	entry := func(started, url, request string, status int) string {
+		text := harEntry(started, url, request, status)
+		if strings.Contains(request, "method") { // instead of those that stand there
+			text = strings.Replace(text, `"method":"GET",`, "", 1)
+			text = strings.Replace(text, "\"headers\":[],\"queryString\"", `"queryString"`, 1)
+		}
+		return text
+	}
+	text := harOf(
+		entry(start+"2.5Z", "https://shop/b?c=d", "", 200),
+		entry(start+"1.250+00:00", "https://shop/order", post+`,"postData":{"mimeType":"text/plain","text":"hé"}`, 201),
+		entry(start+"3Z", "https://shop/form", post+
+			`,"postData":{"mimeType":"application/x-www-form-urlencoded","params":[{"name":"a b","value":"1&2"},{"name":"c","value":""}]}`, 302),
+		entry(start+"4Z", "https://shop/upload", post+`,"postData":{"mimeType":"multipart/form-data","params":[{"name":"f"}]}`, 200),
+		entry(start+"5Z", "https://shop/gone", "", 404),
+		entry(start+"5Z", "https://shop/aborted", "", 0),
+		entry(start+"5Z", "https://cdn:444/x", "", 200),
+		entry(start+"5Z", "data:text/plain,x", "", 200),
+	)
+	header := http.Header{"Accept-Encoding": {"br"}, "X-A": {"2", "1"}}
+	want := Recording{
+		Targets: []Target{
+			{Method: "POST", URL: "https://shop/order", Header: header, Body: []byte("hé"), At: at(0)},
+			{Method: "GET", URL: "https://shop/b?c=d", Header: http.Header{}, At: at(1250 * time.Millisecond)},
+			{Method: "POST", URL: "https://shop/form", Header: header, Body: []byte("a+b=1%262&c="), At: at(1750 * time.Millisecond)},
+		},
+		Notes: []string{
+			"left out 1 answered with status 404", "left out 1 not answered", "left out 1 that are not HTTP",
+			"left out 1 to cdn:444", "left out 1 whose body is not in the recording",
+		},
+	}
+	got, err := parseRecording("r", text, "")
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	got, err = parseRecording("r", text, "cdn:444")
+	if err != nil || len(got.Targets) != 1 || got.Targets[0].URL != "https://cdn:444/x" {
+		t.Errorf("of cdn:444: %v, %v", got, err)
+	}
+}
+
+func TestImportsLogs(t *testing.T) {
+	text := strings.Join([]string{
+		`1.2.3.4 - - [24/Nov/2026:10:00:01 +0000] "GET /a?b=c HTTP/1.1" 200 12`,
+		`::1 - ann [24/Nov/2026:12:00:00 +0200] "HEAD /first HTTP/2.0" 304 - "https://r/\"x\"" "Agent \x41"`,
+		`h - - [24/Nov/2026:10:00:01 +0000] "GET /b HTTP/1.1" 200 - "-" "-" 0.003 upstream`,
+		`h - - [24/Nov/2026:10:00:03 +0000] "POST /c HTTP/1.1" 200 1`,
+		`h - - [24/Nov/2026:10:00:03 +0000] "GET /d HTTP/1.1" 503 1`,
+		`h - - [24/Nov/2026:10:00:03 +0000] "\x16\x03\x01" 200 1`,
+		`h - - [24/Nov/2026:10:00:03 +0000] "-" 408 -`,
+		`h - - [24/Nov/2026:10:00:03 +0000] "OPTIONS * HTTP/1.1" 200 -`,
+		``,
+		`h - - [24/Nov/2026:10:00:03 +0000] "GET /e HTTP/1.1" 200 1`,
+	}, "\r\n")
+	want := Recording{
+		Targets: []Target{
+			{Method: "HEAD", URL: "/first", Header: http.Header{"Referer": {`https://r/"x"`}, "User-Agent": {"Agent A"}}, At: at(0)},
+			{Method: "GET", URL: "/a?b=c", Header: http.Header{}, At: at(time.Second)},
+			{Method: "GET", URL: "/b", Header: http.Header{}, At: at(1500 * time.Millisecond)},
+			{Method: "GET", URL: "/e", Header: http.Header{}, At: at(3 * time.Second)},
+		},
+		Notes: []string{
+			"left out 2 without a request line", "left out 1 answered with status 503",
+			`left out 1 that cannot be sent (bad URL "*": write http://HOST/PATH, or /PATH)`,
+			"left out 1 with method POST, whose bodies are not in a log",
+		},
+	}
+	for _, data := range []string{text, utf16le(text)} {
+		decoded, err := decodeText("r", []byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := parseRecording("r", decoded, "")
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+	}
+}
+
+func TestRefusesRecordings(t *testing.T) {
+	const fine = `h - - [24/Nov/2026:10:00:03 +0000] "GET /e HTTP/1.1" 200 1`
+	for _, c := range []struct{ text, host, want string }{
+		{"", "", "r: no requests to take; it is empty"},
+		{fine + "\n  nonsense", "", `r:2:3: want HOST IDENT USER [TIME] "METHOD PATH PROTOCOL" STATUS SIZE, not "nonsense"`},
+		{strings.Replace(fine, "Nov", "Nev", 1), "", `r:1:8: the time is "24/Nev/2026:10:00:03 +0000"; want one such as 24/Nov/2026:10:00:00 +0000`},
+		{fine, "h", "r: an access log tells no hosts to choose from; leave out --host"},
+		{strings.Replace(fine, "200", "500", 1), "", "r: no requests to take; left out 1 answered with status 500"},
+		{" {}", "", `r:1:2: no HAR: it has no "log"`},
+		{"{\n\"log\": 7}", "", "r:2:8: log must not be a number"},
+		{`{"log": {`, "", "r:1:10: no JSON: unexpected EOF"},
+		{harOf(), "", "r: no requests to take; it is empty"},
+		{harOf(harEntry("noon", "http://h/", "", 200)), "",
+			`r:1:103: the time of a request is "noon"; want one such as 2026-11-24T10:00:00.123Z`},
+		{harOf(harEntry("2026-11-24T10:00:00Z", "http://h/", "", 200)), "x", "r: no requests to x; there are some to h"},
+	} {
+		got, err := parseRecording("r", c.text, c.host)
+		if fmt.Sprint(err) != c.want {
+			t.Errorf("%.100q:\n got %v, %v\nwant %s", c.text, got, err, c.want)
+		}
+	}
+}
+
+// What was imported is read as targets, in a rhythm that Replay keeps.
+func TestReplayOfTargets(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "r.jsonl")
+	read := func(times ...any) (*Requests, error) {
+		var text bytes.Buffer
+		for i, at := range times {
+			target := Target{Method: "GET", URL: fmt.Sprintf("/%d", i)}
+			if ns, ok := at.(int); ok {
+				long := int64(ns) * 1e6
+				target.At = &long
+			}
+			if err := WriteTargets(&text, []Target{target}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return ReadTargets(file)
+	}
+	r, err := read(100, 200, 200, 400)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice, err := r.Replay(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ms = time.Millisecond
+	due, length := twice.Times()
+	if diff := cmp.Diff([]time.Duration{0, 50 * ms, 50 * ms, 150 * ms}, due); diff != "" || length != 200*ms || twice.Rate() != 20 {
+		t.Errorf("the length is %v, the rate %v/s%s", length, twice.Rate(), diff)
+	}
+	if want := r.Name() + ", replayed at 2 times the speed"; twice.Name() != want {
+		t.Errorf("it is named %s, want %s", twice.Name(), want)
+	}
+	req := loadgen.Request{Number: 6}
+	if kind := twice.Source(1, 3).Next(&req); kind != 2 || req.Target != "/2" {
+		t.Errorf("request 6 is %s of kind %d", req.Target, kind)
+	}
+	for _, c := range []struct {
+		times []any
+		speed float64
+		want  string
+	}{
+		{[]any{1, nil}, 1, "cannot be replayed: not every target has a time (at_ns)"},
+		{[]any{1}, 1, "cannot be replayed: all its requests have the same time"},
+		{[]any{1, 1}, 1, "cannot be replayed: all its requests have the same time"},
+		{[]any{2, 1}, 1, "the times (at_ns) are not in order"},
+		{[]any{1, 2}, 0, "a recording cannot be replayed at 0 times its speed"},
+	} {
+		r, err := read(c.times...)
+		if err == nil {
+			_, err = r.Replay(c.speed)
+		}
+		if err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %s", c.times, err, c.want)
+		}
+	}
+}
+
+// Whatever is imported can be written, read again and sent.
+func FuzzImport(f *testing.F) {
+	f.Add(harOf(harEntry("2026-11-24T10:00:00Z", "http://h/", `,"postData":{"text":"x"}`, 200)))
+	f.Add(`h - - [24/Nov/2026:10:00:03 +0000] "GET /e HTTP/1.1" 200 1 "a\"\x41" "b"`)
+	f.Fuzz(func(t *testing.T, text string) {
+		recording, err := parseRecording("r", text, "")
+		if err != nil {
+			if text := err.Error(); !strings.HasPrefix(text, "r:") || strings.Contains(text, "\n") {
+				t.Errorf("an error without place, or of several lines: %v", err)
+			}
+			return
+		}
+		var written bytes.Buffer
+		if err := WriteTargets(&written, recording.Targets); err != nil {
+			t.Fatal(err)
+		}
+		again, err := parseText(written.String())
+		if err != nil {
+			t.Fatalf("%v: %s", err, &written)
+		}
+		r, err := newRequests("", again)
+		if err != nil || len(r.at) != len(recording.Targets) {
+			t.Fatalf("%d of %d with times, %v", len(r.at), len(recording.Targets), err)
+		}
+	})
+}
