@@ -61,6 +61,10 @@ are kept, marked interrupted).`,
   # latency at a fixed rate, as users see it
   eventobench run --transport=nethttp,fasthttp --rate=5000/s --workers=50
 
+  # with requests of your own, in vegeta's format or in YAML (docs/workloads.md)
+  eventobench run --transport=nethttp,fasthttp --targets=targets.txt
+  eventobench run --transport=nethttp,fasthttp --workload=visitors.yaml
+
   # on disk: what shared commits are worth
   eventobench run --transport=fasthttp --batch=off,on --store=sqlite:/var/tmp/bench.db`,
 		Args: cobra.NoArgs,
