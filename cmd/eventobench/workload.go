@@ -30,8 +30,10 @@ type workloadOptions struct {
 func (o *workloadOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.targets, "targets", "", "file of requests to send in turn, in one of vegeta's formats (http or JSON)")
 	f.StringArrayVar(&o.get, "get", nil, "path to GET, such as /search?q=go; repeatable")
-	f.StringVar(&o.file, "workload", "", "file of weighted requests in YAML, with templates and checks; see docs/workloads.md")
-	f.BoolVar(&o.replay, "replay", false, "send the targets at their own times, as \"workload import\" keeps them")
+	f.StringVar(&o.file, "workload", "",
+		"file of weighted requests in YAML, with templates and checks; see docs/workloads.md")
+	f.BoolVar(&o.replay, "replay", false,
+		"send the targets at their own times, as \"workload import\" keeps them")
 	f.Float64Var(&o.speed, "replay-speed", 1, "with --replay: how many times as fast")
 }
 

@@ -45,7 +45,8 @@ func parseRecording(file, text, host string) (Recording, error) {
 		return Recording{}, err
 	}
 	if len(i.entries) == 0 {
-		return Recording{}, fmt.Errorf("%s: no requests to take; %s", file, cmp.Or(strings.Join(i.notes(), "; "), "it is empty"))
+		why := cmp.Or(strings.Join(i.notes(), "; "), "it is empty")
+		return Recording{}, fmt.Errorf("%s: no requests to take; %s", file, why)
 	}
 	return Recording{i.targets(), i.notes()}, nil
 }

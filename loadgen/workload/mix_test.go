@@ -277,62 +277,79 @@ func TestChecks(t *testing.T) {
 // What is no workload is refused with its place and what to do.
 func TestRefusesMixes(t *testing.T) {
 	one := func(keys string) string { return "requests:\n- path: /\n  " + keys }
-	for text, want := range map[string]string{
-		"":                                            "w.yaml: no requests in it",
-		"# nothing":                                   "w.yaml: no requests in it",
-		"requests: []":                                "w.yaml: no requests in it",
-		"setup: [{path: /}]":                          "w.yaml: no requests in it",
-		"- path: /":                                   "w.yaml:1:1: a workload must be names with values (name: value)",
-		"request: []":                                 `w.yaml:1:1: unknown key "request" in a workload; it may have requests, setup`,
-		"requests: {}":                                "w.yaml:1:11: the requests must be a list",
-		"requests: [7]":                               "w.yaml:1:12: a request must be names with values (name: value)",
-		"requests: [\n":                               "w.yaml:1: did not find expected node content",
-		"a: 1\n\tb: 2":                                "w.yaml:2: found a tab character that violates indentation",
-		"requests: []\n---\na: 1":                     "w.yaml:2:1: a second document; a workload is one",
-		"requests:\n- name: x":                        "w.yaml:2:3: a request needs a path",
-		one("wieght: 1"):                              `w.yaml:3:3: unknown key "wieght" in a request; it may have body, body_file, capture, check, headers, method, name, path, weight`,
-		one("path: /b"):                               `w.yaml:3:3: "path" a second time in a request`,
-		one("weight: 0"):                              "w.yaml:3:11: a weight must be a whole number from 1 to 1000000",
-		one("weight: 1.5"):                            "w.yaml:3:11: a weight must be a whole number from 1 to 1000000",
-		one("method: G T"):                            `w.yaml:2:3: bad method "G T"`,
-		one("name:"):                                  "w.yaml:3:8: a name must be a text",
-		one("body: [1]"):                              "w.yaml:3:9: a body must be a text",
-		one("body_file: none"):                        "w.yaml:3:14: reading the body: open none: file does not exist",
-		one("body: a\n  body_file: body"):             "w.yaml:4:14: a request has either a body or a body_file",
-		"requests:\n- path: http://h/":                `w.yaml:2:9: the path "http://h/" must begin with /; the host is the server's`,
-		one("headers: {a b: c}"):                      `w.yaml:3:13: bad name of a header field: "a b"`,
-		one("headers: {A: \"b\\nc\"}"):                `w.yaml:3:16: bad value of header field A: "b\nc"`,
-		one("headers: {content-length: 1}"):           "w.yaml:3:13: content-length follows from the body; leave it out",
-		one("headers: [a]"):                           "w.yaml:3:12: headers must be names with values (name: value)",
-		one("body: '{{'"):                             "w.yaml:3:9: a body: 1: unclosed action",
-		one("body: '{{sequence}}'"):                   `w.yaml:3:9: a body: 1: function "sequence" not defined`,
-		one("body: '{{len 7}}'"):                      `w.yaml:3:9: a body: 1: function "len" not defined`,
-		one("body: '{{seq 7}}'"):                      "w.yaml:3:9: a body: {{seq 7}}: seq takes no argument",
-		one("body: '{{rand 1}}'"):                     "w.yaml:3:9: a body: {{rand 1}}: rand takes two integers, the lower one first",
-		one("body: '{{rand 2 1}}'"):                   "w.yaml:3:9: a body: {{rand 2 1}}: rand takes two integers, the lower one first",
-		one("body: '{{rand 1 1.5}}'"):                 "w.yaml:3:9: a body: {{rand 1 1.5}}: rand takes two integers, the lower one first",
-		one("body: '{{pick}}'"):                       "w.yaml:3:9: a body: {{pick}}: pick needs something to draw from",
-		one("body: '{{pick .a}}'"):                    "w.yaml:3:9: a body: {{pick .a}}: pick takes texts in quotes and numbers, not .a",
-		one("body: '{{.}}'"):                          "w.yaml:3:9: a body: {{.}}: use a name such as {{.token}}, or a function with its arguments",
-		one("body: '{{.a.b}}'"):                       "w.yaml:3:9: a body: {{.a.b}}: use a name such as {{.token}}, or a function with its arguments",
-		one("body: '{{if .a}}x{{end}}'"):              `w.yaml:3:9: a body: {{if .a}} is not known here; use {{seq}}, {{worker}}, {{uuid}}, {{rand 1 9}}, {{pick "a" "b"}} or {{.name}}`,
-		one("body: '{{.token}}'"):                     "w.yaml:3:9: nothing captures token before it is needed here",
-		one("body: '{{.t}}'\n  capture: {t: json t}"): "w.yaml:3:9: nothing captures t before it is needed here",
-		"setup: [{path: /}]\n" + one("name: r\n- {path: '/{{.a}}', name: s, capture: {b: json b}}\n- {path: '/{{.b}}', name: t, capture: {a: json a}}"): "w.yaml:6:10: b cannot be had: a request that captures it needs it",
-		"setup: [{path: '/{{.t}}'}, {path: /, capture: {t: json t}}]\nrequests: [{path: /}]":                                                            "w.yaml:1:16: nothing captures t before it is needed here",
-		"setup: [{path: /, weight: 2}]":       `w.yaml:1:19: unknown key "weight" in a request; it may have body, body_file, capture, check, headers, method, name, path`,
-		one("name: r\n- {name: r, path: /b}"): `w.yaml:4:3: a second request named "r"; every request needs a name of its own`,
-		one("capture: {a-b: json x}"):         `w.yaml:3:13: bad name "a-b": use letters, digits and _`,
-		one("capture: {a: x}"):                `w.yaml:3:16: "x": write "json PATH" or "header NAME"`,
-		one("check: {status: ok}"):            "w.yaml:3:19: a status must be a whole number from 200 to 599",
-		one("check: {state: 200}"):            `w.yaml:3:11: unknown key "state" in a check; it may have body contains, json, status`,
-		one("check: {json: {a: [1]}}"):        "w.yaml:3:21: want a single value, or {above: N} or {below: N}",
-		one("check: {json: {a: {}}}"):         "w.yaml:3:21: want {above: N} or {below: N}",
-		one("check: {json: {a: {above: x}}}"): "w.yaml:3:29: want a number",
+	for _, c := range []struct{ text, want string }{
+		{"", "w.yaml: no requests in it"},
+		{"# nothing", "w.yaml: no requests in it"},
+		{"requests: []", "w.yaml: no requests in it"},
+		{"setup: [{path: /}]", "w.yaml: no requests in it"},
+		{"- path: /", "w.yaml:1:1: a workload must be names with values (name: value)"},
+		{"request: []", `w.yaml:1:1: unknown key "request" in a workload; it may have requests, setup`},
+		{"requests: {}", "w.yaml:1:11: the requests must be a list"},
+		{"requests: [7]", "w.yaml:1:12: a request must be names with values (name: value)"},
+		{"requests: [\n", "w.yaml:1: did not find expected node content"},
+		{"a: 1\n\tb: 2", "w.yaml:2: found a tab character that violates indentation"},
+		{"requests: []\n---\na: 1", "w.yaml:2:1: a second document; a workload is one"},
+		{"requests:\n- name: x", "w.yaml:2:3: a request needs a path"},
+		{one("wieght: 1"),
+			`w.yaml:3:3: unknown key "wieght" in a request; it may have body, body_file, capture, check, ` +
+				`headers, method, name, path, weight`},
+		{one("path: /b"), `w.yaml:3:3: "path" a second time in a request`},
+		{one("weight: 0"), "w.yaml:3:11: a weight must be a whole number from 1 to 1000000"},
+		{one("weight: 1.5"), "w.yaml:3:11: a weight must be a whole number from 1 to 1000000"},
+		{one("method: G T"), `w.yaml:2:3: bad method "G T"`},
+		{one("name:"), "w.yaml:3:8: a name must be a text"},
+		{one("body: [1]"), "w.yaml:3:9: a body must be a text"},
+		{one("body_file: none"), "w.yaml:3:14: reading the body: open none: file does not exist"},
+		{one("body: a\n  body_file: body"), "w.yaml:4:14: a request has either a body or a body_file"},
+		{"requests:\n- path: http://h/",
+			`w.yaml:2:9: the path "http://h/" must begin with /; the host is the server's`},
+		{one("headers: {a b: c}"), `w.yaml:3:13: bad name of a header field: "a b"`},
+		{one("headers: {A: \"b\\nc\"}"), `w.yaml:3:16: bad value of header field A: "b\nc"`},
+		{one("headers: {content-length: 1}"), "w.yaml:3:13: content-length follows from the body; leave it out"},
+		{one("headers: [a]"), "w.yaml:3:12: headers must be names with values (name: value)"},
+		{one("body: '{{'"), "w.yaml:3:9: a body: 1: unclosed action"},
+		{one("body: '{{sequence}}'"), `w.yaml:3:9: a body: 1: function "sequence" not defined`},
+		{one("body: '{{len 7}}'"), `w.yaml:3:9: a body: 1: function "len" not defined`},
+		{one("body: '{{seq 7}}'"), "w.yaml:3:9: a body: {{seq 7}}: seq takes no argument"},
+		{one("body: '{{rand 1}}'"), "w.yaml:3:9: a body: {{rand 1}}: rand takes two integers, the lower one first"},
+		{one("body: '{{rand 2 1}}'"),
+			"w.yaml:3:9: a body: {{rand 2 1}}: rand takes two integers, the lower one first"},
+		{one("body: '{{rand 1 1.5}}'"),
+			"w.yaml:3:9: a body: {{rand 1 1.5}}: rand takes two integers, the lower one first"},
+		{one("body: '{{pick}}'"), "w.yaml:3:9: a body: {{pick}}: pick needs something to draw from"},
+		{one("body: '{{pick .a}}'"),
+			"w.yaml:3:9: a body: {{pick .a}}: pick takes texts in quotes and numbers, not .a"},
+		{one("body: '{{.}}'"),
+			"w.yaml:3:9: a body: {{.}}: use a name such as {{.token}}, or a function with its arguments"},
+		{one("body: '{{.a.b}}'"),
+			"w.yaml:3:9: a body: {{.a.b}}: use a name such as {{.token}}, or a function with its arguments"},
+		{one("body: '{{if .a}}x{{end}}'"),
+			`w.yaml:3:9: a body: {{if .a}} is not known here; use {{seq}}, {{worker}}, {{uuid}}, {{rand 1 9}}, ` +
+				`{{pick "a" "b"}} or {{.name}}`},
+		{one("body: '{{.token}}'"), "w.yaml:3:9: nothing captures token before it is needed here"},
+		{one("body: '{{.t}}'\n  capture: {t: json t}"), "w.yaml:3:9: nothing captures t before it is needed here"},
+		{"setup: [{path: /}]\n" + one("name: r\n- {path: '/{{.a}}', name: s, capture: {b: json b}}\n"+
+			"- {path: '/{{.b}}', name: t, capture: {a: json a}}"),
+			"w.yaml:6:10: b cannot be had: a request that captures it needs it"},
+		{"setup: [{path: '/{{.t}}'}, {path: /, capture: {t: json t}}]\nrequests: [{path: /}]",
+			"w.yaml:1:16: nothing captures t before it is needed here"},
+		{"setup: [{path: /, weight: 2}]",
+			`w.yaml:1:19: unknown key "weight" in a request; it may have body, body_file, capture, check, ` +
+				`headers, method, name, path`},
+		{one("name: r\n- {name: r, path: /b}"),
+			`w.yaml:4:3: a second request named "r"; every request needs a name of its own`},
+		{one("capture: {a-b: json x}"), `w.yaml:3:13: bad name "a-b": use letters, digits and _`},
+		{one("capture: {a: x}"), `w.yaml:3:16: "x": write "json PATH" or "header NAME"`},
+		{one("check: {status: ok}"), "w.yaml:3:19: a status must be a whole number from 200 to 599"},
+		{one("check: {state: 200}"),
+			`w.yaml:3:11: unknown key "state" in a check; it may have body contains, json, status`},
+		{one("check: {json: {a: [1]}}"), "w.yaml:3:21: want a single value, or {above: N} or {below: N}"},
+		{one("check: {json: {a: {}}}"), "w.yaml:3:21: want {above: N} or {below: N}"},
+		{one("check: {json: {a: {above: x}}}"), "w.yaml:3:29: want a number"},
 	} {
-		m, err := mix(text)
-		if fmt.Sprint(err) != want {
-			t.Errorf("%q:\n got %v, %v\nwant %s", text, m, err, want)
+		m, err := mix(c.text)
+		if fmt.Sprint(err) != c.want {
+			t.Errorf("%q:\n got %v, %v\nwant %s", c.text, m, err, c.want)
 		}
 	}
 }
@@ -371,7 +388,8 @@ func TestMixAllocates(t *testing.T) {
 func FuzzMix(f *testing.F) {
 	f.Add(drawnMix)
 	f.Add("setup: [{path: /login, capture: {t: json a.b}, check: {status: [200], json: {a: {above: 1}}}}]\n" +
-		"requests: [{path: '/{{.t}}', headers: &h {A: ['{{.t}}', b]}, body: \"x\\n\"}, {path: /f, body_file: body, headers: *h}]")
+		"requests: [{path: '/{{.t}}', headers: &h {A: ['{{.t}}', b]}, body: \"x\\n\"}, " +
+		"{path: /f, body_file: body, headers: *h}]")
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := mix(text)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -90,42 +91,44 @@ func TestReadsJSONTargets(t *testing.T) {
 
 // What cannot be read is refused with its place and what to do.
 func TestRefusesTargets(t *testing.T) {
-	for data, want := range map[string]string{
-		"":                                      "t: no targets in it",
-		"\ufeff\n# nothing\n\n":                 "t: no targets in it",
-		"GET /a\n\nGET /b HTTP/1.1\n":           `t:3:8: remove "HTTP/1.1": a URL ends its line`,
-		"GET\n":                                 `t:1:1: "GET": want METHOD URL, such as GET http://localhost/`,
-		"http://h/\n":                           `t:1:1: "http://h/": want METHOD URL, such as GET http://localhost/`,
-		"get http://h/\n":                       `t:1:1: "get http://h/": want METHOD URL, such as GET http://localhost/`,
-		"  GET h/x\n":                           `t:1:7: bad URL "h/x": write http://HOST/PATH, or /PATH`,
-		"GET //h/x\n":                           `t:1:5: bad URL "//h/x": write http://HOST/PATH, or /PATH`,
-		"GET ftp://h/x\n":                       `t:1:5: bad URL "ftp://h/x": write http://HOST/PATH, or /PATH`,
-		"GET /%zz\n":                            `t:1:5: bad URL "/%zz": invalid URL escape "%zz"`,
-		"GET /a?b=c d\n":                        `t:1:5: bad URL "/a?b=c d": write %20 for a space`,
-		"GET /a\nnonsense\n":                    `t:2:1: "nonsense": want a header field (Name: value), @FILE with a body, or a blank line`,
-		"GET /a\nA: 1\n ü b: 2\n":               `t:3:2: bad name of a header field: "ü b"`,
-		"GET /a\n: 2\n":                         `t:2:1: bad name of a header field: ""`,
-		"GET /a\nA: \x01\n":                     `t:2:1: bad value of header field A: "\x01"`,
-		"GET /a\n  @none\n":                     `t:2:4: reading the body: open none: file does not exist`,
-		"GET /ü\x00":                            "t:1:7: a zero byte: this is no text, or UTF-16 without a byte order mark; save it as UTF-8",
-		`[{"method":"GET","url":"/"}]`:          `t:1:1: want an object per line, {"method": …, "url": …}, not [`,
-		`{"method":"GET","url":"/"}` + "\n7":    `t:2:1: want an object per line, {"method": …, "url": …}, not number`,
-		"{\"method\":\"GET\",\n \"uri\":\"/\"}": `t:2:2: unknown name "uri"; a target has method, url, header, body and at_ns`,
-		`{"method":"GET"}`:                      `t:1:1: a target needs a "url"`,
-		` {"url":"/"}`:                          `t:1:2: a target needs a "method"`,
-		`{"method":"G T","url":"/"}`:            `t:1:1: net/http: invalid method "G T"`,
-		`{"method":"GET","url":"x"}`:            `t:1:1: bad URL "x": write http://HOST/PATH, or /PATH`,
-		`{"method":"GET","url":"/"`:             `t:1:26: no JSON: unexpected EOF`,
-		`{"method":"GET","url":"/",}`:           `t:1:26: no JSON: invalid character ',' at start of value`,
-		`{"method":7,"url":"/"}`:                `t:1:11: method must not be a number`,
-		`{"method":"GET","url":"/","header":{"A":"1"}}`: `t:1:41: A must not be a string`,
-		`{"method":"GET","url":"/","header":{"A":[]}}`:  `t:1:1: header field A has no value`,
-		`{"method":"GET","url":"/","body":"?"}`:         `t:1:34: body: illegal base64 data at input byte 0`,
-		`{"method":"GET","url":"/","url":"/b"}`:         `t:1:27: no JSON: duplicate object member name`,
+	for _, c := range []struct{ text, want string }{
+		{"", "t: no targets in it"},
+		{"\ufeff\n# nothing\n\n", "t: no targets in it"},
+		{"GET /a\n\nGET /b HTTP/1.1\n", `t:3:8: remove "HTTP/1.1": a URL ends its line`},
+		{"GET\n", `t:1:1: "GET": want METHOD URL, such as GET http://localhost/`},
+		{"http://h/\n", `t:1:1: "http://h/": want METHOD URL, such as GET http://localhost/`},
+		{"get http://h/\n", `t:1:1: "get http://h/": want METHOD URL, such as GET http://localhost/`},
+		{"  GET h/x\n", `t:1:7: bad URL "h/x": write http://HOST/PATH, or /PATH`},
+		{"GET //h/x\n", `t:1:5: bad URL "//h/x": write http://HOST/PATH, or /PATH`},
+		{"GET ftp://h/x\n", `t:1:5: bad URL "ftp://h/x": write http://HOST/PATH, or /PATH`},
+		{"GET /%zz\n", `t:1:5: bad URL "/%zz": invalid URL escape "%zz"`},
+		{"GET /a?b=c d\n", `t:1:5: bad URL "/a?b=c d": write %20 for a space`},
+		{"GET /a\nnonsense\n",
+			`t:2:1: "nonsense": want a header field (Name: value), @FILE with a body, or a blank line`},
+		{"GET /a\nA: 1\n ü b: 2\n", `t:3:2: bad name of a header field: "ü b"`},
+		{"GET /a\n: 2\n", `t:2:1: bad name of a header field: ""`},
+		{"GET /a\nA: \x01\n", `t:2:1: bad value of header field A: "\x01"`},
+		{"GET /a\n  @none\n", `t:2:4: reading the body: open none: file does not exist`},
+		{"GET /ü\x00", "t:1:7: a zero byte: this is no text, or UTF-16 without a byte order mark; save it as UTF-8"},
+		{`[{"method":"GET","url":"/"}]`, `t:1:1: want an object per line, {"method": …, "url": …}, not [`},
+		{`{"method":"GET","url":"/"}` + "\n7", `t:2:1: want an object per line, {"method": …, "url": …}, not number`},
+		{"{\"method\":\"GET\",\n \"uri\":\"/\"}",
+			`t:2:2: unknown name "uri"; a target has method, url, header, body and at_ns`},
+		{`{"method":"GET"}`, `t:1:1: a target needs a "url"`},
+		{` {"url":"/"}`, `t:1:2: a target needs a "method"`},
+		{`{"method":"G T","url":"/"}`, `t:1:1: net/http: invalid method "G T"`},
+		{`{"method":"GET","url":"x"}`, `t:1:1: bad URL "x": write http://HOST/PATH, or /PATH`},
+		{`{"method":"GET","url":"/"`, `t:1:26: no JSON: unexpected EOF`},
+		{`{"method":"GET","url":"/",}`, `t:1:26: no JSON: invalid character ',' at start of value`},
+		{`{"method":7,"url":"/"}`, `t:1:11: method must not be a number`},
+		{`{"method":"GET","url":"/","header":{"A":"1"}}`, `t:1:41: A must not be a string`},
+		{`{"method":"GET","url":"/","header":{"A":[]}}`, `t:1:1: header field A has no value`},
+		{`{"method":"GET","url":"/","body":"?"}`, `t:1:34: body: illegal base64 data at input byte 0`},
+		{`{"method":"GET","url":"/","url":"/b"}`, `t:1:27: no JSON: duplicate object member name`},
 	} {
-		got, err := parseText(data)
-		if fmt.Sprint(err) != want {
-			t.Errorf("%q:\n got %v, %v\nwant %s", data, got, err, want)
+		got, err := parseText(c.text)
+		if fmt.Sprint(err) != c.want {
+			t.Errorf("%q:\n got %v, %v\nwant %s", c.text, got, err, c.want)
 		}
 	}
 }
@@ -156,7 +159,8 @@ func TestNameTellsContent(t *testing.T) {
 	dir := t.TempDir()
 	name := func(targets, body string) string {
 		file := filepath.Join(dir, "targets")
-		err := errors.Join(os.WriteFile(file, []byte(targets), 0o644), os.WriteFile(filepath.Join(dir, "b"), []byte(body), 0o644))
+		err := errors.Join(
+			os.WriteFile(file, []byte(targets), 0o644), os.WriteFile(filepath.Join(dir, "b"), []byte(body), 0o644))
 		w, readErr := ReadTargets(file)
 		if errors.Join(err, readErr) != nil {
 			t.Fatal(err, readErr)
@@ -164,7 +168,8 @@ func TestNameTellsContent(t *testing.T) {
 		return w.Name()
 	}
 	first := name("POST /a\n@b", "1")
-	if same := name("# comment\nPOST http://h:1/a\n@b\n", "1"); same != first || !strings.HasPrefix(first, "targets (sha256 ") {
+	same := name("# comment\nPOST http://h:1/a\n@b\n", "1")
+	if same != first || !strings.HasPrefix(first, "targets (sha256 ") {
 		t.Errorf("%s and %s", first, same)
 	}
 	for _, other := range []string{name("POST /a\n@b", "2"), name("PUT /a\n@b", "1"), name("POST /a\nX: y\n@b", "1")} {
@@ -181,9 +186,11 @@ func TestGroupKinds(t *testing.T) {
 		}
 		return names
 	}
-	letters := strings.Split("GET /a GET /b GET /c GET /d GET /e GET /f GET /g GET /h GET /i GET /j GET /k GET /l GET /m", " G")
-	for i := range letters[1:] {
-		letters[i+1] = "G" + letters[i+1]
+	paths := func(letters string) (names []string) {
+		for _, letter := range letters {
+			names = append(names, "GET /"+string(letter))
+		}
+		return names
 	}
 	for _, c := range []struct {
 		name  string
@@ -196,8 +203,8 @@ func TestGroupKinds(t *testing.T) {
 		{"identifiers", append(numbered("GET /v1/cart/%d/item", 12), "PUT /x/0a1b2c3d-1", "PUT /deadbeef"),
 			[]string{"GET /v1/cart/{id}/item", "PUT /x/{id}", "PUT /deadbeef"},
 			[]int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2}},
-		{"too many", append(letters, "GET /m", "GET /l"),
-			[]string{"GET /a", "GET /b", "GET /c", "GET /d", "GET /e", "GET /f", "GET /g", "GET /h", "GET /i", "other", "GET /l", "GET /m"},
+		{"too many", paths("abcdefghijklmml"),
+			slices.Concat(paths("abcdefghi"), []string{"other"}, paths("lm")),
 			[]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10, 11, 11, 10}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

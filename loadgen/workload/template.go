@@ -68,8 +68,9 @@ func (c *compiler) add(node parse.Node) error {
 	}
 	action, ok := node.(*parse.ActionNode)
 	if !ok || len(action.Pipe.Cmds) != 1 || len(action.Pipe.Decl) > 0 {
-		return fmt.Errorf("%s is not known here; use {{seq}}, {{worker}}, {{uuid}}, {{rand 1 9}}, {{pick \"a\" \"b\"}} or {{.name}}",
-			strings.SplitN(node.String(), "}}", 2)[0]+"}}")
+		begin, _, _ := strings.Cut(node.String(), "}}")
+		return fmt.Errorf("%s}} is not known here; use {{seq}}, {{worker}}, {{uuid}}, {{rand 1 9}}, "+
+			"{{pick \"a\" \"b\"}} or {{.name}}", begin)
 	}
 	p, err := c.command(action.Pipe.Cmds[0].Args)
 	if err != nil {
