@@ -297,9 +297,10 @@ func (r *answerReader) readChunkSize() (int64, error) {
 	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 		return 0, err
 	}
-	digits, _, _ := bytes.Cut(line, []byte(";"))
-	size, ok := parseHex(bytes.TrimRight(digits, " \t\r\n"))
-	if err != nil || !ok || !bytes.HasSuffix(line, []byte("\r\n")) {
+	text, whole := bytes.CutSuffix(line, []byte("\r\n"))
+	digits, _, _ := bytes.Cut(text, []byte(";"))
+	size, ok := parseHex(bytes.TrimRight(digits, " \t"))
+	if err != nil || !ok || !whole || bytes.IndexByte(text, '\r') >= 0 {
 		return 0, malformed("the size of a chunk in the line %s", excerpt(line))
 	}
 	return size, nil

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -26,6 +27,8 @@ type http2Conn struct {
 
 	mu   sync.Mutex
 	conn *http.ClientConn // nil when not connected
+
+	http1 atomic.Bool // the server answered in HTTP/1
 }
 
 func newHTTP2Conn(server *url.URL, dial dialer) *http2Conn {
@@ -34,10 +37,13 @@ func newHTTP2Conn(server *url.URL, dial dialer) *http2Conn {
 	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		deadline, _ := ctx.Deadline()
 		conn, err := dial(ctx, deadline)
-		if err == nil && secure {
-			err = checkHTTP2(conn)
+		switch {
+		case err != nil:
+			return nil, err
+		case secure:
+			return conn, checkHTTP2(conn)
 		}
-		return conn, err
+		return &firstBytes{Conn: conn, http1: &c.http1}, nil
 	}
 	c.transport = &http.Transport{
 		DialContext: connect, DialTLSContext: connect, Protocols: &http.Protocols{},
@@ -53,9 +59,28 @@ func checkHTTP2(conn net.Conn) error {
 	secure, ok := conn.(*tls.Conn)
 	if ok && secure.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
 		_ = conn.Close()
-		return &failure{errorProtocol, errors.New("the server does not offer HTTP/2 (h2) by ALPN")}
+		return &failure{errorProtocol, errNoH2}
 	}
 	return nil
+}
+
+var errNoH2 = errors.New("the server does not offer HTTP/2 (h2) by ALPN")
+
+// firstBytes is a connection that tells whether the server begins as HTTP/1 does. The
+// library does not say why it gives up a connection before its first answer.
+type firstBytes struct {
+	net.Conn
+	read  bool
+	http1 *atomic.Bool
+}
+
+func (c *firstBytes) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if !c.read && bytes.HasPrefix(b[:n], []byte("HTTP/1")) {
+		c.http1.Store(true)
+	}
+	c.read = true
+	return n, err
 }
 
 // get returns a connection that takes requests, a new one if there is none. If the
@@ -131,8 +156,7 @@ func (l *http2Link) exchange(
 		return l.read(conn, resp, a)
 	}
 	if ctx.Err() == nil && isConnLost(conn, err) {
-		l.forget(conn)
-		return lostStream(err, rested)
+		return l.lost(conn, err, rested)
 	}
 	return named(err)
 }
@@ -178,8 +202,7 @@ func (l *http2Link) read(conn *http.ClientConn, resp *http.Response, a *Answer) 
 	err := appendAll(&l.body, resp.Body)
 	a.Status, a.Body, a.header = resp.StatusCode, l.body, resp.Header.Get
 	if err != nil && isConnLost(conn, err) {
-		l.forget(conn)
-		return lostStream(err, false)
+		return l.lost(conn, err, false)
 	}
 	return named(err)
 }
@@ -191,14 +214,14 @@ func isConnLost(conn *http.ClientConn, err error) bool {
 	return !usable(conn) && !errors.As(err, &stream)
 }
 
-// lostStream explains the end of the connection. A server that speaks only
-// HTTP/1.1 ends it too.
-func lostStream(err error, rested bool) error {
+// lost forgets a connection and explains its end.
+func (l *http2Link) lost(conn *http.ClientConn, err error, rested bool) error {
+	l.forget(conn)
 	switch {
+	case l.http1.Load():
+		return &failure{errorProtocol, fmt.Errorf("the server answers in HTTP/1.1 when HTTP/2 is spoken to it: %w", err)}
 	case rested:
 		return fmt.Errorf("%w: %w", errRested, err)
-	case strings.Contains(err.Error(), "looked like an HTTP/1.1 header"):
-		return &failure{errorProtocol, fmt.Errorf("the server answers in HTTP/1.1: %w", err)}
 	}
 	return &failure{errorLost, err}
 }
