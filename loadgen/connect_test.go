@@ -352,8 +352,7 @@ type framed struct {
 }
 
 // TestGoAway: a request that the server, leaving, did not process is sent again on a
-// new connection if the connection rested, and is a failure otherwise; a farewell
-// after the answer is neither.
+// new connection, once, and counted; a farewell after the answer is not.
 func TestGoAway(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -364,7 +363,12 @@ func TestGoAway(t *testing.T) {
 		kind     string
 	}{
 		{"while resting", func(f *framed, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeNo, nil) }, true, 1, 1, ""},
-		{"within a slice", func(f *framed, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeNo, nil) }, false, 1, 0, errorLost},
+		{"within a slice", func(f *framed, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeNo, nil) }, false, 2, 1, ""},
+		{"closed within a slice", func(f *framed, _ uint32) { _ = f.conn.Close() }, false, 1, 0, errorLost},
+		{"leaves with the request and closes", func(f *framed, id uint32) {
+			_ = f.WriteGoAway(id, http2.ErrCodeInternal, nil)
+			_ = f.conn.Close()
+		}, false, 1, 0, errorLost},
 		{"with an error", func(f *framed, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeInternal, nil) }, true, 1, 1, ""},
 		{"after the answer", func(f *framed, id uint32) {
 			_ = f.WriteGoAway(id, http2.ErrCodeNo, nil)
@@ -406,29 +410,40 @@ func TestGoAway(t *testing.T) {
 // serve answers every request but the second, of all connections.
 func (f *framed) serve(second func(f *framed, stream uint32)) {
 	requests := 0
-	for {
-		conn, err := f.Accept()
-		if err != nil {
-			return
-		}
-		f.conn, f.Framer = conn, http2.NewFramer(conn, conn)
-		_, _ = io.ReadFull(conn, make([]byte, len(http2.ClientPreface)))
-		_ = f.WriteSettings()
-		for {
-			frame, err := f.ReadFrame()
-			if err != nil {
-				break
-			}
-			if _, ok := frame.(*http2.HeadersFrame); !ok {
-				continue
-			}
+	for f.accept() {
+		for stream := f.request(); stream != 0; stream = f.request() {
 			if requests++; requests == 2 {
-				second(f, frame.Header().StreamID)
+				second(f, stream)
 			} else {
-				f.answer(frame.Header().StreamID)
+				f.answer(stream)
 			}
 		}
-		_ = conn.Close()
+		_ = f.conn.Close()
+	}
+}
+
+// accept begins the next connection, if there is one.
+func (f *framed) accept() bool {
+	var err error
+	if f.conn, err = f.Accept(); err != nil {
+		return false
+	}
+	f.Framer = http2.NewFramer(f.conn, f.conn)
+	_, _ = io.ReadFull(f.conn, make([]byte, len(http2.ClientPreface)))
+	_ = f.WriteSettings()
+	return true
+}
+
+// request returns the stream of the next request, or 0 if none comes.
+func (f *framed) request() (stream uint32) {
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			return 0
+		}
+		if headers, ok := frame.(*http2.HeadersFrame); ok {
+			return headers.StreamID
+		}
 	}
 }
 
@@ -437,6 +452,60 @@ func (f *framed) answer(stream uint32) {
 	_ = f.WriteHeaders(http2.HeadersFrameParam{
 		StreamID: stream, BlockFragment: []byte(status200), EndStream: true, EndHeaders: true,
 	})
+}
+
+// TestGoAwayOfASharedConnection: workers that share a connection which the server
+// leaves go on over a new one, while what is in flight on the old one is answered.
+func TestGoAwayOfASharedConnection(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		before, after := &framed{Listener: listener}, &framed{Listener: listener}
+		before.accept()
+		first, second := before.request(), before.request()
+		_ = before.WriteGoAway(second, http2.ErrCodeNo, nil)
+		before.answer(second)
+		after.accept()
+		after.answer(after.request())
+		before.answer(first)
+		before.request() // returns when the client has closed the connection
+		after.request()
+		_, _ = before.conn.Close(), after.conn.Close()
+	})
+	load := Load{Workers: 2, Timeout: testTimeout, Protocol: ProtocolH2, H2Streams: 2}
+	d := NewDriver(atAddr(listener), fixed{Request{Target: "/it"}}, load, Connect{}, 1)
+	r := d.Warmup(t.Context(), 3)
+	d.Close()
+	if r.Ops() != 3 || r.Reopened != 1 || r.Errors.Total() != 0 {
+		t.Errorf("%d answered, %d sent again, errors %+v", r.Ops(), r.Reopened, r.Errors)
+	}
+	serving.Wait()
+}
+
+// TestGoAwayAtOnce: a server that leaves before it has answered anything, because of
+// an error, is not asked again.
+func TestGoAwayAtOnce(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		f := &framed{Listener: listener}
+		f.accept()
+		f.request()
+		_ = f.WriteGoAway(0, http2.ErrCodeEnhanceYourCalm, []byte("too many pings"))
+		f.request()
+		_ = f.conn.Close()
+	})
+	r := once(t, atAddr(listener).String(), ProtocolH2, Connect{})
+	checkFirst(t, r, errorLost, "ENHANCE_YOUR_CALM")
+	serving.Wait()
 }
 
 // TestConnectingFails: what cannot work says what to do.

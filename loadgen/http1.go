@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -15,8 +16,8 @@ import (
 // link is a worker's way to the server. It connects when there is something to
 // send.
 type link interface {
-	// exchange sends a request and reads the answer. If the connection rested and
-	// is lost before the first byte of an answer, the error is errRested.
+	// exchange sends a request and reads the answer. The error is errAgain if the
+	// connection rested and was lost before the first byte of an answer.
 	exchange(ctx context.Context, deadline time.Time, req *Request, rested bool, a *Answer) error
 	// connected reports whether there is a connection that a request may be sent on.
 	connected() bool
@@ -29,8 +30,9 @@ type link interface {
 	close()
 }
 
-// errRested says that a connection ended while it rested.
-var errRested = errors.New("the server closed a connection that rested")
+// errAgain says that the server has left a request alone, so that it may be sent
+// again: the connection ended while it rested, or the server said so.
+var errAgain = errors.New("the server ended the connection before the request reached it")
 
 // http1 is one connection at a time that speaks HTTP/1.1.
 type http1 struct {
@@ -105,7 +107,7 @@ func (l *http1) checkQuiet() error {
 	case len(sent) == 0:
 		return nil
 	case bytes.HasPrefix(sent, []byte("HTTP/1.")) && bytes.HasPrefix(sent[8:], []byte(" 408")):
-		return errRested // so some servers take leave of an idle connection
+		return errAgain // so some servers take leave of an idle connection
 	}
 	return malformed("the server sent %s while nothing was asked of it", excerpt(sent))
 }
@@ -129,11 +131,11 @@ func waiting(conn net.Conn, buf []byte) (n int) {
 	return max(n, 0)
 }
 
-// lostWhileResting marks the loss of a rested connection as errRested, and
+// lostWhileResting marks the loss of a rested connection as errAgain, and
 // returns other errors as they are.
 func lostWhileResting(err error, rested bool) error {
 	if rested && isLost(err) {
-		return fmt.Errorf("%w: %w", errRested, err)
+		return fmt.Errorf("%w: %w", errAgain, err)
 	}
 	return err
 }
@@ -153,7 +155,9 @@ func (l *http1) connect(ctx context.Context, deadline time.Time) error {
 func (l *http1) interrupt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conn != nil {
+	if secure, ok := l.conn.(*tls.Conn); ok {
+		_ = secure.NetConn().Close() // without a farewell, which could take its time
+	} else if l.conn != nil {
 		_ = l.conn.Close()
 	}
 }

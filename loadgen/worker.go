@@ -125,12 +125,14 @@ func (w *worker) wait(ctx context.Context, until time.Time) {
 
 // exchange sends the request and reads the answer. A server may close a
 // connection that is idle. So if the connection rested and ends before the first
-// byte of an answer, the request is sent again on a new one, once.
+// byte of an answer, the request is sent again on a new one, once. With HTTP/2 a
+// server can say that it leaves, and which requests it will not process; those are
+// sent again too.
 func (w *worker) exchange(ctx context.Context, deadline time.Time) error {
 	rested := w.rested
 	w.rested = false
 	err := w.link.exchange(ctx, deadline, &w.req, rested, &w.answer)
-	if !errors.Is(err, errRested) || ctx.Err() != nil {
+	if !errors.Is(err, errAgain) || ctx.Err() != nil {
 		return err
 	}
 	w.link.fail()
