@@ -44,7 +44,7 @@ func TestConnectFlags(t *testing.T) {
 		{"", 0, "closed loop, 4 workers"},
 		{"--allow-errors=1%", 0.01, "closed loop, 4 workers"},
 		{"--allow-errors=0%", 0, "closed loop, 4 workers"},
-		{"--allow-errors=99.9%", 0.999, "closed loop, 4 workers"},
+		{"--allow-errors=12.5%", 0.125, "closed loop, 4 workers"},
 		{"--h2", 0, "closed loop, 4 workers, HTTP/2"},
 		{"--h2 --h2-streams=1", 0, "closed loop, 4 workers, HTTP/2"},
 		{"--h2 --h2-streams=2", 0, "closed loop, 4 workers, HTTP/2 with 2 workers per connection"},
