@@ -2,7 +2,6 @@ package loadgen
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -73,7 +72,7 @@ func (l *http1) exchange(
 		}
 	}
 	if err := l.send(req); err != nil {
-		return lostWhileResting(err, rested)
+		return l.answeredEarly(lostWhileResting(err, rested), req, a)
 	}
 	if rested {
 		if _, err := l.answers.in.Peek(1); err != nil {
@@ -98,6 +97,17 @@ func (l *http1) send(req *Request) error {
 	return err
 }
 
+// answeredEarly reads the answer of a server that gave one before it had read the
+// whole request, and closed the connection: a body that is too large for it. If there
+// is none, sending failed with the given error.
+func (l *http1) answeredEarly(err error, req *Request, a *Answer) error {
+	if !isLost(err) || errors.Is(err, errAgain) || l.read(req, a) != nil {
+		return err
+	}
+	l.close()
+	return nil
+}
+
 // checkQuiet returns an error if the server sent something while the connection
 // rested. It would be taken for the next answer.
 func (l *http1) checkQuiet() error {
@@ -106,10 +116,21 @@ func (l *http1) checkQuiet() error {
 	switch {
 	case len(sent) == 0:
 		return nil
-	case bytes.HasPrefix(sent, []byte("HTTP/1.")) && bytes.HasPrefix(sent[8:], []byte(" 408")):
-		return errAgain // so some servers take leave of an idle connection
+	case isFarewell(sent):
+		return errAgain
 	}
 	return malformed("the server sent %s while nothing was asked of it", excerpt(sent))
+}
+
+// isFarewell reports whether an answer nobody asked for begins as that of a server
+// that closes an idle connection.
+func isFarewell(sent []byte) bool {
+	const line = "HTTP/1.1 408"
+	if len(sent) < len(line) {
+		return false
+	}
+	_, status, ok := parseStatusLine(sent[:len(line)])
+	return ok && status == 408
 }
 
 // waiting copies what has arrived on a connection and was not read yet, without
@@ -145,7 +166,10 @@ func (l *http1) connect(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	l.answers.in = bufio.NewReader(conn)
+	if l.answers.in == nil {
+		l.answers.in = bufio.NewReader(conn)
+	}
+	l.answers.in.Reset(conn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conn = conn

@@ -28,7 +28,8 @@ type http2Conn struct {
 	mu   sync.Mutex
 	conn *http.ClientConn // nil when not connected
 
-	http1 atomic.Bool // the server answered in HTTP/1
+	answered atomic.Bool // on this connection
+	http1    atomic.Bool // the server answered in HTTP/1
 }
 
 func newHTTP2Conn(server *url.URL, dial dialer) *http2Conn {
@@ -100,6 +101,7 @@ func (c *http2Conn) get(ctx context.Context, rested bool) (*http.ClientConn, err
 			return nil, err
 		}
 		c.conn = conn
+		c.answered.Store(false)
 	}
 	return c.conn, nil
 }
@@ -152,7 +154,7 @@ func (l *http2Link) exchange(
 	if err != nil {
 		return err
 	}
-	resp, err := conn.RoundTrip(l.request(ctx, req))
+	resp, err := l.roundTrip(ctx, conn, req)
 	if err == nil {
 		return l.read(ctx, conn, resp, a)
 	}
@@ -166,6 +168,22 @@ func (l *http2Link) exchange(
 		return l.lost(conn, err, rested)
 	}
 	return named(err)
+}
+
+// roundTrip sends a request once more if it was refused on a connection that has not
+// answered anything yet: how many streams a server allows is known only once it has
+// said so, and until then the workers that share a connection may send too many.
+func (l *http2Link) roundTrip(ctx context.Context, conn *http.ClientConn, req *Request) (*http.Response, error) {
+	early := !l.answered.Load()
+	resp, err := conn.RoundTrip(l.request(ctx, req))
+	var stream http2.StreamError
+	if early && errors.As(err, &stream) && stream.Code == http2.ErrCodeRefusedStream {
+		resp, err = conn.RoundTrip(l.request(ctx, req))
+	}
+	if err == nil {
+		l.answered.Store(true)
+	}
+	return resp, err
 }
 
 // isUnprocessed reports whether the server has left (GOAWAY), and says that it

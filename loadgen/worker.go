@@ -66,7 +66,7 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 			return
 		}
 		if due.IsZero() {
-			w.backOff(ctx)
+			w.backOff(ctx, p)
 		}
 	}
 }
@@ -107,12 +107,17 @@ func (w *worker) request(ctx context.Context, kind int, due time.Time) error {
 
 // backOff lets some time pass if exchanges failed in a row, more and more of it.
 // Without it a server that refuses connections would make the worker spin. In an
-// open loop the rate bounds that.
-func (w *worker) backOff(ctx context.Context) {
+// open loop the rate bounds that. The end of a slice is not delayed.
+func (w *worker) backOff(ctx context.Context, p Pacer) {
 	const first, longest = time.Millisecond, 100 * time.Millisecond
-	if w.broken > 1 {
-		w.wait(ctx, time.Now().Add(min(first<<min(w.broken-2, 10), longest)))
+	if w.broken < 2 {
+		return
 	}
+	until := time.Now().Add(min(first<<min(w.broken-2, 10), longest))
+	if slice, ok := p.(*closedLoop); ok && slice.end.Before(until) {
+		until = slice.end
+	}
+	w.wait(ctx, until)
 }
 
 // wait returns at the given time, or soon after ctx is canceled.
