@@ -419,3 +419,22 @@ func checkLikeStandard(t *testing.T, sent []byte, method string, got Answer) {
 		return
 	}
 }
+
+// TestHeaderOfAnAnswer: a source sees the fields as they were sent, the first of each
+// name.
+func TestHeaderOfAnAnswer(t *testing.T) {
+	r, _, err := readFrom(strings.NewReader("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+ok+
+		"X-Folded: a\r\n \t b  \r\nSet-Cookie: one\r\nset-cookie: two\r\nEmpty:\r\nSpace:  \t in  side \t\r\n"+
+		"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Trailer: t\r\n\r\n"), "GET")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"x-folded": "a \t b", "Set-Cookie": "one", "EMPTY": "", "Space": "in  side",
+		"Link": "", "X-Trailer": "", "Content-Type": "", "Transfer-Encoding": "chunked",
+	} {
+		if got := r.header(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
