@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -401,7 +402,7 @@ func TestGoAway(t *testing.T) {
 		reopened int64
 		kind     string
 	}{
-		{"while resting", func(f *framed, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeNo, nil) }, true, 1, 1, ""},
+		{"after the rest", func(f *framed, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeNo, nil) }, true, 1, 1, ""},
 		{"within a slice", func(f *framed, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeNo, nil) }, false, 2, 1, ""},
 		{"closed within a slice", func(f *framed, _ uint32) { _ = f.conn.Close() }, false, 1, 0, errorLost},
 		{"leaves with the request and closes", func(f *framed, id uint32) {
@@ -523,6 +524,42 @@ func TestGoAwayOfASharedConnection(t *testing.T) {
 	d.Close()
 	if r.Ops() != 3 || r.Reopened != 1 || r.Errors.Total() != 0 {
 		t.Errorf("%d answered, %d sent again, errors %+v", r.Ops(), r.Reopened, r.Errors)
+	}
+	serving.Wait()
+}
+
+// TestGoAwayWhileResting: a connection that the server has left while it rested is
+// closed and opened again.
+func TestGoAwayWhileResting(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		f := &framed{Listener: listener}
+		f.accept()
+		f.answer(f.request())
+		_ = f.WriteGoAway(1, http2.ErrCodeNo, nil)
+		f.request() // returns when the client has closed the connection
+		_ = f.conn.Close()
+		f.accept()
+		f.answer(f.request())
+		f.request()
+		_ = f.conn.Close()
+	})
+	load := Load{Workers: 1, Timeout: testTimeout, Protocol: ProtocolH2}
+	d := NewDriver(atAddr(listener), fixed{Request{Target: "/it"}}, load, Connect{}, 1)
+	first := d.Warmup(t.Context(), 1)
+	conn := d.workers[0].link.(*http2Link).conn
+	for give := time.Now().Add(testTimeout); usable(conn) && time.Now().Before(give); {
+		runtime.Gosched()
+	}
+	second := d.Warmup(t.Context(), 1)
+	d.Close()
+	if first.Ops() != 1 || second.Ops() != 1 || first.Reopened != 0 || second.Reopened != 1 {
+		t.Errorf("%+v and then %+v", first, second)
 	}
 	serving.Wait()
 }

@@ -90,6 +90,7 @@ func (c *http2Conn) get(ctx context.Context, rested bool) (*http.ClientConn, err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.conn != nil && !usable(c.conn) {
+		_ = c.conn.Close()
 		c.conn = nil
 		if rested {
 			return nil, errAgain
