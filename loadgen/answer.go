@@ -165,21 +165,22 @@ func (r *answerReader) readLine() ([]byte, error) {
 	}
 }
 
-// get returns the value of the first field of a name, in any letter case.
-func (r *answerReader) get(name string) (value []byte, ok bool) {
+// header returns the value of the first field of a name, or "".
+func (r *answerReader) header(name string) string {
 	for _, f := range r.fields {
-		if equalFold(r.head[f.name:f.colon], name) {
-			return bytes.Trim(r.head[f.colon+1:f.end], " \t"), true
+		if r.named(f, name) {
+			return string(r.value(f))
 		}
 	}
-	return nil, false
+	return ""
 }
 
-// header is get for an Answer.
-func (r *answerReader) header(name string) string {
-	value, _ := r.get(name)
-	return string(value)
+// named reports whether a field has a name, in any letter case.
+func (r *answerReader) named(f field, name string) bool {
+	return equalFold(r.head[f.name:f.colon], name)
 }
+
+func (r *answerReader) value(f field) []byte { return bytes.Trim(r.head[f.colon+1:f.end], " \t") }
 
 // framing finds out where the answer ends (RFC 9112, section 6.3).
 func (r *answerReader) framing(version, status int, method string) (framing, error) {
@@ -209,10 +210,10 @@ func (r *answerReader) framing(version, status int, method string) (framing, err
 // lengths count as one.
 func (r *answerReader) only(name string) (value []byte, values int) {
 	for _, f := range r.fields {
-		if !equalFold(r.head[f.name:f.colon], name) {
+		if !r.named(f, name) {
 			continue
 		}
-		v := bytes.Trim(r.head[f.colon+1:f.end], " \t")
+		v := r.value(f)
 		if values == 0 || name != "Content-Length" || !bytes.Equal(v, value) {
 			values++
 		}
@@ -225,10 +226,10 @@ func (r *answerReader) only(name string) (value []byte, values int) {
 func (r *answerReader) closes(version int) bool {
 	keep := version > 0
 	for _, f := range r.fields {
-		if !equalFold(r.head[f.name:f.colon], "Connection") {
+		if !r.named(f, "Connection") {
 			continue
 		}
-		for rest, more := r.head[f.colon+1:f.end], true; more; {
+		for rest, more := r.value(f), true; more; {
 			var option []byte
 			option, rest, more = bytes.Cut(rest, []byte(","))
 			option = bytes.Trim(option, " \t")
@@ -297,9 +298,10 @@ func (r *answerReader) readChunkSize() (int64, error) {
 	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 		return 0, err
 	}
-	digits, _, _ := bytes.Cut(line, []byte(";"))
-	size, ok := parseHex(bytes.TrimRight(digits, " \t\r\n"))
-	if err != nil || !ok || !bytes.HasSuffix(line, []byte("\r\n")) {
+	text, whole := bytes.CutSuffix(line, []byte("\r\n"))
+	digits, _, _ := bytes.Cut(text, []byte(";"))
+	size, ok := parseHex(bytes.TrimRight(digits, " \t"))
+	if err != nil || !ok || !whole || bytes.IndexByte(text, '\r') >= 0 {
 		return 0, malformed("the size of a chunk in the line %s", excerpt(line))
 	}
 	return size, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -83,15 +84,23 @@ func handshake(ctx context.Context, deadline time.Time, conn *tls.Conn) error {
 	defer cancel()
 	err := conn.HandshakeContext(ctx)
 	var untrusted *tls.CertificateVerificationError
-	var network net.Error
+	var record tls.RecordHeaderError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &untrusted):
 		const todo = "name its authority with --cacert, or skip the check with --insecure"
 		return &failure{errorCertificate, fmt.Errorf("the server's certificate is not trusted; %s: %w", todo, err)}
-	case isLost(err), errors.As(err, &network) && network.Timeout(), ctx.Err() != nil:
+	case errors.As(err, &record):
+		return &failure{errorTLS, fmt.Errorf("the server does not speak TLS, so its URL begins with http: %w", err)}
+	case strings.HasSuffix(err.Error(), noApplicationProtocol.Error()):
+		return &failure{errorProtocol, errNoH2}
+	case isLost(err), isTimeout(err), ctx.Err() != nil:
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	return &failure{errorTLS, fmt.Errorf("TLS handshake: %w", err)}
 }
+
+// noApplicationProtocol is the alert of a server that speaks no protocol named by
+// ALPN (RFC 7301, section 3.2). Received ones are of a type that is not exported.
+const noApplicationProtocol tls.AlertError = 120

@@ -71,7 +71,9 @@ type Result struct {
 	// were idle between two calls. The first request of the call was sent again
 	// on a new connection, once, and its latency includes both attempts. Any
 	// other lost connection is a failure. A connection that the server ends with
-	// notice ("Connection: close", or GOAWAY after the answer) is neither.
+	// notice ("Connection: close", or GOAWAY after the answer) is neither. With
+	// HTTP/2 it counts the requests that were sent again: also those that the server
+	// said, by GOAWAY, that it leaves alone.
 	Reopened int64
 
 	// For an open loop only:
@@ -127,11 +129,11 @@ func (r Result) Ops() int64 {
 const backlogTime = time.Second
 
 // Slice loads the server for the given time, at most MaxSlice, with one request
-// or more. After that no new request starts, and outstanding ones are waited for and counted. In an open
-// loop, requests that were due but found no free worker are sent until a second
-// after the end; the remaining ones are counted as missed. A worker stops at its
-// first failed request unless the load allows errors. Canceling ctx aborts
-// outstanding requests, which are then not counted.
+// or more. After that no new request starts, and outstanding ones are waited for
+// and counted. In an open loop, requests that were due but found no free worker are
+// sent until a second after the end; the remaining ones are counted as missed. A
+// worker stops at its first failed request unless the load allows errors. Canceling
+// ctx aborts outstanding requests, which are then not counted.
 func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	start := time.Now()
 	end := start.Add(length)

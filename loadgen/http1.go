@@ -2,8 +2,8 @@ package loadgen
 
 import (
 	"bufio"
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -15,8 +15,8 @@ import (
 // link is a worker's way to the server. It connects when there is something to
 // send.
 type link interface {
-	// exchange sends a request and reads the answer. If the connection rested and
-	// is lost before the first byte of an answer, the error is errRested.
+	// exchange sends a request and reads the answer. The error is errAgain if the
+	// connection rested and was lost before the first byte of an answer.
 	exchange(ctx context.Context, deadline time.Time, req *Request, rested bool, a *Answer) error
 	// connected reports whether there is a connection that a request may be sent on.
 	connected() bool
@@ -29,8 +29,9 @@ type link interface {
 	close()
 }
 
-// errRested says that a connection ended while it rested.
-var errRested = errors.New("the server closed a connection that rested")
+// errAgain says that the server has left a request alone, so that it may be sent
+// again: the connection ended while it rested, or the server said so.
+var errAgain = errors.New("the server ended the connection before the request reached it")
 
 // http1 is one connection at a time that speaks HTTP/1.1.
 type http1 struct {
@@ -71,7 +72,7 @@ func (l *http1) exchange(
 		}
 	}
 	if err := l.send(req); err != nil {
-		return lostWhileResting(err, rested)
+		return l.answeredEarly(lostWhileResting(err, rested), req, a)
 	}
 	if rested {
 		if _, err := l.answers.in.Peek(1); err != nil {
@@ -96,6 +97,17 @@ func (l *http1) send(req *Request) error {
 	return err
 }
 
+// answeredEarly reads the answer of a server that gave one before it had read the
+// whole request, and closed the connection: a body that is too large for it. If there
+// is none, sending failed with the given error.
+func (l *http1) answeredEarly(err error, req *Request, a *Answer) error {
+	if !isLost(err) || errors.Is(err, errAgain) || l.read(req, a) != nil {
+		return err
+	}
+	l.close()
+	return nil
+}
+
 // checkQuiet returns an error if the server sent something while the connection
 // rested. It would be taken for the next answer.
 func (l *http1) checkQuiet() error {
@@ -104,10 +116,21 @@ func (l *http1) checkQuiet() error {
 	switch {
 	case len(sent) == 0:
 		return nil
-	case bytes.HasPrefix(sent, []byte("HTTP/1.")) && bytes.HasPrefix(sent[8:], []byte(" 408")):
-		return errRested // so some servers take leave of an idle connection
+	case isFarewell(sent):
+		return errAgain
 	}
 	return malformed("the server sent %s while nothing was asked of it", excerpt(sent))
+}
+
+// isFarewell reports whether an answer nobody asked for begins as that of a server
+// that closes an idle connection.
+func isFarewell(sent []byte) bool {
+	const line = "HTTP/1.1 408"
+	if len(sent) < len(line) {
+		return false
+	}
+	_, status, ok := parseStatusLine(sent[:len(line)])
+	return ok && status == 408
 }
 
 // waiting copies what has arrived on a connection and was not read yet, without
@@ -129,11 +152,11 @@ func waiting(conn net.Conn, buf []byte) (n int) {
 	return max(n, 0)
 }
 
-// lostWhileResting marks the loss of a rested connection as errRested, and
+// lostWhileResting marks the loss of a rested connection as errAgain, and
 // returns other errors as they are.
 func lostWhileResting(err error, rested bool) error {
 	if rested && isLost(err) {
-		return fmt.Errorf("%w: %w", errRested, err)
+		return fmt.Errorf("%w: %w", errAgain, err)
 	}
 	return err
 }
@@ -143,7 +166,10 @@ func (l *http1) connect(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	l.answers.in = bufio.NewReader(conn)
+	if l.answers.in == nil {
+		l.answers.in = bufio.NewReader(conn)
+	}
+	l.answers.in.Reset(conn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conn = conn
@@ -153,7 +179,9 @@ func (l *http1) connect(ctx context.Context, deadline time.Time) error {
 func (l *http1) interrupt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conn != nil {
+	if secure, ok := l.conn.(*tls.Conn); ok {
+		_ = secure.NetConn().Close() // without a farewell, which could take its time
+	} else if l.conn != nil {
 		_ = l.conn.Close()
 	}
 }

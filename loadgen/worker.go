@@ -74,7 +74,7 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 			return
 		}
 		if due.IsZero() {
-			w.backOff(ctx)
+			w.backOff(ctx, p)
 		}
 	}
 }
@@ -115,12 +115,17 @@ func (w *worker) request(ctx context.Context, kind int, due time.Time) error {
 
 // backOff lets some time pass if exchanges failed in a row, more and more of it.
 // Without it a server that refuses connections would make the worker spin. In an
-// open loop the rate bounds that.
-func (w *worker) backOff(ctx context.Context) {
+// open loop the rate bounds that. The end of a slice is not delayed.
+func (w *worker) backOff(ctx context.Context, p Pacer) {
 	const first, longest = time.Millisecond, 100 * time.Millisecond
-	if w.broken > 1 {
-		w.wait(ctx, time.Now().Add(min(first<<min(w.broken-2, 10), longest)))
+	if w.broken < 2 {
+		return
 	}
+	until := time.Now().Add(min(first<<min(w.broken-2, 10), longest))
+	if slice, ok := p.(*closedLoop); ok && slice.end.Before(until) {
+		until = slice.end
+	}
+	w.wait(ctx, until)
 }
 
 // wait returns at the given time, or soon after ctx is canceled.
@@ -133,12 +138,14 @@ func (w *worker) wait(ctx context.Context, until time.Time) {
 
 // exchange sends the request and reads the answer. A server may close a
 // connection that is idle. So if the connection rested and ends before the first
-// byte of an answer, the request is sent again on a new one, once.
+// byte of an answer, the request is sent again on a new one, once. With HTTP/2 a
+// server can say that it leaves, and which requests it will not process; those are
+// sent again too.
 func (w *worker) exchange(ctx context.Context, deadline time.Time) error {
 	rested := w.rested
 	w.rested = false
 	err := w.link.exchange(ctx, deadline, &w.req, rested, &w.answer)
-	if !errors.Is(err, errRested) || ctx.Err() != nil {
+	if !errors.Is(err, errAgain) || ctx.Err() != nil {
 		return err
 	}
 	w.link.fail()
