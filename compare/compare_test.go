@@ -271,6 +271,64 @@ func TestZeroHasNoRatio(t *testing.T) {
 	}
 }
 
+// failing makes share of a run's requests fail, in the given blocks or, without
+// any, in all of them.
+func failing(r *runfolder.Run, share float64, blocks ...int) {
+	due := 0.0
+	for i := range r.Slices {
+		s := &r.Slices[i]
+		if len(blocks) == 0 || slices.Contains(blocks, s.Block) {
+			due += float64(s.Ops()) * share / (1 - share)
+			s.Errors = int64(due)
+			due -= float64(s.Errors)
+		}
+	}
+}
+
+// TestFailedRequests holds how the share of failed requests is judged: by its
+// difference in percentage points, since it is often 0.
+func TestFailedRequests(t *testing.T) {
+	tests := []struct {
+		name       string
+		allowed    float64
+		base, head func(*runfolder.Run)
+		found      string // begins so
+		want       Verdict
+		overall    Verdict
+	}{
+		{"from nothing", 0, none, failingBy(0.0031), "from 0 to 0.31%", Regressed, Regressed},
+		{"to nothing", 0.02, failingBy(0.01), none, "from 1 to 0%", Improved, Improved},
+		{"twice as many", 0.1, failingBy(0.01), failingBy(0.02), "from 1 to 2%, +1.0", Regressed, Regressed},
+		{"as many as before", 0.1, failingBy(0.01), failingBy(0.01), "from 1 to 1%, +0.00 [", Equivalent, Equivalent},
+		{"a request in 5,000 in one block", 0.1, none, failingBy(0.0002, 3), "from 0 to ", Equivalent, Equivalent},
+		{"three in ten in two blocks", 0.5, none, failingBy(0.3, 3, 7), "from 0 to ", Inconclusive, Inconclusive},
+		{"none, though borne", 0.1, none, none, "0 on both sides", Equivalent, Equivalent},
+		{"none, and not borne", 0, none, none, "0 on both sides", NotJudged, Equivalent},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, slow, 7)
+			base.Manifest.Load.AllowErrors, head.Manifest.Load.AllowErrors = tt.allowed, tt.allowed
+			tt.base(base)
+			tt.head(head)
+			c := mustCompare(t, variant(base, nil), variant(head, nil))
+			got := c.Metric("failed_requests")
+			if !strings.HasPrefix(got.Found(), tt.found) || got.Verdict != tt.want || got.Gated != (tt.want != NotJudged) {
+				t.Errorf("%s, %q, gated %v; want %s, %s", got.Found(), got.Verdict, got.Gated, tt.found, tt.want)
+			}
+			if c.Verdict != tt.overall {
+				t.Errorf("%s overall, want %s", c.summary(), tt.overall)
+			}
+		})
+	}
+}
+
+func none(*runfolder.Run) {}
+
+func failingBy(share float64, blocks ...int) func(*runfolder.Run) {
+	return func(r *runfolder.Run) { failing(r, share, blocks...) }
+}
+
 // storyCosts are allocators such as the story names, of the given total.
 func storyCosts(total float64, only string) map[string]cost {
 	return map[string]cost{

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/eventobench/eventobench/compare/stat"
-	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -15,10 +14,11 @@ import (
 // it going.
 func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 	look := runfolder.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
-	gated := c.metrics(runs[0].Manifest.Load)
 	base := newSide(runs[0])
 	for _, run := range runs[1:] {
-		found := judgeAll(base, newSide(run), c, gated)
+		head := newSide(run)
+		gated := c.metrics(metricsOfPair(base, head))
+		found := judgeAll(base, head, c, gated)
 		for _, m := range gated {
 			if r := found[m.ID]; r.finding != nil {
 				look.Done = look.Done && r.verdict != Inconclusive
@@ -27,6 +27,12 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 		}
 	}
 	return look
+}
+
+// metricsOfPair are the figures of two runs, as they are judged.
+func metricsOfPair(base, head side) []Metric {
+	load := base.Manifest.Load
+	return metricsOf(load, load.AllowErrors > 0 || base.whole.failed+head.whole.failed > 0)
 }
 
 // result is what was found of one metric: a finding, or why there is none.
@@ -70,43 +76,47 @@ func estimate(m Metric, base, head side, c Criteria) result {
 			return result{missing: reason, bare: Inconclusive}
 		}
 	}
-	f := &finding{better: m.Better, rule: c.rule(m)}
+	f := &finding{better: m.Better, rule: c.rule(m), share: m.Share}
 	if paired(base.Run, head.Run) {
-		f.estimator = stat.SignedRank(pairedLogRatios(m, base, head, min(len(base.blocks), len(head.blocks))))
+		f.estimator = stat.SignedRank(pairedChanges(m, base, head, min(len(base.blocks), len(head.blocks))))
 	} else {
 		if why := incomparable(base.Manifest, head.Manifest); why != "" && m.Timing {
 			return result{missing: "not compared: " + why}
 		}
-		f.estimator = stat.RankSum(base.logs(m), head.logs(m))
+		f.estimator = stat.RankSum(base.scaled(m), head.scaled(m))
 		if m.Timing {
 			f.rule = Rule{Floor: c.Drift}
 		}
 	}
+	if r, zeros := zeroThroughout(m, base, head, f.rule); zeros {
+		return r
+	}
 	if !f.estimator.Finite() {
-		return withoutRatio(m, base, head)
+		text := fromTo(base.value(m), head.value(m), m.Share)
+		return result{missing: text + ", with 0 in some block, so there is no ratio", bare: Inconclusive}
 	}
 	return result{finding: f}
 }
 
-// withoutRatio says how a metric changed that is not above 0 in every block. Two
-// zeros are the same; a zero in every block of one side only is judged by its
-// direction, since no ratio can be.
-func withoutRatio(m Metric, base, head side) result {
+// zeroThroughout says how a metric changed that is 0 in every block of a side. Two
+// zeros are the same; one is judged by its direction, since no ratio can be. A
+// share must also be beyond the tolerance in every block of the other side; if
+// not, it is left to its interval, as is any other metric: false.
+func zeroThroughout(m Metric, base, head side, rule Rule) (result, bool) {
 	b, h := base.values(m), head.values(m)
-	text := fmt.Sprintf("from %s to %s", texttab.Decimals(orZero(base.value(m))), texttab.Decimals(orZero(head.value(m))))
+	text := fromTo(base.value(m), head.value(m), m.Share)
+	isZero := func(v float64) bool { return v == 0 }
+	clear := func(v float64) bool { return v > 0 && (!m.Share || v > rule.Tolerance) }
 	switch {
 	case all(b, isZero) && all(h, isZero):
-		return result{missing: "0 on both sides", bare: Equivalent}
-	case all(b, isZero) && all(h, isPositive):
-		return result{missing: text, bare: directed(m.Better, Up)}
-	case all(b, isPositive) && all(h, isZero):
-		return result{missing: text, bare: directed(m.Better, Down)}
+		return result{missing: "0 on both sides", bare: Equivalent}, true
+	case all(b, isZero) && all(h, clear):
+		return result{missing: text, bare: directed(m.Better, Up)}, true
+	case all(b, clear) && all(h, isZero):
+		return result{missing: text, bare: directed(m.Better, Down)}, true
 	}
-	return result{missing: text + ", with 0 in some block, so there is no ratio", bare: Inconclusive}
+	return result{}, false
 }
-
-func isZero(v float64) bool     { return v == 0 }
-func isPositive(v float64) bool { return v > 0 }
 
 func all(values []float64, is func(float64) bool) bool {
 	return !slices.ContainsFunc(values, func(v float64) bool { return !is(v) })
@@ -150,7 +160,8 @@ func differentGo(b, h runfolder.Manifest) bool {
 type finding struct {
 	better    Direction
 	rule      Rule
-	estimator stat.Estimator // of ln(head/base)
+	share     bool           // its scale is percentage points
+	estimator stat.Estimator // of ln(head/base), of a share of head less base
 	level     float64        // asked of the interval, set by judge as what follows
 	interval  stat.Interval  // of what is estimated
 	verdict   Verdict
@@ -162,7 +173,7 @@ type finding struct {
 func judge(family []*finding, alpha float64) {
 	p := make([]float64, len(family))
 	for i, f := range family {
-		p[i] = f.estimator.PValue(stat.LogRatio(f.rule.Floor))
+		p[i] = f.estimator.PValue(f.scaled(f.rule.Floor))
 	}
 	for i, a := range stat.Holm(p, alpha) {
 		family[i].judge(1 - a)
@@ -181,7 +192,7 @@ func (f *finding) decide() Verdict {
 	if f.better == Up { // turn it, so that higher is worse
 		low, high = -high, -low
 	}
-	tolerance, floor := stat.LogRatio(f.rule.Tolerance), stat.LogRatio(f.rule.Floor)
+	tolerance, floor := f.scaled(f.rule.Tolerance), f.scaled(f.rule.Floor)
 	switch {
 	case f.interval.Level < f.level-rounding:
 		return Inconclusive
@@ -195,12 +206,29 @@ func (f *finding) decide() Verdict {
 	return Inconclusive
 }
 
+// scaled is a change in percent on the scale of the estimator.
+func (f *finding) scaled(percent float64) float64 {
+	if f.share {
+		return percent
+	}
+	return stat.LogRatio(percent)
+}
+
+// percent undoes scaled.
+func (f *finding) percent(d float64) float64 {
+	if f.share {
+		return d
+	}
+	return stat.Percent(d)
+}
+
 func (f *finding) change() *Change {
 	return &Change{
-		Percent: stat.Percent(f.estimator.Estimate()),
-		Low:     stat.Percent(f.interval.Low),
-		High:    stat.Percent(f.interval.High),
+		Percent: f.percent(f.estimator.Estimate()),
+		Low:     f.percent(f.interval.Low),
+		High:    f.percent(f.interval.High),
 		Level:   f.interval.Level,
+		Points:  f.share,
 	}
 }
 

@@ -15,10 +15,10 @@ type measured struct {
 	run      *runfolder.Run
 	from, to int // the blocks, the last one not included
 
-	ops, duration, cpu, latency float64
-	window                      runfolder.Counters        // summed over the blocks
-	process                     runfolder.ProcessCounters // likewise
-	block                       runfolder.Block           // the last one
+	ops, failed, duration, cpu, latency float64
+	window                              runfolder.Counters        // summed over the blocks
+	process                             runfolder.ProcessCounters // likewise
+	block                               runfolder.Block           // the last one
 
 	dueHistogram, sentHistogram *hdrhistogram.Histogram // once they were asked for
 }
@@ -38,6 +38,7 @@ func measure(run *runfolder.Run, from, to int) *measured {
 
 func (m *measured) addSlice(s runfolder.Slice) {
 	m.ops += float64(s.Ops())
+	m.failed += float64(s.Errors)
 	m.duration += s.Duration.Seconds()
 	m.cpu += s.ServerCPU.Seconds()
 	m.latency += s.Latency().Seconds()
@@ -104,30 +105,47 @@ func (s side) value(m Metric) *float64 {
 	return &v
 }
 
-// logs are the logarithms of the metric in every block.
-func (s side) logs(m Metric) []float64 {
+// scaled are the values of every block on the scale on which a change is a
+// difference: logarithms, but for shares.
+func (s side) scaled(m Metric) []float64 {
 	values := s.values(m)
 	for b, v := range values {
-		values[b] = math.Log(v)
+		values[b] = m.scaled(v)
 	}
 	return values
 }
 
-// pairedLogRatios returns, for each of the first n blocks, ln(head/base): from
-// the paired slices of the block where slices tell, else from its totals. Slices
-// in which nothing was asked of either side say nothing.
-func pairedLogRatios(m Metric, base, head side, n int) []float64 {
+func (m Metric) scaled(v float64) float64 {
+	if m.Share {
+		return v
+	}
+	return math.Log(v)
+}
+
+// change is by how much two values differ on that scale.
+func (m Metric) change(base, head float64) float64 {
+	if m.Share {
+		return head - base
+	}
+	return math.Log(head / base)
+}
+
+// pairedChanges returns, for each of the first n blocks, ln(head/base), or head
+// less base of a share: from the paired slices of the block where slices tell,
+// else from its totals. Slices in which nothing was asked of either side say
+// nothing.
+func pairedChanges(m Metric, base, head side, n int) []float64 {
 	d := make([]float64, n)
 	for b := range d {
 		if m.slice == nil {
-			d[b] = math.Log(m.value(head.blocks[b]) / m.value(base.blocks[b]))
+			d[b] = m.change(m.value(base.blocks[b]), m.value(head.blocks[b]))
 			continue
 		}
 		var ratios []float64
 		heads := head.BlockSlices(b)
 		for round, s := range base.BlockSlices(b) {
 			if s.Ops() > 0 || heads[round].Ops() > 0 {
-				ratios = append(ratios, math.Log(m.slice(heads[round])/m.slice(s)))
+				ratios = append(ratios, m.change(m.slice(s), m.slice(heads[round])))
 			}
 		}
 		d[b] = stat.SignedRank(ratios).Estimate()

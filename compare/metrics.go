@@ -46,6 +46,7 @@ type Metric struct {
 	ExplainedBy string // the kind of profile; empty if none explains it
 	ByCount     bool   // by the profile's counts rather than its values
 
+	Share   bool // percent of all requests: its change is a difference, in percentage points
 	Asked   bool // under a rate the load sets it, so that it is not judged
 	Open    bool // there under a rate only
 	Typical bool // a run's value is the median of its blocks, not that of all requests
@@ -72,6 +73,10 @@ var (
 	timeRule  = Rule{Tolerance: 3, Floor: 0.5}
 	allocRule = Rule{Tolerance: 1, Floor: 0.1}
 )
+
+// shareRule is in percentage points: a request in a thousand does not matter, and
+// one in ten thousand cannot be told from none.
+var shareRule = Rule{Tolerance: 0.1, Floor: 0.01}
 
 // Metrics are all figures of a comparison, in its order.
 var Metrics = []Metric{
@@ -101,6 +106,11 @@ var Metrics = []Metric{
 		Source: runfolder.SourceMemStats,
 		Gated:  true, Headline: true, Brief: true, ExplainedBy: "allocs", ByCount: true, Bench: benchTimes(1, "allocs/op"),
 		value: func(m *measured) float64 { return float64(m.window.Mallocs) / m.ops },
+	},
+	{
+		ID: "failed_requests", Label: "failed requests", Unit: "% of requests", Better: Down, Decimals: 2, Rule: shareRule,
+		Gated: true, Share: true,
+		value: func(m *measured) float64 { return m.failed / (m.ops + m.failed) * 100 },
 	},
 	{
 		ID: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true,
@@ -188,14 +198,14 @@ func sent(id MetricID, label string, quantile float64) Metric {
 }
 
 // metricsOf are the figures that runs under a load have, as they are judged
-// under it.
-func metricsOf(l loadgen.Load) []Metric {
+// under it. A share of failures is judged only where requests failed or may fail.
+func metricsOf(l loadgen.Load, failures bool) []Metric {
 	var all []Metric
 	for _, m := range Metrics {
 		if m.Open && !l.Open() {
 			continue
 		}
-		if m.Asked && l.Open() {
+		if m.Asked && l.Open() || m.Share && !failures {
 			m.Better = Neutral
 		}
 		all = append(all, m)

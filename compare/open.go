@@ -71,18 +71,25 @@ func openVariant(dir string, o Options) (Variant, error) {
 func newVariant(run *runfolder.Run) Variant {
 	v := Variant{
 		Name: run.Manifest.Subject.Name, Dir: run.Dir, Manifest: run.Manifest, Totals: run.Totals(),
-		Metrics: []MetricValue{}, BlockOps: []int64{}, Profiles: []profdiff.FunctionTable{},
+		BlockOps: []int64{}, Profiles: []profdiff.FunctionTable{},
 		side: newSide(run), attributions: map[string]*profdiff.Attribution{},
 	}
-	for _, m := range metricsOf(run.Manifest.Load) {
-		v.Metrics = append(v.Metrics, newMetricValue(m, v.side))
-	}
+	v.Metrics = v.side.metricValues()
 	for _, b := range v.side.blocks {
 		v.BlockOps = append(v.BlockOps, int64(b.ops))
 	}
 	v.Machine = machineUse(run.Manifest)
 	v.CPU = cpuShare(run, v.Machine)
 	return v
+}
+
+// metricValues are all metrics of a run, in the order of Metrics.
+func (s side) metricValues() []MetricValue {
+	all := []MetricValue{}
+	for _, m := range metricsOf(s.Manifest.Load, false) {
+		all = append(all, newMetricValue(m, s))
+	}
+	return all
 }
 
 func newMetricValue(m Metric, s side) MetricValue {

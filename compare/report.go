@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eventobench/eventobench/compare/profdiff"
+	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -81,22 +82,47 @@ type MetricChange struct {
 	Unavailable string    `json:"unavailable,omitempty"` // why a value or the change is missing
 }
 
-// Change is a relative change in percent with its confidence interval.
+// Change is a relative change in percent with its confidence interval. That of a
+// share is a difference, in percentage points.
 type Change struct {
 	Percent float64 `json:"percent"`
 	Low     float64 `json:"low_percent"`
 	High    float64 `json:"high_percent"`
 	Level   float64 `json:"level"` // that the interval really has
+	Points  bool    `json:"points,omitempty"`
 }
 
 // String is the change with its interval, such as "+6.7% [+5.3, +8.1]"; a
 // narrow interval gets a second decimal.
 func (c *Change) String() string {
+	if c.Points {
+		return fmt.Sprintf("%+.2f [%+.2f, %+.2f] points", c.Percent, c.Low, c.High)
+	}
 	const narrow = 0.2
 	if c.High-c.Low < narrow {
 		return fmt.Sprintf("%+.2f%% [%+.2f, %+.2f]", c.Percent, c.Low, c.High)
 	}
 	return fmt.Sprintf("%+.1f%% [%+.1f, %+.1f]", c.Percent, c.Low, c.High)
+}
+
+// Found says what was found: the change, or why there is none. Of a share it
+// also names both values, such as "from 0 to 0.31%, +0.30 [+0.22, +0.40] points".
+func (m MetricChange) Found() string {
+	switch {
+	case m.Change == nil:
+		return m.Unavailable
+	case m.Change.Points:
+		return fmt.Sprintf("%s, %s", fromTo(m.Base, m.Head, true), m.Change)
+	}
+	return m.Change.String()
+}
+
+// fromTo names both values of a metric.
+func fromTo(base, head *float64, share bool) string {
+	if share {
+		return fmt.Sprintf("from %.3g to %.3g%%", orZero(base), orZero(head))
+	}
+	return fmt.Sprintf("from %s to %s", texttab.Decimals(orZero(base)), texttab.Decimals(orZero(head)))
 }
 
 // Options say how to compare.
@@ -153,7 +179,7 @@ func compareTwo(base, head Variant, o Options) (Comparison, error) {
 	if c.Looks, err = looksAt(base.Manifest, head.Manifest); err != nil {
 		return c, err
 	}
-	metrics := metricsOf(base.Manifest.Load)
+	metrics := metricsOfPair(base.side, head.side)
 	found := judgeAll(base.side, head.side, o.Criteria, metrics)
 	for _, m := range metrics {
 		c.Metrics = append(c.Metrics, describe(m, base, head, found[m.ID], o.Criteria))

@@ -39,12 +39,8 @@ func overall(metrics []MetricChange) Verdict {
 func (c Comparison) summary() string {
 	var parts []string
 	for _, m := range c.Weighed() {
-		switch {
-		case !m.Gated:
-		case m.Change != nil:
-			parts = append(parts, fmt.Sprintf("%s %s %s", m.Label, m.Change, m.Verdict))
-		default:
-			parts = append(parts, fmt.Sprintf("%s %s", m.Label, m.Unavailable))
+		if m.Gated {
+			parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s %s", m.Label, m.Found(), m.Verdict)))
 		}
 	}
 	return fmt.Sprintf("%s against %s: %s. %s", c.Head, c.Base, c.Verdict, strings.Join(parts, "; "))

@@ -51,7 +51,7 @@ func newForest(metrics []view.Metric) forest {
 	f := forest{Ticks: a.ticks()}
 	for _, m := range metrics {
 		row := forestRow{Metric: m}
-		if m.Change != nil {
+		if m.Change != nil && !m.Change.Points { // the axis is of ratios
 			row.Plot = a.plot(m)
 		}
 		f.Rows = append(f.Rows, row)

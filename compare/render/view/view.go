@@ -155,17 +155,13 @@ func newVariant(v compare.Variant) Variant {
 }
 
 func newMetric(m compare.MetricChange) Metric {
-	v := Metric{
+	return Metric{
 		MetricChange: m,
 		BaseText:     texttab.Optional(m.Base, m.Decimals),
 		HeadText:     texttab.Optional(m.Head, m.Decimals),
-		ChangeText:   m.Unavailable,
+		ChangeText:   m.Found(),
 		Badge:        badge(m),
 	}
-	if m.Change != nil {
-		v.ChangeText = m.Change.String()
-	}
-	return v
 }
 
 // badge shows a metric's verdict: that of a metric which is not gated stands in
