@@ -50,11 +50,12 @@ func synthesize(t *testing.T, name, experiment string, blocks int, want truth, d
 	machine := rand.New(rand.NewPCG(drift, 0))
 	own := rand.New(rand.NewPCG(uint64(len(name)), uint64(blocks)))
 	for b := range blocks {
-		var ops int64
+		var ops, reads int64
 		for round := range testRounds {
 			speed := (1 + machine.Float64()/3) * (1 + own.NormFloat64()*0.02)
 			s := sample(b, round, want, speed)
 			ops += s.Ops()
+			reads += s.Kinds[1].Ops
 			r.Slices = append(r.Slices, s)
 		}
 		r.Manifest.Blocks = append(r.Manifest.Blocks, runfolder.Block{
@@ -63,8 +64,9 @@ func synthesize(t *testing.T, name, experiment string, blocks int, want truth, d
 				TotalAlloc: int64(want.bytes * float64(ops)), Mallocs: 10 * ops, NumGC: 3, GCPause: 1e6, HeapSys: 20e6,
 			},
 			RSSPeak: 40e6, Goroutines: 12,
+			Answers: []runfolder.Answers{answered(ops-reads, 37), answered(reads, 3780)},
 		})
-		r.Latency = append(r.Latency, latencies(t, ops, want.latencyMs))
+		r.Latency = append(r.Latency, latencies(t, ops-reads, reads, want.latencyMs))
 	}
 	return r
 }
@@ -83,13 +85,23 @@ func sample(b, round int, want truth, speed float64) runfolder.Slice {
 	}
 }
 
-func latencies(t *testing.T, ops int64, ms float64) []*hdrhistogram.Histogram {
+// answered are answers to requests that all succeeded.
+func answered(ops, bodyBytes int64) runfolder.Answers {
+	return runfolder.Answers{Bytes: ops * bodyBytes, Statuses: map[int]int64{200: ops}}
+}
+
+// latencies are those of writes and reads, all the same.
+func latencies(t *testing.T, writes, reads int64, ms float64) []*hdrhistogram.Histogram {
 	t.Helper()
-	writes, reads := loadgen.NewHistogram(), loadgen.NewHistogram()
-	if err := writes.RecordValues(int64(ms*1e6), ops); err != nil {
-		t.Fatal(err)
+	var kinds []*hdrhistogram.Histogram
+	for _, ops := range []int64{writes, reads} {
+		h := loadgen.NewHistogram()
+		if err := h.RecordValues(int64(ms*1e6), ops); err != nil {
+			t.Fatal(err)
+		}
+		kinds = append(kinds, h)
 	}
-	return []*hdrhistogram.Histogram{writes, reads}
+	return kinds
 }
 
 // cost is what a function of a synthetic profile costs in one operation: the

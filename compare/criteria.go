@@ -17,6 +17,12 @@ const FalseAlarms = 0.01
 // (1977) 191-199; TestPocock simulates it for these looks).
 const lookAlpha = 0.0048
 
+// ProcessAllowance is by how many percent one process of a build can differ in its
+// times from one of the same build, as nine in a thousand pairs do or fewer: fresh
+// processes had a standard deviation of 0.7%, so that of a difference is 1.0%,
+// and this is three of them.
+const ProcessAllowance = 3
+
 // alpha is the nominal level of one look out of the number that were planned.
 func alpha(looks int) float64 {
 	if looks > 1 {

@@ -11,17 +11,18 @@ import (
 // Decide judges the runs of one experiment as far as it has come: each but the
 // first against the first. It is done when every gated metric of every run has
 // a verdict other than inconclusive; a metric that cannot be had does not keep
-// it going.
+// it going, nor does one that more blocks would not decide either.
 func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 	look := runfolder.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
 	base := newSide(runs[0])
 	for _, run := range runs[1:] {
 		head := newSide(run)
+		head.countRedirects(base)
 		gated := c.metrics(metricsOfPair(base, head))
-		found := judgeAll(base, head, c, gated)
+		found := judgeAll(base, head, c, gated, compareAnswers(base, head).doubt())
 		for _, m := range gated {
 			if r := found[m.ID]; r.finding != nil {
-				look.Done = look.Done && r.verdict != Inconclusive
+				look.Done = look.Done && (r.verdict != Inconclusive || r.doubt != "")
 				look.Decisions = append(look.Decisions, r.decision(run.Manifest.Subject.Name, m.ID))
 			}
 		}
@@ -32,7 +33,7 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 // metricsOfPair are the figures of two runs, as they are judged.
 func metricsOfPair(base, head side) []Metric {
 	load := base.Manifest.Load
-	return metricsOf(load, load.AllowErrors > 0 || base.whole.failed+head.whole.failed > 0)
+	return metricsOf(load, load.AllowErrors > 0 || base.whole.failures()+head.whole.failures() > 0)
 }
 
 // result is what was found of one metric: a finding, or why there is none.
@@ -40,12 +41,25 @@ type result struct {
 	*finding
 	missing string
 	bare    Verdict // of a metric without a finding
+	doubt   string  // why the verdict is inconclusive though the change is a clear improvement
+}
+
+// doubted is a result that must not be an improvement, for a reason.
+func (r result) doubted(why string) result {
+	if r.finding != nil && r.verdict == Improved {
+		r.verdict, r.doubt = Inconclusive, why
+	}
+	if r.finding == nil && r.bare == Improved {
+		r.bare, r.doubt = Inconclusive, why
+	}
+	return r
 }
 
 // judgeAll estimates the change of each of the metrics and judges them in two
 // families: the gated metrics, and the others that have a direction. The rest
-// get an interval and no verdict.
-func judgeAll(base, head side, c Criteria, metrics []Metric) map[MetricID]result {
+// get an interval and no verdict. With a doubt about the answers nothing that
+// depends on the work is improved.
+func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[MetricID]result {
 	found := map[MetricID]result{}
 	level := alpha(len(base.Manifest.Plan.Looks()))
 	var gated, others []*finding
@@ -59,11 +73,18 @@ func judgeAll(base, head side, c Criteria, metrics []Metric) map[MetricID]result
 		case m.Better != Neutral:
 			others = append(others, r.finding)
 		default:
-			r.interval = r.estimator.Interval(1 - level)
+			r.interval = r.intervalAt(1 - level)
 		}
 	}
 	judge(gated, level)
 	judge(others, level)
+	if doubt != "" {
+		for _, m := range metrics {
+			if !m.Share {
+				found[m.ID] = found[m.ID].doubted(doubt)
+			}
+		}
+	}
 	return found
 }
 
@@ -87,6 +108,9 @@ func estimate(m Metric, base, head side, c Criteria) result {
 		if m.Timing {
 			f.rule = Rule{Floor: c.Drift}
 		}
+	}
+	if m.Timing && (running(base.Manifest) || running(head.Manifest)) {
+		f.widening = stat.LogRatio(ProcessAllowance)
 	}
 	if r, zeros := zeroThroughout(m, base, head, f.rule); zeros {
 		return r
@@ -135,6 +159,13 @@ func paired(base, head *runfolder.Run) bool {
 	return base.Manifest.Experiment == head.Manifest.Experiment
 }
 
+// running reports whether a subject was running before the experiment, so that
+// all its blocks are of one process.
+func running(m runfolder.Manifest) bool { return m.Subject.Kind == runningSubject }
+
+// runningSubject is the kind of a subject that is only reached, not started.
+const runningSubject = "url"
+
 // incomparable says why the timing of two experiments cannot be compared at
 // all, or nothing.
 func incomparable(b, h runfolder.Manifest) string {
@@ -162,6 +193,7 @@ type finding struct {
 	rule      Rule
 	share     bool           // its scale is percentage points
 	estimator stat.Estimator // of ln(head/base), of a share of head less base
+	widening  float64        // of the interval at both ends, on the scale of the estimator
 	level     float64        // asked of the interval, set by judge as what follows
 	interval  stat.Interval  // of what is estimated
 	verdict   Verdict
@@ -173,7 +205,7 @@ type finding struct {
 func judge(family []*finding, alpha float64) {
 	p := make([]float64, len(family))
 	for i, f := range family {
-		p[i] = f.estimator.PValue(f.scaled(f.rule.Floor))
+		p[i] = f.estimator.PValue(f.scaled(f.rule.Floor) + f.widening)
 	}
 	for i, a := range stat.Holm(p, alpha) {
 		family[i].judge(1 - a)
@@ -181,8 +213,15 @@ func judge(family []*finding, alpha float64) {
 }
 
 func (f *finding) judge(level float64) {
-	f.level, f.interval = level, f.estimator.Interval(level)
+	f.level, f.interval = level, f.intervalAt(level)
 	f.verdict = f.decide()
+}
+
+func (f *finding) intervalAt(level float64) stat.Interval {
+	i := f.estimator.Interval(level)
+	i.Low -= f.widening
+	i.High += f.widening
+	return i
 }
 
 // decide gives the verdict that follows from the interval, if it has the level.

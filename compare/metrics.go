@@ -47,6 +47,7 @@ type Metric struct {
 	ByCount     bool   // by the profile's counts rather than its values
 
 	Share   bool // percent of all requests: its change is a difference, in percentage points
+	Answers bool // from what came back, of which older folders do not tell
 	Asked   bool // under a rate the load sets it, so that it is not judged
 	Open    bool // there under a rate only
 	Typical bool // a run's value is the median of its blocks, not that of all requests
@@ -110,7 +111,7 @@ var Metrics = []Metric{
 	{
 		ID: "failed_requests", Label: "failed requests", Unit: "% of requests", Better: Down, Decimals: 2, Rule: shareRule,
 		Gated: true, Share: true,
-		value: func(m *measured) float64 { return m.failed / (m.ops + m.failed) * 100 },
+		value: func(m *measured) float64 { return (m.failed + m.redirected) / (m.ops + m.failed) * 100 },
 	},
 	{
 		ID: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true,
@@ -126,6 +127,10 @@ var Metrics = []Metric{
 	sent("latency_p50_sent", "latency, p50, from sending", 50),
 	sent("latency_p99_sent", "latency, p99, from sending", 99),
 	sent("latency_p999_sent", "latency, p99.9, from sending", 99.9),
+	{
+		ID: "body_bytes", Label: "answers, size", Unit: "B of body", Decimals: 1, Answers: true,
+		value: (*measured).bodySize,
+	},
 	{
 		ID: "gc_cycles", Label: "GC cycles", Unit: "per 10k ops", Decimals: 2, Source: runfolder.SourceMemStats,
 		value: func(m *measured) float64 { return float64(m.window.NumGC) / m.ops * 1e4 },

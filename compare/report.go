@@ -51,16 +51,19 @@ type MetricValue struct {
 type Comparison struct {
 	Base           string                 `json:"base"`
 	Head           string                 `json:"head"`
-	Verdict        Verdict                `json:"verdict"`         // on all gated metrics together
-	Paired         bool                   `json:"paired"`          // recorded together, so that drift cancels
-	OpenLoop       bool                   `json:"open_loop"`       // the load sets the throughput, so it is not judged
-	GeneratorBound bool                   `json:"generator_bound"` // throughput shows only part of what the CPU per operation shows
-	Blocks         int                    `json:"blocks"`          // of each side that were compared; the smaller number if unpaired
+	Verdict        Verdict                `json:"verdict"`                // on all gated metrics together
+	Paired         bool                   `json:"paired"`                 // recorded together, so that drift cancels
+	OpenLoop       bool                   `json:"open_loop"`              // the load sets the throughput, so it is not judged
+	SameProcess    bool                   `json:"same_process,omitempty"` // a side was not started afresh for each block
+	GeneratorBound bool                   `json:"generator_bound"`        // throughput shows only part of what the CPU per operation shows
+	Blocks         int                    `json:"blocks"`                 // of each side that were compared; the smaller number if unpaired
 	Metrics        []MetricChange         `json:"metrics"`
 	Waivers        []WaiverUse            `json:"waivers,omitempty"`
 	Looks          []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
 	Profiles       []profdiff.ChangeTable `json:"profiles"`        // of the kinds that both runs have
 	Explanation    []string               `json:"explanation"`     // what kinds of work account for the change, largest first
+
+	answers answerChanges
 }
 
 // MetricChange is one metric on both sides. The values are those of each
@@ -75,6 +78,7 @@ type MetricChange struct {
 	Gated       bool      `json:"gated"`
 	Rule        Rule      `json:"rule"`
 	Verdict     Verdict   `json:"verdict"`
+	Doubt       string    `json:"doubt,omitempty"`  // why a clear improvement is inconclusive
 	Waived      bool      `json:"waived,omitempty"` // a regression that does not count
 	Base        *float64  `json:"base"`
 	Head        *float64  `json:"head"`
@@ -148,11 +152,12 @@ func Compare(dirs []string, o Options) (*Report, error) {
 func newReport(variants []Variant, o Options) (*Report, error) {
 	nameVariants(variants)
 	r := &Report{Format: ReportFormat, Variants: variants, Summary: []string{}, Comparisons: []Comparison{}}
-	for _, head := range variants[1:] {
+	for i, head := range variants[1:] {
 		c, err := compareTwo(variants[0], head, o)
 		if err != nil {
 			return nil, fmt.Errorf("run folder %s: %w", head.Dir, err)
 		}
+		r.Variants[i+1].Metrics = head.side.metricValues() // which know its base's redirects now
 		r.Comparisons = append(r.Comparisons, c)
 		r.Summary = append(r.Summary, c.summary())
 	}
@@ -168,19 +173,22 @@ func newReport(variants []Variant, o Options) (*Report, error) {
 }
 
 func compareTwo(base, head Variant, o Options) (Comparison, error) {
+	head.side.countRedirects(base.side)
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
 		Paired:         paired(base.side.Run, head.side.Run),
 		OpenLoop:       base.Manifest.Load.Open(),
+		SameProcess:    running(base.Manifest) || running(head.Manifest),
 		GeneratorBound: base.CPU.generatorBound() || head.CPU.generatorBound(),
 		Blocks:         min(len(base.side.blocks), len(head.side.blocks)),
+		answers:        compareAnswers(base.side, head.side),
 	}
 	var err error
 	if c.Looks, err = looksAt(base.Manifest, head.Manifest); err != nil {
 		return c, err
 	}
 	metrics := metricsOfPair(base.side, head.side)
-	found := judgeAll(base.side, head.side, o.Criteria, metrics)
+	found := judgeAll(base.side, head.side, o.Criteria, metrics, c.answers.doubt())
 	for _, m := range metrics {
 		c.Metrics = append(c.Metrics, describe(m, base, head, found[m.ID], o.Criteria))
 	}
@@ -215,7 +223,7 @@ func (c *Comparison) addProfiles(base, head Variant) {
 func describe(m Metric, base, head Variant, found result, c Criteria) MetricChange {
 	mc := MetricChange{
 		ID: m.ID, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals,
-		Gated: c.gates(m), Rule: c.rule(m), Unavailable: found.missing,
+		Gated: c.gates(m), Rule: c.rule(m), Unavailable: found.missing, Doubt: found.doubt,
 		Base: base.side.value(m), Head: head.side.value(m),
 	}
 	switch {

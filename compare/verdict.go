@@ -40,10 +40,27 @@ func (c Comparison) summary() string {
 	var parts []string
 	for _, m := range c.Weighed() {
 		if m.Gated {
-			parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s %s", m.Label, m.Found(), m.Verdict)))
+			parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s %s", m.Label, m.Found(), m.Judgement())))
 		}
 	}
-	return fmt.Sprintf("%s against %s: %s. %s", c.Head, c.Base, c.Verdict, strings.Join(parts, "; "))
+	return fmt.Sprintf("%s against %s: %s%s. %s", c.Head, c.Base, c.Verdict, Sureness(c.SameProcess), strings.Join(parts, "; "))
+}
+
+// Sureness is what must stand behind a verdict on a process that was not started
+// afresh for each block; else it is empty.
+func Sureness(sameProcess bool) string {
+	if !sameProcess {
+		return ""
+	}
+	return ", less sure than of fresh processes"
+}
+
+// Judgement is the verdict, with the doubt that led to it.
+func (m MetricChange) Judgement() string {
+	if m.Doubt == "" {
+		return string(m.Verdict)
+	}
+	return fmt.Sprintf("%s: %s", m.Verdict, m.Doubt)
 }
 
 // Weighed are the metrics in the order in which a reader should weigh them:

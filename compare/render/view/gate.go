@@ -43,7 +43,8 @@ func NewGate(g compare.Gate) *Gate {
 	if !g.Paired {
 		how = "not recorded together"
 	}
-	v := &Gate{Gate: g, Headline: fmt.Sprintf("%s: %s against %s, %d blocks %s", g.Verdict, g.Head, g.Base, g.Blocks, how)}
+	v := &Gate{Gate: g, Headline: fmt.Sprintf("%s%s: %s against %s, %d blocks %s",
+		g.Verdict, compare.Sureness(g.SameProcess), g.Head, g.Base, g.Blocks, how)}
 	for _, m := range g.Metrics {
 		shown := newMetric(m.MetricChange)
 		if shown.Badge.Text == "" {

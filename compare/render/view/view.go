@@ -167,7 +167,7 @@ func newMetric(m compare.MetricChange) Metric {
 // badge shows a metric's verdict: that of a metric which is not gated stands in
 // parentheses.
 func badge(m compare.MetricChange) Badge {
-	text := string(m.Verdict)
+	text := m.Judgement()
 	switch {
 	case m.Verdict == compare.NotJudged:
 	case m.Waived:
