@@ -53,11 +53,11 @@ func compareAnswers(base, head side) answerChanges {
 		}
 		kind := base.Manifest.Load.Kinds[k]
 		if text := otherStatuses(b, h, level); text != "" {
-			found.statuses = append(found.statuses, kind+": "+text)
+			found.statuses = append(found.statuses, kind+" "+text)
 		}
 		if otherSizes(b, h, level) {
-			found.sizes = append(found.sizes, fmt.Sprintf("%s: %s B in %s, %s B in %s", kind,
-				texttab.Decimals(b.whole.bodySize()), b.name(), texttab.Decimals(h.whole.bodySize()), h.name()))
+			found.sizes = append(found.sizes, fmt.Sprintf("%s from %s to %s B", kind,
+				texttab.Decimals(b.whole.bodySize()), texttab.Decimals(h.whole.bodySize())))
 		}
 	}
 	return found
@@ -75,8 +75,8 @@ func otherStatuses(base, head side, level float64) string {
 	for _, status := range statusesOf(base, head) {
 		share := Metric{Share: true, value: func(m *measured) float64 { return m.statusShare(status) }}
 		if differs(share, base, head, level, mixTolerance) {
-			differ = append(differ, fmt.Sprintf("%d in %.3g%% of the answers of %s and %.3g%% of those of %s", status,
-				share.value(base.whole), base.name(), share.value(head.whole), head.name()))
+			differ = append(differ, fmt.Sprintf("%d %s of answers", status,
+				fromTo(base.value(share), head.value(share), true)))
 		}
 	}
 	return strings.Join(differ, ", ")
@@ -114,6 +114,9 @@ func finite(values []float64) []float64 {
 // countRedirects counts those redirects as failures that the base gave to no
 // request of their kind: whoever followed them would do more work.
 func (s side) countRedirects(base side) {
+	for _, m := range append(s.blocks, s.whole) {
+		m.redirected = 0
+	}
 	for k, kind := range s.kinds {
 		if b := base.kinds[k].whole; !b.tells || b.redirects() > 0 {
 			continue
@@ -183,7 +186,8 @@ func oddAnswers(v Variant) []string {
 		switch {
 		case failures == 0 || failures < m.completeAnswers()/2:
 		case len(m.statuses) == 1:
-			odd = append(odd, fmt.Sprintf("every answer of %s to %s was %d", v.Name, name, slices.Collect(maps.Keys(m.statuses))[0]))
+			status, _, _ := strings.Cut(shares[0], " ")
+			odd = append(odd, fmt.Sprintf("every answer of %s to %s was %s", v.Name, name, status))
 		default:
 			odd = append(odd, fmt.Sprintf("answers of %s to %s were %s", v.Name, name, strings.Join(shares, ", ")))
 		}

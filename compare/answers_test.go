@@ -54,16 +54,18 @@ func TestOtherAnswers(t *testing.T) {
 	}{
 		{"the same", none, none, "", "", Improved},
 		{"one in a hundred not found", none, inBlocks(read, become(404, 0.01)), WarnOtherAnswers,
-			"read: 200 in 100% of the answers of base and 99% of those of head, 404 in 0% of the answers of base and 0.9", Inconclusive},
-		{"as many not found on both sides", inBlocks(read, become(404, 0.01)), inBlocks(read, become(404, 0.01)), "", "", Improved},
+			"head against base: read 200 from 100 to 99% of answers, 404 from 0 to 0.9", Inconclusive},
+		{"as many not found on both sides", inBlocks(read, become(404, 0.01)), inBlocks(read, become(404, 0.01)),
+			"", "", Improved},
 		{"one in two thousand", none, inBlocks(read, become(404, 0.0005)), "", "", Improved},
 		{"some in one block", none, inBlocks(read, become(404, 0.01), 5), "", "", Improved},
-		{"no content", none, inBlocks(write, become(204, 1)), WarnOtherAnswers, "write: 200 in 100% of the answers of base and 0% of those of head, 204", Inconclusive},
-		{"bodies of half the size", none, inBlocks(read, sized(0.5)), WarnOtherSizes, "read: 3,780 B in base, 1,890 B in head", Inconclusive},
-		{"bodies 3% larger", none, inBlocks(read, sized(1.03)), WarnOtherSizes, "read: 3,780 B in base, 3,893 B in head", Inconclusive},
+		{"no content", none, inBlocks(write, become(204, 1)), WarnOtherAnswers,
+			"write 200 from 100 to 0% of answers, 204 from 0 to 100% of answers", Inconclusive},
+		{"bodies of half the size", none, inBlocks(read, sized(0.5)), WarnOtherSizes, "read from 3,780 to 1,890 B", Inconclusive},
+		{"bodies 3% larger", none, inBlocks(read, sized(1.03)), WarnOtherSizes, "read from 3,780 to 3,893 B", Inconclusive},
 		{"bodies 1% larger", none, inBlocks(read, sized(1.01)), "", "", Improved},
 		{"numbers that grew by a digit", none, inBlocks(write, sized(39.0/37)), "", "", Improved},
-		{"no bodies", none, inBlocks(write, sized(0)), WarnOtherSizes, "write: 37.0 B in base, 0 B in head", Inconclusive},
+		{"no bodies", none, inBlocks(write, sized(0)), WarnOtherSizes, "write from 37.0 to 0 B", Inconclusive},
 		{"larger in one block", none, inBlocks(read, sized(2), 5), "", "", Improved},
 	}
 	for _, tt := range tests {
@@ -104,7 +106,8 @@ func checkOtherAnswers(t *testing.T, r *Report, want WarningCode, says string) {
 	if !slices.Contains(codes, want) || !strings.Contains(r.Warnings[0].Message, says) {
 		t.Fatalf("warnings %v, want %s: %s", r.Warnings, want, says)
 	}
-	if throughput.Verdict != Inconclusive || throughput.Doubt == "" || !strings.Contains(r.Summary[0], "inconclusive: other ") {
+	said := strings.Contains(r.Summary[0], "inconclusive: other ")
+	if throughput.Verdict != Inconclusive || throughput.Doubt == "" || !said {
 		t.Errorf("%s", r.Summary[0])
 	}
 	g := NewGate(r)
@@ -196,6 +199,13 @@ func TestOlderFolders(t *testing.T) {
 	}
 }
 
+// dearer is slow at so many times the CPU.
+func dearer(times float64) truth {
+	t := slow
+	t.cpu *= times
+	return t
+}
+
 // TestSameProcess holds that a server which was running is judged with the
 // allowance for what fresh processes differ by.
 func TestSameProcess(t *testing.T) {
@@ -206,8 +216,8 @@ func TestSameProcess(t *testing.T) {
 		overall Verdict
 	}{
 		{"no change", slow, Inconclusive, Inconclusive},
-		{"2.5% dearer", truth{ops: slow.ops, cpu: slow.cpu * 1.025, bytes: slow.bytes, latencyMs: slow.latencyMs}, Inconclusive, Inconclusive},
-		{"10% dearer", truth{ops: slow.ops, cpu: slow.cpu * 1.1, bytes: slow.bytes, latencyMs: slow.latencyMs}, Regressed, Regressed},
+		{"2.5% dearer", dearer(1.025), Inconclusive, Inconclusive},
+		{"10% dearer", dearer(1.1), Regressed, Regressed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -226,7 +236,8 @@ func TestSameProcess(t *testing.T) {
 			if got := c.Metric("alloc_bytes_per_op"); got.Verdict != Equivalent {
 				t.Errorf("allocations, which do not depend on the process: %+v", got)
 			}
-			if !slices.Contains(warningCodes(r), WarnSameProcess) || !strings.Contains(r.Summary[0], "less sure than of fresh processes") {
+			said := strings.Contains(r.Summary[0], "less sure than of fresh processes")
+			if !slices.Contains(warningCodes(r), WarnSameProcess) || !said {
 				t.Errorf("%s; %v", r.Summary[0], r.Warnings)
 			}
 			if !NewGate(r).SameProcess {

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/eventobench/eventobench/compare/stat"
@@ -44,8 +45,12 @@ type result struct {
 	doubt   string  // why the verdict is inconclusive though the change is a clear improvement
 }
 
-// doubted is a result that must not be an improvement, for a reason.
-func (r result) doubted(why string) result {
+// doubted is a result that must not be an improvement, for a reason; without one,
+// or of a share of failures, it is the same.
+func (r result) doubted(m Metric, why string) result {
+	if why == "" || m.Share {
+		return r
+	}
 	if r.finding != nil && r.verdict == Improved {
 		r.verdict, r.doubt = Inconclusive, why
 	}
@@ -78,12 +83,8 @@ func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[M
 	}
 	judge(gated, level)
 	judge(others, level)
-	if doubt != "" {
-		for _, m := range metrics {
-			if !m.Share {
-				found[m.ID] = found[m.ID].doubted(doubt)
-			}
-		}
+	for _, m := range metrics {
+		found[m.ID] = found[m.ID].doubted(m, doubt)
 	}
 	return found
 }
@@ -116,10 +117,18 @@ func estimate(m Metric, base, head side, c Criteria) result {
 		return r
 	}
 	if !f.estimator.Finite() {
-		text := fromTo(base.value(m), head.value(m), m.Share)
-		return result{missing: text + ", with 0 in some block, so there is no ratio", bare: Inconclusive}
+		return result{missing: noRatio(m, base, head), bare: Inconclusive}
 	}
 	return result{finding: f}
+}
+
+// noRatio says why there is no estimate of a metric that has values.
+func noRatio(m Metric, base, head side) string {
+	text := fromTo(base.value(m), head.value(m), m.Share)
+	if slices.ContainsFunc(slices.Concat(base.values(m), head.values(m)), math.IsNaN) {
+		return text + ", with no request in some block"
+	}
+	return text + ", with 0 in some block, so there is no ratio"
 }
 
 // zeroThroughout says how a metric changed that is 0 in every block of a side. Two

@@ -16,6 +16,7 @@ type Gate struct {
 	Paired      bool         `json:"paired"`
 	SameProcess bool         `json:"same_process,omitempty"` // a side was not started afresh for each block
 	Metrics     []GateMetric `json:"metrics"`                // the gated ones
+	Requests    string       `json:"requests,omitempty"`     // what moved in which kinds of request; it does not count
 	Explanation []string     `json:"explanation"`            // what kinds of work account for the change
 	Grown       []Grown      `json:"grown"`                  // what explains the regressed metrics
 	Waivers     []WaiverUse  `json:"waivers"`
@@ -60,7 +61,7 @@ func NewGate(r *Report) Gate {
 	c := r.Comparisons[0]
 	g := Gate{
 		Base: c.Base, Head: c.Head, Verdict: c.Verdict, Blocks: c.Blocks, Paired: c.Paired, SameProcess: c.SameProcess,
-		Metrics: []GateMetric{}, Explanation: c.Explanation, Grown: []Grown{},
+		Metrics: []GateMetric{}, Requests: c.RequestsSummary(), Explanation: c.Explanation, Grown: []Grown{},
 		Waivers: c.Waivers, Warnings: r.Warnings,
 	}
 	for _, m := range c.Metrics {

@@ -128,13 +128,16 @@ func newSideOf(run *runfolder.Run, kind int) side {
 	return s
 }
 
-// name is the subject's.
-func (s side) name() string { return s.Manifest.Subject.Name }
-
 // missing says why a run does not have a metric; it is empty if it does.
 func (s side) missing(m Metric) string {
-	if m.Answers && !s.whole.tells {
+	ofKind := s.whole.kind != allKinds
+	switch {
+	case (m.Answers || m.Share && ofKind) && !s.whole.tells:
 		return "recorded before answers were counted"
+	case ofKind && s.requests() == 0:
+		return "no request of this kind"
+	case ofKind && s.whole.ops == 0 && !m.Share:
+		return "no answer to this kind of request"
 	}
 	return s.Manifest.Unavailable[m.Source]
 }

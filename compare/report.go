@@ -29,9 +29,10 @@ type Variant struct {
 	Dir      string                   `json:"dir"`
 	Manifest runfolder.Manifest       `json:"manifest"`
 	Totals   runfolder.Totals         `json:"totals"`
-	Metrics  []MetricValue            `json:"metrics"`   // in the order of Metrics
-	BlockOps []int64                  `json:"block_ops"` // requests of every block
-	CPU      *CPUShare                `json:"cpu_share"` // nil if unknown, or if the load has a rate
+	Metrics  []MetricValue            `json:"metrics"`         // in the order of Metrics
+	BlockOps []int64                  `json:"block_ops"`       // requests of every block
+	Kinds    []KindValues             `json:"kinds,omitempty"` // if the load has several kinds of request
+	CPU      *CPUShare                `json:"cpu_share"`       // nil if unknown, or if the load has a rate
 	Machine  MachineUse               `json:"machine"`
 	Profiles []profdiff.FunctionTable `json:"profiles"` // of the kinds that the run has
 
@@ -47,6 +48,13 @@ type MetricValue struct {
 	Blocks []*float64 `json:"blocks"`
 }
 
+// KindValues are the figures of one kind of request of a run.
+type KindValues struct {
+	Kind     string        `json:"kind"`
+	Metrics  []MetricValue `json:"metrics"`
+	BlockOps []int64       `json:"block_ops"` // answered requests of every block
+}
+
 // Comparison is what changed from the base to one other run.
 type Comparison struct {
 	Base           string                 `json:"base"`
@@ -58,6 +66,7 @@ type Comparison struct {
 	GeneratorBound bool                   `json:"generator_bound"`        // throughput shows only part of what the CPU per operation shows
 	Blocks         int                    `json:"blocks"`                 // of each side that were compared; the smaller number if unpaired
 	Metrics        []MetricChange         `json:"metrics"`
+	Requests       *Requests              `json:"requests,omitempty"` // of every kind; nil if the load has one
 	Waivers        []WaiverUse            `json:"waivers,omitempty"`
 	Looks          []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
 	Profiles       []profdiff.ChangeTable `json:"profiles"`        // of the kinds that both runs have
@@ -157,7 +166,8 @@ func newReport(variants []Variant, o Options) (*Report, error) {
 		if err != nil {
 			return nil, fmt.Errorf("run folder %s: %w", head.Dir, err)
 		}
-		r.Variants[i+1].Metrics = head.side.metricValues() // which know its base's redirects now
+		v := &r.Variants[i+1]
+		v.Metrics, v.Kinds = v.side.metricValues(), v.side.kindValues() // which know the base's redirects now
 		r.Comparisons = append(r.Comparisons, c)
 		r.Summary = append(r.Summary, c.summary())
 	}
@@ -190,10 +200,11 @@ func compareTwo(base, head Variant, o Options) (Comparison, error) {
 	metrics := metricsOfPair(base.side, head.side)
 	found := judgeAll(base.side, head.side, o.Criteria, metrics, c.answers.doubt())
 	for _, m := range metrics {
-		c.Metrics = append(c.Metrics, describe(m, base, head, found[m.ID], o.Criteria))
+		c.Metrics = append(c.Metrics, describe(m, base.side, head.side, found[m.ID], o.Criteria))
 	}
 	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)
+	c.Requests = compareRequests(base.side, head.side, o.Criteria, c.answers.doubt())
 	c.addProfiles(base, head)
 	return c, nil
 }
@@ -220,11 +231,11 @@ func (c *Comparison) addProfiles(base, head Variant) {
 
 // describe gives a metric's values on both sides, and what was found of its
 // change.
-func describe(m Metric, base, head Variant, found result, c Criteria) MetricChange {
+func describe(m Metric, base, head side, found result, c Criteria) MetricChange {
 	mc := MetricChange{
 		ID: m.ID, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals,
 		Gated: c.gates(m), Rule: c.rule(m), Unavailable: found.missing, Doubt: found.doubt,
-		Base: base.side.value(m), Head: head.side.value(m),
+		Base: base.value(m), Head: head.value(m),
 	}
 	switch {
 	case found.finding != nil:
@@ -243,6 +254,15 @@ func (c Comparison) Metric(id MetricID) *MetricChange {
 		}
 	}
 	return nil
+}
+
+// RequestsSummary says what moved in which kinds of request; it is empty for a
+// load with one kind.
+func (c Comparison) RequestsSummary() string {
+	if c.Requests == nil {
+		return ""
+	}
+	return c.Requests.Summary
 }
 
 // Profile returns the changes of one kind of profile, and false if the runs do

@@ -18,12 +18,16 @@ const (
 	NotJudged    Verdict = ""
 )
 
+// byWeight are the verdicts in the order in which they count when there are
+// several.
+var byWeight = []Verdict{Regressed, Inconclusive, Improved, Equivalent}
+
 // overall is the verdict on all gated metrics together: any regression counts,
 // then any doubt, a metric that could not be read included, then any
 // improvement. Timing that must not be compared does not count, nor does what is
 // waived.
 func overall(metrics []MetricChange) Verdict {
-	for _, v := range []Verdict{Regressed, Inconclusive, Improved, Equivalent} {
+	for _, v := range byWeight {
 		if slices.ContainsFunc(metrics, func(m MetricChange) bool { return m.Gated && !m.Waived && m.Verdict == v }) {
 			return v
 		}
@@ -43,7 +47,8 @@ func (c Comparison) summary() string {
 			parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s %s", m.Label, m.Found(), m.Judgement())))
 		}
 	}
-	return fmt.Sprintf("%s against %s: %s%s. %s", c.Head, c.Base, c.Verdict, Sureness(c.SameProcess), strings.Join(parts, "; "))
+	return fmt.Sprintf("%s against %s: %s%s. %s",
+		c.Head, c.Base, c.Verdict, Sureness(c.SameProcess), strings.Join(parts, "; "))
 }
 
 // Sureness is what must stand behind a verdict on a process that was not started

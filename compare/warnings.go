@@ -46,7 +46,8 @@ const (
 
 // WarningCodes are all codes.
 var WarningCodes = []WarningCode{
-	WarnIncomplete, WarnErrors, WarnOddAnswers, WarnOtherAnswers, WarnOtherSizes, WarnSameProcess, WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
+	WarnIncomplete, WarnErrors, WarnOddAnswers, WarnOtherAnswers, WarnOtherSizes, WarnSameProcess,
+	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
 }
@@ -187,7 +188,8 @@ func (w *warner) answers(v Variant) {
 			"Send what the server expects, unless these answers are what you measure")
 	}
 	if running(v.Manifest) {
-		w.add(WarnSameProcess, fmt.Sprintf("a server was running before, so that all blocks are of one process: intervals of times are %d%% wider at both ends, for what fresh processes differ by", ProcessAllowance),
+		w.add(WarnSameProcess, fmt.Sprintf("a server was running before, so that all blocks are of one process: "+
+			"intervals of times are %d%% wider at both ends, for what fresh processes differ by", ProcessAllowance),
 			v.Name, "Have it started, if you can, for a surer answer")
 	}
 }
@@ -195,12 +197,13 @@ func (w *warner) answers(v Variant) {
 // otherAnswers is about sides that did different work.
 func (w *warner) otherAnswers(c Comparison) {
 	const consequence = ", so that the two sides did different work, and nothing is called improved"
+	both := fmt.Sprintf("%s against %s: ", c.Head, c.Base)
 	for _, text := range c.answers.statuses {
-		w.add(WarnOtherAnswers, "requests were answered with other statuses"+consequence, text,
+		w.add(WarnOtherAnswers, "requests were answered with other statuses"+consequence, both+text,
 			"Find out which side is right; an answer that is refused is quick")
 	}
 	for _, text := range c.answers.sizes {
-		w.add(WarnOtherSizes, "answers had other sizes"+consequence, text,
+		w.add(WarnOtherSizes, "answers had other sizes"+consequence, both+text,
 			"Find out which side is right; if the change is meant, judge the figures yourself")
 	}
 }

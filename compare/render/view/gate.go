@@ -45,6 +45,7 @@ func NewGate(g compare.Gate) *Gate {
 	}
 	v := &Gate{Gate: g, Headline: fmt.Sprintf("%s%s: %s against %s, %d blocks %s",
 		g.Verdict, compare.Sureness(g.SameProcess), g.Head, g.Base, g.Blocks, how)}
+	v.Explanation = explained(g.Requests, g.Explanation)
 	for _, m := range g.Metrics {
 		shown := newMetric(m.MetricChange)
 		if shown.Badge.Text == "" {
