@@ -226,9 +226,9 @@ func TestRequestsErrorRates(t *testing.T) {
 		experiments int
 		least       float64 // share of experiments that find what there is to find
 	}{
-		{"no change", quiet, 1500, 0},
-		{"no change, wild", kindWorld{kinds: 4, process: 5, own: 5, tail: 20}, 1500, 0},
-		{"p99 of one kind 15% slower", slowTail, 200, 0.97},
+		{"no change", quiet, 600, 0},
+		{"no change, wild", kindWorld{kinds: 4, process: 5, own: 5, tail: 20}, 1000, 0},
+		{"p99 of one kind 15% slower", slowTail, 100, 0.97},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
