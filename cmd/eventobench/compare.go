@@ -36,13 +36,18 @@ func (o *reportOptions) addFlags(f *pflag.FlagSet) {
 		"show the functions in which samples were taken, of the runtime and the kernel too, not those that asked for the work")
 }
 
+// readGroups are the default groups and those of --groups.
+func (o *reportOptions) readGroups() (*profdiff.Groups, error) {
+	if o.groups == "" {
+		return profdiff.DefaultGroups(), nil
+	}
+	return profdiff.ReadGroups(o.groups)
+}
+
 func (o *reportOptions) compare(dirs []string, charts bool) (*compare.Report, error) {
-	groups := profdiff.DefaultGroups()
-	if o.groups != "" {
-		var err error
-		if groups, err = profdiff.ReadGroups(o.groups); err != nil {
-			return nil, err
-		}
+	groups, err := o.readGroups()
+	if err != nil {
+		return nil, err
 	}
 	return compare.Compare(dirs, compare.Options{
 		Criteria: compare.DefaultCriteria(), Groups: groups, Leaves: o.leaves, Charts: charts,
