@@ -208,7 +208,7 @@ func (d *FileDiff) basis() string {
 	switch {
 	case d.PerOperation:
 		return fmt.Sprintf("Values are per operation: %s is divided by %s operations, %s by %s.",
-			d.Base.Name, texttab.Decimals(d.Base.DividedBy), d.Head.Name, texttab.Decimals(d.Head.DividedBy))
+			d.Base.Name, operations(d.Base.DividedBy), d.Head.Name, operations(d.Head.DividedBy))
 	case d.Normalized:
 		return fmt.Sprintf("%s is divided by %s, so that both totals are the same: differences are between shares of the total, and a change that is the same everywhere does not show.",
 			d.Head.Name, texttab.Decimals(d.Head.DividedBy))
@@ -223,4 +223,12 @@ func (d *FileDiff) durations() string {
 	}
 	return fmt.Sprintf(" (%s covers %s s, %s %s s)", d.Base.Name, texttab.Decimals(d.Base.DurationS),
 		d.Head.Name, texttab.Decimals(d.Head.DurationS))
+}
+
+// operations prints a number of operations: in full, as it was given.
+func operations(n float64) string {
+	if n == math.Trunc(n) {
+		return texttab.Number(n, 0)
+	}
+	return texttab.Decimals(n)
 }

@@ -77,7 +77,8 @@ var (
 var Metrics = []Metric{
 	{
 		ID: OpsPerSec, Label: "throughput", Unit: "ops/s", Better: Up, Rule: timeRule, Timing: true,
-		Gated: true, Headline: true, Brief: true, ExplainedBy: "cpu", Asked: true,
+		Source: runfolder.SourceDuration,
+		Gated:  true, Headline: true, Brief: true, ExplainedBy: "cpu", Asked: true,
 		// Between two finished requests, all workers together, as testing.B counts.
 		Bench: &BenchUnit{Unit: "ns/op", Convert: func(perSecond float64) float64 { return 1e9 / perSecond }},
 		value: func(m *measured) float64 { return m.ops / m.duration },
@@ -104,6 +105,7 @@ var Metrics = []Metric{
 	},
 	{
 		ID: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true,
+		Source:   runfolder.SourceMeanLatency,
 		Headline: true, Brief: true, ExplainedBy: "cpu", Bench: benchTimes(1e6, "mean-ns"),
 		value: func(m *measured) float64 { return m.latency / m.ops * 1e3 },
 	},
@@ -154,7 +156,7 @@ var Metrics = []Metric{
 // complete answers.
 func latency(id MetricID, label string, quantile float64, bench *BenchUnit) Metric {
 	return Metric{
-		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Bench: bench,
+		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Bench: bench, Source: runfolder.SourceLatencies,
 		value: func(m *measured) float64 { return float64(m.due().ValueAtQuantile(quantile)) / 1e6 },
 	}
 }
@@ -182,7 +184,7 @@ func headline(m Metric) Metric {
 // due. It is not judged: it leaves out what users waited before.
 func sent(id MetricID, label string, quantile float64) Metric {
 	return Metric{
-		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Open: true,
+		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Open: true, Source: runfolder.SourceLatencies,
 		value: func(m *measured) float64 { return float64(m.sent().ValueAtQuantile(quantile)) / 1e6 },
 	}
 }

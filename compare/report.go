@@ -50,11 +50,12 @@ type MetricValue struct {
 type Comparison struct {
 	Base           string                 `json:"base"`
 	Head           string                 `json:"head"`
-	Verdict        Verdict                `json:"verdict"`         // on all gated metrics together
-	Paired         bool                   `json:"paired"`          // recorded together, so that drift cancels
-	OpenLoop       bool                   `json:"open_loop"`       // the load sets the throughput, so it is not judged
-	GeneratorBound bool                   `json:"generator_bound"` // throughput shows only part of what the CPU per operation shows
-	Blocks         int                    `json:"blocks"`          // of each side that were compared; the smaller number if unpaired
+	Verdict        Verdict                `json:"verdict"`           // on all gated metrics together
+	Paired         bool                   `json:"paired"`            // recorded together, so that drift cancels
+	Foreign        bool                   `json:"foreign,omitempty"` // a side was recorded by something else, without blocks
+	OpenLoop       bool                   `json:"open_loop"`         // the load sets the throughput, so it is not judged
+	GeneratorBound bool                   `json:"generator_bound"`   // throughput shows only part of what the CPU per operation shows
+	Blocks         int                    `json:"blocks"`            // of each side that were compared; the smaller number if unpaired
 	Metrics        []MetricChange         `json:"metrics"`
 	Waivers        []WaiverUse            `json:"waivers,omitempty"`
 	Looks          []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
@@ -145,6 +146,7 @@ func compareTwo(base, head Variant, o Options) (Comparison, error) {
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
 		Paired:         paired(base.side.Run, head.side.Run),
+		Foreign:        base.Manifest.Foreign() || head.Manifest.Foreign(),
 		OpenLoop:       base.Manifest.Load.Open(),
 		GeneratorBound: base.CPU.generatorBound() || head.CPU.generatorBound(),
 		Blocks:         min(len(base.side.blocks), len(head.side.blocks)),
@@ -160,6 +162,9 @@ func compareTwo(base, head Variant, o Options) (Comparison, error) {
 	}
 	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)
+	if c.Foreign {
+		c.Verdict = NotJudged
+	}
 	c.addProfiles(base, head)
 	return c, nil
 }

@@ -38,6 +38,7 @@ const (
 	WarnGoVersion      WarningCode = "go_version_differs"
 	WarnCapture        WarningCode = "capture_differs"
 	WarnPlan           WarningCode = "plan_differs"
+	WarnForeign        WarningCode = "foreign_folder"
 )
 
 // WarningCodes are all codes.
@@ -45,6 +46,7 @@ var WarningCodes = []WarningCode{
 	WarnIncomplete, WarnErrors, WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
+	WarnForeign,
 }
 
 // Warning is a reason to trust a comparison less.
@@ -116,7 +118,11 @@ func warnings(r *Report) []Warning {
 		w.machine(names(group), group[0])
 		w.clock(names(group), group[0])
 	}
+	w.foreign(r.Variants)
 	for i, c := range r.Comparisons {
+		if c.Foreign {
+			continue // nothing is known of its machine and its settings
+		}
 		w.pairing(c)
 		w.settings(r.Variants[0], r.Variants[i+1])
 	}

@@ -119,6 +119,10 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if report.Comparisons[0].Foreign {
+		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by something else, without blocks, so that nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
+			dirs[0], dirs[1])
+	}
 	gate := compare.NewGate(report)
 	if err := writeOutput(cmd, o.out, func(w io.Writer) error { return render.Gate(w, gate, o.format) }); err != nil {
 		return err
