@@ -302,6 +302,9 @@ func (w *warner) machine(names string, v Variant) {
 // that tick too rarely.
 var slowClocks = []string{"hpet", "acpi_pm", "pit", "jiffies", "refined-jiffies"}
 
+// SlowClock reports whether a clocksource is one of those.
+func SlowClock(name string) bool { return slices.Contains(slowClocks, name) }
+
 func (w *warner) clock(names string, v Variant) {
 	clocks := v.Machine.Clocksources
 	if len(clocks) > 1 {
@@ -309,7 +312,7 @@ func (w *warner) clock(names string, v Variant) {
 			fmt.Sprintf("from %s while %s ran", strings.Join(clocks, " to "), names), "")
 	}
 	for _, c := range clocks {
-		if slices.Contains(slowClocks, c) {
+		if SlowClock(c) {
 			w.add(WarnClock, "the kernel read a slow clocksource, which costs a microsecond or more each time, in the server too",
 				fmt.Sprintf("%s while %s ran", c, names), "See why the kernel does not trust tsc")
 		}

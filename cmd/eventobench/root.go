@@ -60,7 +60,7 @@ func newRootCmd() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newRunCmd(), newCompareCmd(), newDiffCmd(), newReportCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
+		newRunCmd(), newCompareCmd(), newDiffCmd(), newDoctorCmd(), newReportCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
 		newServeCmd(), newExportCmd(), newImportCmd(),
 	)
 	return root
