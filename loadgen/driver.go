@@ -102,8 +102,8 @@ func (r Result) Ops() int64 {
 // experiment forever.
 const backlogTime = time.Second
 
-// Slice loads the server for the given time, at most MaxSlice. After that no new
-// request starts, and outstanding ones are waited for and counted. In an open
+// Slice loads the server for the given time, at most MaxSlice, with one request
+// or more. After that no new request starts, and outstanding ones are waited for and counted. In an open
 // loop, requests that were due but found no free worker are sent until a second
 // after the end; the remaining ones are counted as missed. A worker stops at its
 // first failed request unless the load allows errors. Canceling ctx aborts outstanding requests, which are
@@ -112,7 +112,7 @@ func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	start := time.Now()
 	end := start.Add(length)
 	if d.timeline == nil {
-		return d.run(ctx, start, closedLoop{end: end}, end)
+		return d.run(ctx, start, &closedLoop{end: end}, end)
 	}
 	s := &schedule{start: start, due: d.timeline.slice(length), end: end.Add(backlogTime)}
 	r := d.run(ctx, start, s, end)

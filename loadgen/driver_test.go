@@ -263,3 +263,12 @@ func (w writesOnly) Source(seed uint64, worker int) Source {
 type uncheckedSource struct{ Source }
 
 func (uncheckedSource) Check(int, *Answer) error { return nil }
+
+// TestSliceIsNeverEmpty holds that a slice whose workers get to run too late sends
+// a request all the same.
+func TestSliceIsNeverEmpty(t *testing.T) {
+	d := newTestDriver(t, Load{Workers: 3}, fine)
+	if r := d.Slice(t.Context(), 0); r.Ops() != 1 {
+		t.Errorf("%d requests in a slice that is over when it begins, want 1", r.Ops())
+	}
+}

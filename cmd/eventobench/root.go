@@ -60,8 +60,8 @@ func newRootCmd() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newRunCmd(), newCompareCmd(), newDiffCmd(), newDoctorCmd(), newReportCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
-		newServeCmd(), newExportCmd(), newImportCmd(),
+		newRunCmd(), newCompareCmd(), newReportCmd(), newDiffCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(),
+		newSelftestCmd(), newDoctorCmd(), newInitCmd(), newServeCmd(), newExportCmd(), newImportCmd(),
 	)
 	return root
 }
