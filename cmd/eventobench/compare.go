@@ -89,12 +89,15 @@ another version, or the folders were recorded under different loads.`,
   benchstat -col /subject bench.txt`,
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },
 	}
-	f := cmd.Flags()
+	theme(cmd.Flags(), themeOutput, o.addOutputFlags)
+	theme(cmd.Flags(), themeProfiles, o.report.addFlags)
+	return cmd
+}
+
+func (o *compareOptions) addOutputFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.format, "format", "text", strings.Join(render.Formats, ", "))
 	f.StringVar(&o.from, "from", "", "report in JSON to render, instead of comparing run folders")
 	f.StringVar(&o.out, "out", "", "file to write to, instead of stdout; compressed if it ends in .gz")
-	o.report.addFlags(f)
-	return cmd
 }
 
 func (o *compareOptions) run(cmd *cobra.Command, dirs []string) error {

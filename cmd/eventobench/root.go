@@ -63,5 +63,6 @@ func newRootCmd() *cobra.Command {
 		newRunCmd(), newCompareCmd(), newReportCmd(), newDiffCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(),
 		newSelftestCmd(), newDoctorCmd(), newInitCmd(), newServeCmd(), newExportCmd(), newImportCmd(),
 	)
+	addHelp(root)
 	return root
 }
