@@ -172,7 +172,8 @@ func (d *FileDiff) attribute(base, head profdiff.File, kind runfolder.ProfileKin
 	return nil
 }
 
-func (s *FileSide) attribute(f profdiff.File, kind runfolder.ProfileKind, o FileOptions) (*profdiff.Attribution, error) {
+func (s *FileSide) attribute(f profdiff.File, kind runfolder.ProfileKind,
+	o FileOptions) (*profdiff.Attribution, error) {
 	a, err := profdiff.AttributeFile(f, kind, s.DividedBy, profdiff.Options{Groups: o.Groups, Leaves: o.Leaves})
 	if err != nil {
 		return nil, err
@@ -188,16 +189,19 @@ func (d *FileDiff) summary() string {
 	if total.Base > 0 && !d.Normalized {
 		text += fmt.Sprintf(" %+.1f%%,", 100*total.Diff/total.Base)
 	}
-	return text + fmt.Sprintf(" from %s to %s %s", texttab.Decimals(total.Base), texttab.Decimals(total.Head), d.Changes.Unit)
+	return text + fmt.Sprintf(" from %s to %s %s", texttab.Decimals(total.Base),
+		texttab.Decimals(total.Head), d.Changes.Unit)
 }
 
 func (d *FileDiff) notes() []string {
 	notes := []string{
 		d.basis(),
-		"There are no intervals and there is no verdict: a single profile does not tell how far it varies from one recording to the next. Run folders do; see \"eventobench run\".",
+		"There are no intervals and there is no verdict: a single profile does not tell how far it varies from " +
+			"one recording to the next. Run folders do; see \"eventobench run\".",
 	}
 	if b, h := d.Base, d.Head; b.Period != h.Period {
-		notes = append(notes, fmt.Sprintf("The two were sampled at different rates (one sample per %d and %d %s), so that small functions of one may be missing in the other.",
+		notes = append(notes, fmt.Sprintf("The two were sampled at different rates (one sample per %d and %d "+
+			"%s), so that small functions of one may be missing in the other.",
 			b.Period, h.Period, b.Unit))
 	}
 	return notes
@@ -210,10 +214,12 @@ func (d *FileDiff) basis() string {
 		return fmt.Sprintf("Values are per operation: %s is divided by %s operations, %s by %s.",
 			d.Base.Name, operations(d.Base.DividedBy), d.Head.Name, operations(d.Head.DividedBy))
 	case d.Normalized:
-		return fmt.Sprintf("%s is divided by %s, so that both totals are the same: differences are between shares of the total, and a change that is the same everywhere does not show.",
+		return fmt.Sprintf("%s is divided by %s, so that both totals are the same: differences are between "+
+			"shares of the total, and a change that is the same everywhere does not show.",
 			d.Head.Name, texttab.Decimals(d.Head.DividedBy))
 	}
-	return fmt.Sprintf("Values are totals, which depend on how long each was recorded and on how much was done meanwhile%s. Operations of both (--per-a, --per-b) give costs per operation; --normalize compares shares.",
+	return fmt.Sprintf("Values are totals, which depend on how long each was recorded and on how much was "+
+		"done meanwhile%s. Operations of both (--per-a, --per-b) give costs per operation; --normalize compares shares.",
 		d.durations())
 }
 

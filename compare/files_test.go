@@ -22,7 +22,8 @@ func mustCompareFiles(t *testing.T, base, head string, o FileOptions) *FileDiff 
 // in tables and flame graphs alike, and that nothing has an interval.
 func TestFilesPerOperation(t *testing.T) {
 	total := mustCompareFiles(t, "nethttp-allocs.prof", "fasthttp-allocs.prof", FileOptions{})
-	perOp := mustCompareFiles(t, "nethttp-allocs.prof", "fasthttp-allocs.prof", FileOptions{BaseOps: 100, HeadOps: 400, Flames: true})
+	perOp := mustCompareFiles(t, "nethttp-allocs.prof", "fasthttp-allocs.prof", FileOptions{BaseOps: 100,
+		HeadOps: 400, Flames: true})
 	const megabytes = 1e6
 	if total.Changes.Unit != "MB" || perOp.Changes.Unit != "B/op" || perOp.Changes.CountUnit != "allocs/op" {
 		t.Fatalf("units %s, %s, %s", total.Changes.Unit, perOp.Changes.Unit, perOp.Changes.CountUnit)

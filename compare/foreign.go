@@ -16,7 +16,8 @@ func openRun(dir string) (*runfolder.Run, error) {
 		return runfolder.OpenForeign(dir)
 	}
 	if neither(dir) {
-		return nil, fmt.Errorf("%s is no folder of profiles: it has neither %s, as \"eventobench run\" writes it, nor %s with %s or %s, as other tools do",
+		return nil, fmt.Errorf("%s is no folder of profiles: it has neither %s, as \"eventobench run\" writes "+
+			"it, nor %s with %s or %s, as other tools do",
 			dir, runfolder.FileManifest, runfolder.FileTotals, runfolder.FileCPU, "allocs-after.prof")
 	}
 	return runfolder.Open(dir)
@@ -71,7 +72,8 @@ func (w *warner) foreign(variants []Variant) {
 		if !v.Manifest.Foreign() {
 			continue
 		}
-		w.add(WarnForeign, "folders were recorded by something else, as one run each without blocks, so that nothing tells how far their figures vary: timing has no interval and no verdict",
+		w.add(WarnForeign, "folders were recorded by something else, as one run each without blocks, so that "+
+			"nothing tells how far their figures vary: timing has no interval and no verdict",
 			v.Name+foreignFiles(v), "Record both sides with \"eventobench run\" for a verdict")
 	}
 }

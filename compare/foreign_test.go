@@ -130,11 +130,13 @@ func TestForeignMixed(t *testing.T) {
 		for _, w := range r.Warnings {
 			codes += string(w.Code) + " "
 		}
-		if !strings.Contains(codes, string(WarnForeign)) || strings.Contains(codes, string(WarnUnpaired)) || strings.Contains(codes, string(WarnHost)) {
+		if !strings.Contains(codes, string(WarnForeign)) || strings.Contains(codes, string(WarnUnpaired)) ||
+			strings.Contains(codes, string(WarnHost)) {
 			t.Errorf("warnings %s", codes)
 		}
 	}
-	if _, err := Compare([]string{foreignDirs[0], rated}, defaults()); err == nil || !strings.Contains(err.Error(), "under different loads") {
+	if _, err := Compare([]string{foreignDirs[0], rated}, defaults()); err == nil ||
+		!strings.Contains(err.Error(), "under different loads") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -145,7 +147,8 @@ func TestNeitherFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Compare([]string{foreignDirs[0], dir}, defaults())
-	want := dir + " is no folder of profiles: it has neither manifest.json, as \"eventobench run\" writes it, nor load-test-results.json with cpu.prof or allocs-after.prof"
+	want := dir + " is no folder of profiles: it has neither manifest.json, as \"eventobench run\" writes " +
+		"it, nor load-test-results.json with cpu.prof or allocs-after.prof"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q", err, want)
 	}

@@ -118,11 +118,13 @@ func (d diagnosis) print(w io.Writer) error {
 // diagnose says what a survey means.
 func diagnose(s host.Survey) []finding {
 	found := []finding{
-		readable("CPU clock of processes", s.ProcessClock, "read in nanoseconds", "CPU per operation is unavailable; measure on Linux"),
+		readable("CPU clock of processes", s.ProcessClock, "read in nanoseconds",
+			"CPU per operation is unavailable; measure on Linux"),
 		readable("files of processes", s.ProcessFiles, "memory, context switches and bytes are read from /proc",
 			"these metrics are unavailable; measure on Linux, as the user that starts the servers"),
 		readable("hardware counters", s.PerfEvents, "perf_event_open works",
-			"nothing here needs them: CPU time is measured instead; on bare metal, sysctl kernel.perf_event_paranoid=2 allows them"),
+			"nothing here needs them: CPU time is measured instead; on bare metal, sysctl "+
+				"kernel.perf_event_paranoid=2 allows them"),
 		cpus(s.Host), quota(s), frequency(s), virtual(s), clocksource(s), otherLoad(s),
 	}
 	return append(found, missing(s.Missing)...)
@@ -141,7 +143,8 @@ func cpus(h runfolder.Host) finding {
 	const few = 4
 	if h.Affinity < few {
 		f.Condition = conditionNote
-		f.Do = "servers and load generator share them: read CPU per operation before throughput; more CPUs give narrower intervals"
+		f.Do = "servers and load generator share them: read CPU per operation before throughput; more CPUs " +
+			"give narrower intervals"
 	}
 	return f
 }
@@ -153,7 +156,8 @@ func quota(s host.Survey) finding {
 		return finding{f.Name, conditionUnavailable, s.QuotaError, "if you run in a container, see that it has no CPU limit"}
 	case s.Quota != nil:
 		f.Condition, f.Found = conditionNote, fmt.Sprintf("%s CPUs, by a control group", texttab.Decimals(*s.Quota))
-		f.Do = "a quota stops processes in the middle of a slice: remove it (in containers, the CPU limit), or keep --workers low"
+		f.Do = "a quota stops processes in the middle of a slice: remove it (in containers, the CPU limit), or " +
+			"keep --workers low"
 	}
 	return f
 }
@@ -210,7 +214,8 @@ func clocksource(s host.Survey) finding {
 	case s.Clocksource == "":
 		f = finding{f.Name, conditionUnavailable, s.Missing[runfolder.SourceClocksource], ""}
 	case compare.SlowClock(s.Clocksource):
-		f.Condition, f.Do = conditionNote, "each reading costs a microsecond or more, in the server too: see in the kernel's log why it does not trust tsc"
+		f.Condition, f.Do = conditionNote, "each reading costs a microsecond or more, in the server too: see "+
+			"in the kernel's log why it does not trust tsc"
 	}
 	return f
 }
@@ -227,7 +232,8 @@ func otherLoad(s host.Survey) finding {
 	}
 	f.Found = fmt.Sprintf("other processes use %.1f%% of the CPUs just now", *others*100)
 	if *others > tolerated {
-		f.Condition, f.Do = conditionNote, "stop them (top shows which): verdicts stand, but intervals are wider and latencies longer"
+		f.Condition, f.Do = conditionNote, "stop them (top shows which): verdicts stand, but intervals are "+
+			"wider and latencies longer"
 	}
 	return f
 }
@@ -243,20 +249,23 @@ func missing(reasons map[runfolder.Source]string) []finding {
 	var found []finding
 	for _, source := range runfolder.Sources() {
 		if name, named := what[source]; named {
-			found = append(found, readable(name, reasons[source], "followed during a run", "it is left out of reports; nothing depends on it"))
+			found = append(found, readable(name, reasons[source], "followed during a run",
+				"it is left out of reports; nothing depends on it"))
 		}
 	}
 	return found
 }
 
-// noise is how far the store differs from itself.
+// noise is how far the store differs from itself. Resolution is the smallest
+// regression, in percent, that is found in 4 of 5 experiments of a minute; a metric
+// that none is found of is not there.
 type noise struct {
 	Blocks     int                          `json:"blocks"`
 	Seconds    float64                      `json:"seconds"`
-	Resolution map[compare.MetricID]float64 `json:"percent_in_a_minute"` // the smallest regression found in 4 of 5 minutes; a metric that none is found of is not there
+	Resolution map[compare.MetricID]float64 `json:"percent_in_a_minute"`
 }
 
-// noiseMetrics are those whose noise doctor tells, with the words for it.
+// noiseMetrics are those whose noise doctor tells.
 var noiseMetrics = []compare.MetricID{compare.OpsPerSec, compare.CPUPerOp}
 
 // measureNoise records the built-in store against itself for some time.
@@ -343,9 +352,11 @@ func (n *noise) finding() finding {
 	}
 	if len(parts) < len(noiseMetrics) {
 		return finding{f.Name, conditionNote,
-			fmt.Sprintf("%d short blocks of the store against itself do not tell", n.Blocks), "measure for longer (--noise=1m), or use selftest"}
+			fmt.Sprintf("%d short blocks of the store against itself do not tell", n.Blocks),
+			"measure for longer (--noise=1m), or use selftest"}
 	}
-	f.Found = fmt.Sprintf("differences in %s will not show in a minute (the store against itself, %d short blocks in %.0f s)",
+	f.Found = fmt.Sprintf("differences in %s will not show in a minute (the store against itself, %d short "+
+		"blocks in %.0f s)",
 		strings.Join(parts, " and in "), n.Blocks, n.Seconds)
 	if f.Condition == conditionNote {
 		f.Do = "stop what else runs, or give experiments more time (--max-blocks); selftest measures this thoroughly"

@@ -16,7 +16,8 @@ func quietMachine() host.Survey {
 	return host.Survey{
 		Host:    runfolder.Host{Cores: 8, Affinity: 8, Governor: "performance"},
 		Missing: map[runfolder.Source]string{}, Clocksource: "tsc", Frequency: 3000,
-		Now: &runfolder.Machine{Window: time.Second, CPUs: 8, Busy: new(50 * time.Millisecond), Ours: new(time.Duration(0)), Steal: new(time.Duration(0))},
+		Now: &runfolder.Machine{Window: time.Second, CPUs: 8, Busy: new(50 * time.Millisecond),
+			Ours: new(time.Duration(0)), Steal: new(time.Duration(0))},
 	}
 }
 
@@ -28,20 +29,32 @@ func TestDiagnose(t *testing.T) {
 		condition string
 		says      string
 	}{
-		{"no counters", func(s *host.Survey) { s.PerfEvents = "no such thing" }, "hardware counters", "unavailable", "no such thing"},
-		{"no clock", func(s *host.Survey) { s.ProcessClock = "not here" }, "CPU clock of processes", "unavailable", "not here"},
+		{"no counters", func(s *host.Survey) { s.PerfEvents = "no such thing" }, "hardware counters",
+			"unavailable", "no such thing"},
+		{"no clock", func(s *host.Survey) { s.ProcessClock = "not here" }, "CPU clock of processes",
+			"unavailable", "not here"},
 		{"no files", func(s *host.Survey) { s.ProcessFiles = "hidden" }, "files of processes", "unavailable", "hidden"},
 		{"few CPUs", func(s *host.Survey) { s.Host.Affinity = 2 }, "CPUs", "note", "2 of 8 may be used"},
 		{"a quota", func(s *host.Survey) { s.Quota = new(1.5) }, "CPU quota", "note", "1.50 CPUs"},
 		{"an unreadable quota", func(s *host.Survey) { s.QuotaError = "no group" }, "CPU quota", "unavailable", "no group"},
-		{"a governor", func(s *host.Survey) { s.Host.Governor = "powersave" }, "CPU frequency", "note", "governor powersave, 3,000 MHz now"},
-		{"no governor", func(s *host.Survey) { s.Host.Governor = host.Unknown }, "CPU frequency", "unavailable", "no governor"},
-		{"a guest", func(s *host.Survey) { s.Virtual, s.Hypervisor = true, "QEMU" }, "virtual machine", "note", "yes, QEMU; the hypervisor withheld 0.0%"},
+		{"a governor", func(s *host.Survey) { s.Host.Governor = "powersave" }, "CPU frequency", "note",
+			"governor powersave, 3,000 MHz now"},
+		{"no governor", func(s *host.Survey) { s.Host.Governor = host.Unknown }, "CPU frequency",
+			"unavailable", "no governor"},
+		{"a guest", func(s *host.Survey) { s.Virtual, s.Hypervisor = true, "QEMU" }, "virtual machine", "note",
+			"yes, QEMU; the hypervisor withheld 0.0%"},
 		{"a slow clock", func(s *host.Survey) { s.Clocksource = "hpet" }, "clocksource", "note", "hpet"},
-		{"no clocksource", func(s *host.Survey) { s.Clocksource, s.Missing[runfolder.SourceClocksource] = "", "nowhere" }, "clocksource", "unavailable", "nowhere"},
+		{"no clocksource", func(s *host.Survey) {
+			s.Clocksource, s.Missing[runfolder.SourceClocksource] = "",
+				"nowhere"
+		}, "clocksource", "unavailable", "nowhere"},
 		{"load", func(s *host.Survey) { s.Now.Busy = new(4 * time.Second) }, "other load", "note", "50.0% of the CPUs"},
-		{"unknown load", func(s *host.Survey) { s.Now.Busy, s.Missing[runfolder.SourceMachineCPU] = nil, "no stat" }, "other load", "unavailable", "no stat"},
-		{"no heat", func(s *host.Survey) { s.Missing[runfolder.SourceThermal] = "cold" }, "throttling by heat", "unavailable", "cold"},
+		{"unknown load", func(s *host.Survey) {
+			s.Now.Busy, s.Missing[runfolder.SourceMachineCPU] = nil,
+				"no stat"
+		}, "other load", "unavailable", "no stat"},
+		{"no heat", func(s *host.Survey) { s.Missing[runfolder.SourceThermal] = "cold" }, "throttling by heat",
+			"unavailable", "cold"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,12 +77,16 @@ func TestDiagnose(t *testing.T) {
 }
 
 func TestNoiseFinding(t *testing.T) {
-	quiet := noise{Blocks: 12, Seconds: 10, Resolution: map[compare.MetricID]float64{compare.OpsPerSec: 2.04, compare.CPUPerOp: 1}}
+	quiet := noise{Blocks: 12, Seconds: 10, Resolution: map[compare.MetricID]float64{
+		compare.OpsPerSec: 2.04, compare.CPUPerOp: 1,
+	}}
 	f := quiet.finding()
-	if want := "differences in throughput below about 2.0% and in CPU below about 1.0% will not show in a minute"; f.Condition != conditionOK || !strings.HasPrefix(f.Found, want) {
+	if want := "differences in throughput below about 2.0% and in CPU below about 1.0% will not show in a " +
+		"minute"; f.Condition != conditionOK || !strings.HasPrefix(f.Found, want) {
 		t.Errorf("%+v, want %q", f, want)
 	}
-	loud := noise{Blocks: 12, Seconds: 10, Resolution: map[compare.MetricID]float64{compare.OpsPerSec: 12, compare.CPUPerOp: 1}}
+	loud := noise{Blocks: 12, Seconds: 10, Resolution: map[compare.MetricID]float64{compare.OpsPerSec: 12,
+		compare.CPUPerOp: 1}}
 	if f := loud.finding(); f.Condition != conditionNote || f.Do == "" {
 		t.Errorf("%+v", f)
 	}
@@ -81,7 +98,8 @@ func TestNoiseFinding(t *testing.T) {
 
 func TestDoctorText(t *testing.T) {
 	var b bytes.Buffer
-	d := diagnosis{Findings: []finding{{"CPUs", conditionOK, "8 of 8", ""}, {"clocksource", conditionNote, "hpet", "look"}}}
+	d := diagnosis{Findings: []finding{{"CPUs", conditionOK, "8 of 8", ""}, {"clocksource", conditionNote,
+		"hpet", "look"}}}
 	if err := d.print(&b); err != nil {
 		t.Fatal(err)
 	}

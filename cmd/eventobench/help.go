@@ -160,7 +160,8 @@ func profileNames() []string {
 // complete lets a shell complete a flag's values, also after a comma in a list
 // of them.
 func complete(cmd *cobra.Command, flag string, values []string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, _ []string, typed string) ([]string,
+		cobra.ShellCompDirective) {
 		begun := typed[:strings.LastIndexByte(typed, ',')+1]
 		var all []string
 		for _, v := range values {

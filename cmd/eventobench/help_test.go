@@ -57,7 +57,7 @@ func TestHelpShowsEveryFlag(t *testing.T) {
 	for _, cmd := range newRootCmd().Commands() {
 		text := help(t, cmd.Name())
 		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
-			described := regexp.MustCompile(`(?m)^ +(-\w, )?--` + flag.Name + ` `).FindAllString(text, -1)
+			described := regexp.MustCompile(`(?m)^ +(-\w, )?--`+flag.Name+` `).FindAllString(text, -1)
 			if n := len(described); n != 1 && !flag.Hidden {
 				t.Errorf("%s: --%s is described %d times", cmd.Name(), flag.Name, n)
 			}

@@ -66,7 +66,8 @@ func CommonType(base, head File, name string) (profile.ValueType, error) {
 	}
 	i := slices.IndexFunc(common, func(t profile.ValueType) bool { return t.Type == wanted })
 	if i < 0 {
-		return profile.ValueType{}, fmt.Errorf("%s (%s) and %s (%s) do not both have the sample type %s; name one that both have with --sample: %s",
+		return profile.ValueType{}, fmt.Errorf("%s (%s) and %s (%s) do not both have the sample type %s; name "+
+			"one that both have with --sample: %s",
 			base.Path, typesOf(base.Profile), head.Path, typesOf(head.Profile), wanted, namesOf(common))
 	}
 	return common[i], nil

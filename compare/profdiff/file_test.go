@@ -140,7 +140,8 @@ func TestUnits(t *testing.T) {
 	for _, tt := range tests {
 		unit, scale := unitOf(profile.ValueType{Type: tt.sampleType, Unit: tt.unit}, tt.largest, tt.perOp)
 		if unit != tt.want || !near(scale/tt.scale, 1, 1e-9) {
-			t.Errorf("%v %s of %s: %s times %v, want %s times %v", tt.largest, tt.unit, tt.sampleType, unit, scale, tt.want, tt.scale)
+			t.Errorf("%v %s of %s: %s times %v, want %s times %v", tt.largest, tt.unit, tt.sampleType, unit,
+				scale, tt.want, tt.scale)
 		}
 	}
 }
@@ -198,13 +199,15 @@ func TestFilesRejected(t *testing.T) {
 		}
 	}
 	cpu := File{Path: "cpu.prof", Profile: typed("a.f", []string{"samples/count", "cpu/nanoseconds"}, []int64{1, 0})}
-	heap := File{Path: "heap.prof", Profile: typed("a.f", []string{"inuse_objects/count", "inuse_space/bytes"}, []int64{1, 1})}
+	heap := File{Path: "heap.prof", Profile: typed("a.f", []string{"inuse_objects/count",
+		"inuse_space/bytes"}, []int64{1, 1})}
 	counts := File{Path: "counts.prof", Profile: typed("a.f", []string{"samples/count"}, []int64{1})}
 	for _, tt := range []struct {
 		base, head   File
 		sample, want string
 	}{
-		{cpu, heap, "", "cpu.prof (samples/count, cpu/nanoseconds) and heap.prof (inuse_objects/count, inuse_space/bytes) are different kinds"},
+		{cpu, heap, "", "cpu.prof (samples/count, cpu/nanoseconds) and heap.prof (inuse_objects/count, " +
+			"inuse_space/bytes) are different kinds"},
 		{cpu, counts, "", "do not both have the sample type cpu; name one that both have with --sample: samples"},
 		{cpu, cpu, "wall", "do not both have the sample type wall; name one that both have with --sample: samples, cpu"},
 	} {

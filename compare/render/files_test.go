@@ -52,7 +52,8 @@ func TestFileDiffTotals(t *testing.T) {
 		if err := FileDiff(&b, d, format); err != nil {
 			t.Fatal(err)
 		}
-		for _, phrase := range []string{"totals, which depend on how long each was recorded", "a single profile does not tell how far it varies"} {
+		for _, phrase := range []string{"totals, which depend on how long each was recorded",
+			"a single profile does not tell how far it varies"} {
 			if !strings.Contains(b.String(), phrase) {
 				t.Errorf("%s does not say %q", format, phrase)
 			}

@@ -29,7 +29,8 @@ func TestForeignIsNotJudged(t *testing.T) {
 		if text != render(t, again, format) {
 			t.Errorf("%s differs once it was written and read", format)
 		}
-		for _, phrase := range []string{"not judged", "foreign_folder", "6.0%, no interval", "by something else, as one run of 30.0"} {
+		for _, phrase := range []string{"not judged", "foreign_folder", "6.0%, no interval",
+			"by something else, as one run of 30.0"} {
 			if !strings.Contains(text, phrase) {
 				t.Errorf("%s does not say %q", format, phrase)
 			}

@@ -17,7 +17,7 @@ type Survey struct {
 	ProcessFiles string `json:"process_files,omitempty"` // likewise the files of processes in /proc
 	PerfEvents   string `json:"perf_events,omitempty"`   // likewise hardware counters
 
-	Quota       *float64 `json:"quota_cpus"`              // the least of our control groups' quotas, in CPUs; nil without one
+	Quota       *float64 `json:"quota_cpus"`              // the least of our control groups, in CPUs; nil without
 	QuotaError  string   `json:"quota_error,omitempty"`   // why it cannot be read
 	Virtual     bool     `json:"virtual"`                 // a hypervisor is below
 	Hypervisor  string   `json:"hypervisor,omitempty"`    // what it calls itself, if it tells

@@ -74,7 +74,8 @@ func perfReason(err error, paranoid string) error {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENODEV):
 		return fmt.Errorf("the CPU gives no hardware counters, as in most virtual machines (perf_event_open: %w)", err)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return fmt.Errorf("the kernel does not allow it, kernel.perf_event_paranoid is %s (perf_event_open: %w)", paranoid, err)
+		return fmt.Errorf("the kernel does not allow it, kernel.perf_event_paranoid is %s (perf_event_open: "+
+			"%w)", paranoid, err)
 	case errors.Is(err, unix.ENOSYS):
 		return fmt.Errorf("the kernel was built without it, or a sandbox hides it (perf_event_open: %w)", err)
 	}

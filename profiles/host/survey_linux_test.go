@@ -20,11 +20,13 @@ func TestQuota(t *testing.T) {
 		want  float64 // 0 for none
 		err   string
 	}{
-		{"none in version 2", map[string]string{"proc/7/cgroup": "0::/app\n", "sys/fs/cgroup/app/cpu.max": "max 100000\n"}, 0, ""},
+		{"none in version 2", map[string]string{"proc/7/cgroup": "0::/app\n",
+			"sys/fs/cgroup/app/cpu.max": "max 100000\n"}, 0, ""},
 		{"no file", map[string]string{"proc/7/cgroup": "0::/\n"}, 0, ""},
 		{
 			"the least of version 2", map[string]string{
-				"proc/7/cgroup": "0::/app/web\n", "sys/fs/cgroup/app/cpu.max": "150000 100000\n", "sys/fs/cgroup/app/web/cpu.max": "400000 100000\n",
+				"proc/7/cgroup": "0::/app/web\n", "sys/fs/cgroup/app/cpu.max": "150000 100000\n",
+				"sys/fs/cgroup/app/web/cpu.max": "400000 100000\n",
 			}, 1.5, "",
 		},
 		{
@@ -75,7 +77,8 @@ func TestHypervisor(t *testing.T) {
 func TestPerfReason(t *testing.T) {
 	for err, want := range map[unix.Errno]string{
 		unix.ENOENT: "no hardware counters, as in most virtual machines", unix.EACCES: "kernel.perf_event_paranoid is 4",
-		unix.EPERM: "kernel.perf_event_paranoid is 4", unix.ENOSYS: "built without it", unix.EMFILE: "perf_event_open: too many open files",
+		unix.EPERM: "kernel.perf_event_paranoid is 4", unix.ENOSYS: "built without it",
+		unix.EMFILE: "perf_event_open: too many open files",
 	} {
 		got := perfReason(err, "4")
 		if !strings.Contains(got.Error(), want) || !errors.Is(got, err) {
@@ -88,7 +91,8 @@ func TestPerfReason(t *testing.T) {
 }
 
 func TestProcessFiles(t *testing.T) {
-	const status, io = "Name:\tx\nVmHWM:\t    1000 kB\n", "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\ncancelled_write_bytes: 7\n"
+	const status, io = "Name:\tx\nVmHWM:\t    1000 kB\n", "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: " +
+		"4\nread_bytes: 5\nwrite_bytes: 6\ncancelled_write_bytes: 7\n"
 	tests := []struct {
 		files map[string]string
 		want  string // part of the error, empty for none
@@ -124,7 +128,8 @@ func TestLook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Clocksource != "tsc" || s.Frequency != 2500 || len(s.Missing) != 0 || s.Now.Steal == nil || *s.Now.Steal != 0 || s.Now.Runnable == nil || *s.Now.Runnable != 2 {
+	if s.Clocksource != "tsc" || s.Frequency != 2500 || len(s.Missing) != 0 || s.Now.Steal == nil ||
+		*s.Now.Steal != 0 || s.Now.Runnable == nil || *s.Now.Runnable != 2 {
 		t.Errorf("%+v, now %+v", s, s.Now)
 	}
 	s, err = Look(t.Context(), t.TempDir(), time.Millisecond)

@@ -63,7 +63,8 @@ func exists(dir, name string) bool {
 // load only are scaled to all of it. What is damaged is an error that names the file.
 func OpenForeign(dir string) (*Run, error) {
 	if !exists(dir, FileTotals) {
-		return nil, fmt.Errorf("%s has profiles but no %s, without which nothing is known per operation; \"eventobench diff\" compares two profiles by themselves",
+		return nil, fmt.Errorf("%s has profiles but no %s, without which nothing is known per operation; "+
+			"\"eventobench diff\" compares two profiles by themselves",
 			dir, FileTotals)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, FileTotals))
@@ -93,7 +94,7 @@ func OpenForeign(dir string) (*Run, error) {
 // newForeign is the run without its profiles.
 func newForeign(dir string, t foreignTotals) *Run {
 	load := loadgen.Load{Workload: "unknown load", Kinds: []string{"request"}, Workers: 1, Timeout: loadgen.MaxTimeout}
-	results := []loadgen.KindResult{{Ops: t.ops, Latency: time.Duration(float64(t.ops) * t.meanLatency * float64(time.Millisecond))}}
+	latency := time.Duration(float64(t.ops) * t.meanLatency * float64(time.Millisecond))
 	m := Manifest{
 		Format: Format, Schema: Schema, Experiment: filepath.Clean(dir), Folders: []string{filepath.Base(dir)},
 		Subject: SubjectInfo{Name: foreignName(dir), Kind: KindForeign, Command: []string{}},
@@ -107,7 +108,7 @@ func newForeign(dir string, t foreignTotals) *Run {
 	}
 	return &Run{
 		Dir: dir, Manifest: m, made: map[string]*profile.Profile{},
-		Slices:  []Slice{{Duration: t.duration, Errors: t.errors, Kinds: results}},
+		Slices:  []Slice{{Duration: t.duration, Errors: t.errors, Kinds: []loadgen.KindResult{{Ops: t.ops, Latency: latency}}}},
 		Latency: Latency{[]*hdrhistogram.Histogram{loadgen.NewHistogram()}},
 	}
 }

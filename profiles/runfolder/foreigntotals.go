@@ -51,7 +51,8 @@ func decodeForeignTotals(text []byte) (foreignTotals, error) {
 		t.ops = int64(math.Round(rate * t.duration.Seconds()))
 	}
 	if t.ops == 0 {
-		return t, errors.New("it tells no operations: it has neither total_ops, nor writes and reads, nor ops_per_sec and duration_s, above 0")
+		return t, errors.New("it tells no operations: it has neither total_ops, nor writes and reads, nor " +
+			"ops_per_sec and duration_s, above 0")
 	}
 	if t.duration == 0 && rate > 0 {
 		t.duration = seconds(float64(t.ops) / rate)

@@ -31,7 +31,8 @@ func NewFileDiff(d *compare.FileDiff) *FileDiff {
 			Base: d.Base.Name, Head: d.Head.Name, Profiles: []Changes{{d.Changes, sampled}},
 		},
 		Commands: []string{
-			fmt.Sprintf("go tool pprof -http=127.0.0.1:9090 -sample_index=%s -diff_base %s %s", d.SampleType, d.Base.Path, d.Head.Path),
+			fmt.Sprintf("go tool pprof -http=127.0.0.1:9090 -sample_index=%s -diff_base %s %s", d.SampleType,
+				d.Base.Path, d.Head.Path),
 		},
 	}
 	if d.PerOperation {

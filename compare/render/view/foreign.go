@@ -10,7 +10,8 @@ import (
 
 // foreignNote says what the table of metrics means where a side was recorded by
 // something else.
-const foreignNote = "The values are those of the whole runs. One run without blocks does not tell how far its figures vary, so that nothing has an interval or a verdict."
+const foreignNote = "The values are those of the whole runs. One run without blocks does not tell how " +
+	"far its figures vary, so that nothing has an interval or a verdict."
 
 // overallBadge is the verdict of a comparison.
 func overallBadge(c compare.Comparison) Badge {
@@ -46,7 +47,8 @@ func whereRecorded(m runfolder.Manifest) []string {
 // fileOf is the file of a kind of profile, for pprof's command line. Of a foreign
 // folder it is the one at the end of the load, from which pprof subtracts nothing.
 func fileOf(v compare.Variant, kind runfolder.ProfileKind) string {
-	if v.Manifest.Foreign() && kind.Window == runfolder.WindowDifference && v.Manifest.Subject.Options[kind.Name] != kind.File {
+	if v.Manifest.Foreign() && kind.Window == runfolder.WindowDifference &&
+		v.Manifest.Subject.Options[kind.Name] != kind.File {
 		return v.Dir + "/" + kind.After()
 	}
 	return v.Dir + "/" + kind.File
