@@ -93,6 +93,9 @@ func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[M
 // timing must differ by more than drift could explain, and is never shown to be
 // equal.
 func estimate(m Metric, base, head side, c Criteria) result {
+	if base.Manifest.Foreign() || head.Manifest.Foreign() {
+		return withoutBlocks(m, base, head)
+	}
 	for _, s := range []side{base, head} {
 		if reason := s.missing(m); reason != "" {
 			return result{missing: reason, bare: Inconclusive}

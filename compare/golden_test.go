@@ -24,6 +24,7 @@ var goldenReports = map[string]func(*testing.T) *Report{
 	"unexplained.json": unexplainedReport,
 	"odd-open.json":    oddOpenReport,
 	"odd-bound.json":   oddBoundReport,
+	"foreign.json":     foreignReport,
 }
 
 // TestGolden holds the reports, and that they are the same once they were

@@ -88,7 +88,8 @@ var shareRule = Rule{Tolerance: 0.1, Floor: 0.01}
 var Metrics = []Metric{
 	{
 		ID: OpsPerSec, Label: "throughput", Unit: "ops/s", Better: Up, Rule: timeRule, Timing: true,
-		Gated: true, Headline: true, Brief: true, ExplainedBy: "cpu", Asked: true,
+		Source: runfolder.SourceDuration,
+		Gated:  true, Headline: true, Brief: true, ExplainedBy: "cpu", Asked: true,
 		// Between two finished requests, all workers together, as testing.B counts.
 		Bench: &BenchUnit{Unit: "ns/op", Convert: func(perSecond float64) float64 { return 1e9 / perSecond }},
 		value: func(m *measured) float64 { return m.ops / m.duration },
@@ -120,6 +121,7 @@ var Metrics = []Metric{
 	},
 	{
 		ID: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true,
+		Source:   runfolder.SourceMeanLatency,
 		Headline: true, Brief: true, ExplainedBy: "cpu", Bench: benchTimes(1e6, "mean-ns"), ByKind: ShownByKind,
 		value: func(m *measured) float64 { return m.latency / m.ops * 1e3 },
 	},
@@ -174,7 +176,7 @@ var Metrics = []Metric{
 // complete answers.
 func latency(id MetricID, label string, quantile float64, bench *BenchUnit) Metric {
 	return Metric{
-		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Bench: bench,
+		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Bench: bench, Source: runfolder.SourceLatencies,
 		value: func(m *measured) float64 { return milliseconds(m.due(), quantile) },
 	}
 }
@@ -215,7 +217,7 @@ func headline(m Metric) Metric {
 // due. It is not judged: it leaves out what users waited before.
 func sent(id MetricID, label string, quantile float64) Metric {
 	return Metric{
-		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Open: true,
+		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Open: true, Source: runfolder.SourceLatencies,
 		value: func(m *measured) float64 { return milliseconds(m.sent(), quantile) },
 	}
 }

@@ -61,6 +61,7 @@ type Comparison struct {
 	Head           string                 `json:"head"`
 	Verdict        Verdict                `json:"verdict"`                // on all gated metrics together
 	Paired         bool                   `json:"paired"`                 // recorded together, so that drift cancels
+	Foreign        bool                   `json:"foreign,omitempty"`      // a side was recorded by something else, without blocks
 	OpenLoop       bool                   `json:"open_loop"`              // the load sets the throughput, so it is not judged
 	SameProcess    bool                   `json:"same_process,omitempty"` // a side was not started afresh for each block
 	GeneratorBound bool                   `json:"generator_bound"`        // throughput shows only part of what the CPU per operation shows
@@ -187,6 +188,7 @@ func compareTwo(base, head Variant, o Options) (Comparison, error) {
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
 		Paired:         paired(base.side.Run, head.side.Run),
+		Foreign:        base.Manifest.Foreign() || head.Manifest.Foreign(),
 		OpenLoop:       base.Manifest.Load.Open(),
 		SameProcess:    running(base.Manifest) || running(head.Manifest),
 		GeneratorBound: base.CPU.generatorBound() || head.CPU.generatorBound(),
@@ -204,7 +206,11 @@ func compareTwo(base, head Variant, o Options) (Comparison, error) {
 	}
 	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)
-	c.Requests = compareRequests(base.side, head.side, o.Criteria, c.answers.doubt())
+	if c.Foreign {
+		c.Verdict = NotJudged
+	} else {
+		c.Requests = compareRequests(base.side, head.side, o.Criteria, c.answers.doubt())
+	}
 	c.addProfiles(base, head)
 	return c, nil
 }

@@ -41,6 +41,9 @@ func overall(metrics []MetricChange) Verdict {
 // summary says in one line what a comparison shows of the gated metrics, and
 // the overall verdict.
 func (c Comparison) summary() string {
+	if c.Foreign {
+		return c.foreignSummary()
+	}
 	var parts []string
 	for _, m := range c.Weighed() {
 		if m.Gated {

@@ -42,6 +42,7 @@ const (
 	WarnGoVersion      WarningCode = "go_version_differs"
 	WarnCapture        WarningCode = "capture_differs"
 	WarnPlan           WarningCode = "plan_differs"
+	WarnForeign        WarningCode = "foreign_folder"
 )
 
 // WarningCodes are all codes.
@@ -50,6 +51,7 @@ var WarningCodes = []WarningCode{
 	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
+	WarnForeign,
 }
 
 // Warning is a reason to trust a comparison less.
@@ -122,7 +124,11 @@ func warnings(r *Report) []Warning {
 		w.machine(names(group), group[0])
 		w.clock(names(group), group[0])
 	}
+	w.foreign(r.Variants)
 	for i, c := range r.Comparisons {
+		if c.Foreign {
+			continue // nothing is known of its machine and its settings
+		}
 		w.otherAnswers(c)
 		w.pairing(c)
 		w.settings(r.Variants[0], r.Variants[i+1])
@@ -331,6 +337,9 @@ func (w *warner) machine(names string, v Variant) {
 // that tick too rarely.
 var slowClocks = []string{"hpet", "acpi_pm", "pit", "jiffies", "refined-jiffies"}
 
+// SlowClock reports whether a clocksource is one of those.
+func SlowClock(name string) bool { return slices.Contains(slowClocks, name) }
+
 func (w *warner) clock(names string, v Variant) {
 	clocks := v.Machine.Clocksources
 	if len(clocks) > 1 {
@@ -338,7 +347,7 @@ func (w *warner) clock(names string, v Variant) {
 			fmt.Sprintf("from %s while %s ran", strings.Join(clocks, " to "), names), "")
 	}
 	for _, c := range clocks {
-		if slices.Contains(slowClocks, c) {
+		if SlowClock(c) {
 			w.add(WarnClock, "the kernel read a slow clocksource, which costs a microsecond or more each time, in the server too",
 				fmt.Sprintf("%s while %s ran", c, names), "See why the kernel does not trust tsc")
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/render"
@@ -74,16 +75,21 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },
 	}
-	o.addFlags(cmd)
+	theme(cmd.Flags(), themeMeasure, o.addFlags)
 	return cmd
 }
 
-func (o *gateOptions) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
+func (o *gateOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.base, "base", "", "subject to record as the base")
 	f.StringVar(&o.head, "head", "", "subject to record as the head")
 	f.StringVar(&o.baseline, "baseline", "", "run folder to judge a lone head against; default benchmarks/baseline")
 	f.BoolVar(&o.update, "update-baseline", false, "make HEAD_DIR the baseline, and judge nothing")
+	theme(f, themeJudge, o.addJudgeFlags)
+	theme(f, themeOutput, o.addResultFlags)
+	o.record.addFlags(f)
+}
+
+func (o *gateOptions) addJudgeFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.metrics, "metric", nil,
 		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
 	f.StringSliceVar(&o.tolerances, "tolerance", nil,
@@ -91,9 +97,11 @@ func (o *gateOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.config, "config", "", "configuration file; default eventobench.yaml if there is one")
 	f.StringVar(&o.inconclusive, "inconclusive", "",
 		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
+}
+
+func (o *gateOptions) addResultFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.format, "format", "text", strings.Join(render.GateFormats, ", "))
 	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
-	o.record.addFlags(f)
 }
 
 // gateInput is what flags and configuration together ask for.
@@ -118,6 +126,10 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	report, err := compare.Compare(dirs, in.options)
 	if err != nil {
 		return err
+	}
+	if report.Comparisons[0].Foreign {
+		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by something else, without blocks, so that nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
+			dirs[0], dirs[1])
 	}
 	gate := compare.NewGate(report)
 	if err := writeOutput(cmd, o.out, func(w io.Writer) error { return render.Gate(w, gate, o.format) }); err != nil {

@@ -33,7 +33,13 @@ type recordOptions struct {
 }
 
 func (o *recordOptions) addFlags(f *pflag.FlagSet) {
-	o.workload.addFlags(f)
+	theme(f, themeMeasure, o.workload.addFlags)
+	theme(f, themeLoad, o.addLoadFlags)
+	theme(f, themeLength, o.plan.addFlags)
+	theme(f, themeOutput, o.addOutputFlags)
+}
+
+func (o *recordOptions) addLoadFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each; with --rate at most so many")
 	f.StringVar(&o.rate, "rate", "",
 		"requests due per second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
@@ -41,7 +47,9 @@ func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 		"with --rate: poisson, as of many independent users, or constant")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed, at most 1h")
 	o.connect.addFlags(f)
-	o.plan.addFlags(f)
+}
+
+func (o *recordOptions) addOutputFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.profiles, "profiles", nil,
 		"profiles to record beside cpu, allocs, heap and goroutine: mutex, block, goroutineleak; or none at all: none")
 	f.StringVar(&o.out, "out", "profiles", "folder that receives the run folders")

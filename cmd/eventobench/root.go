@@ -60,8 +60,9 @@ func newRootCmd() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newRunCmd(), newCompareCmd(), newReportCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
-		newInitCmd(), newServeCmd(), newExportCmd(), newImportCmd(), newWorkloadCmd(),
+		newRunCmd(), newCompareCmd(), newReportCmd(), newDiffCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(),
+		newSelftestCmd(), newDoctorCmd(), newInitCmd(), newWorkloadCmd(), newServeCmd(), newExportCmd(), newImportCmd(),
 	)
+	addHelp(root)
 	return root
 }

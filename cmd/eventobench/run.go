@@ -75,7 +75,7 @@ are kept, marked interrupted).`,
 }
 
 func (o *runOptions) addFlags(cmd *cobra.Command) {
-	o.factors.addFlags(cmd.Flags())
+	theme(cmd.Flags(), themeMeasure, o.factors.addFlags)
 	o.record.addFlags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but the folder paths")
 }

@@ -70,7 +70,7 @@ func Write(w io.Writer, p *view.Page) error {
 		return errors.New("the report was written without its charts, which the page shows: compare the run folders again")
 	}
 	var b bytes.Buffer
-	shown := page{Page: p, Policy: policy(), Style: pageStyle, Scripts: pageScripts, Data: data{p.Names, p.Charts}}
+	shown := page{Page: p, Policy: policy(pageScripts), Style: pageStyle, Scripts: pageScripts, Data: data{p.Names, p.Charts}}
 	if err := pageTemplate.Execute(&b, shown); err != nil {
 		return fmt.Errorf("making the page: %w", err)
 	}
@@ -78,10 +78,10 @@ func Write(w io.Writer, p *view.Page) error {
 	return err
 }
 
-// policy is the content security policy of the page.
-func policy() string {
+// policy is the content security policy of a page with some scripts.
+func policy(scripts []template.JS) string {
 	text := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + digest(string(pageStyle)) + "; script-src"
-	for _, s := range pageScripts {
+	for _, s := range scripts {
 		text += " " + digest(string(s))
 	}
 	return text

@@ -236,12 +236,13 @@ func changeRow(t profdiff.ChangeTable, f profdiff.FunctionChange, largest float6
 // changes explains one kind of cost of a comparison.
 type changes struct {
 	Title, Base, Head string
+	Per               string // such as "per operation"; empty for what is per nothing
 	Grids             []grid
 	Note              string
 }
 
 func newChanges(c view.Comparison, t view.Changes) changes {
-	s := changes{Title: t.Title, Base: c.Base, Head: c.Head, Note: t.Note}
+	s := changes{Title: t.Title, Per: "per operation", Base: c.Base, Head: c.Head, Note: t.Note}
 	if len(t.Groups) > 0 {
 		s.Grids = append(s.Grids, differenceGrid(c.Base, c.Head, "kind of work", t.ChangeTable, t.Groups,
 			profdiff.FunctionChange{}))

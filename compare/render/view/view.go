@@ -125,7 +125,7 @@ func New(r *compare.Report) *Page {
 
 func newVerdict(c compare.Comparison, summary string) Verdict {
 	v := Verdict{
-		Base: c.Base, Head: c.Head, Badge: Badge{string(c.Verdict), string(c.Verdict)},
+		Base: c.Base, Head: c.Head, Badge: overallBadge(c),
 		Summary: summary, Explanation: explained(c.RequestsSummary(), c.Explanation),
 	}
 	for _, m := range c.Weighed() {
@@ -181,6 +181,9 @@ func badge(m compare.MetricChange) Badge {
 
 // note says what the table of changes means.
 func note(c compare.Comparison) string {
+	if c.Foreign {
+		return foreignNote
+	}
 	how := "estimated over %d blocks from paired slices, so it does not have to be exactly the ratio of the values, which are those of the whole runs"
 	if !c.Paired {
 		how = "estimated from the values of %d blocks per side, not paired; the values are those of the whole runs"
