@@ -110,10 +110,21 @@ type Decision struct {
 // SubjectInfo tells what was measured, well enough to start it again.
 type SubjectInfo struct {
 	Name    string            `json:"name"`
-	Kind    string            `json:"kind"` // "built-in"
-	Command []string          `json:"command"`
+	Kind    string            `json:"kind"`    // built-in, exec, url, go or git
+	Command []string          `json:"command"` // null if it was running already
 	Options map[string]string `json:"options,omitempty"`
 	Binary  Binary            `json:"binary"`
+	Build   *BuildInfo        `json:"build,omitempty"` // nil if it was not built for this
+}
+
+// BuildInfo tells how a subject was built from source.
+type BuildInfo struct {
+	Ref       string   `json:"ref,omitempty"`    // as it was asked for; empty if the working tree was built
+	Commit    string   `json:"commit,omitempty"` // empty outside of a Git repository
+	Dirty     bool     `json:"dirty,omitempty"`  // the working tree had uncommitted changes
+	Command   []string `json:"command"`          // {out} stands for the program
+	GoVersion string   `json:"go_version"`       // of the toolchain
+	Flags     []string `json:"flags,omitempty"`  // variables of the environment that make a difference, such as GOFLAGS
 }
 
 // Binary identifies the executable of a subject by content and by the build
