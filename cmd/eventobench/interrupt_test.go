@@ -78,6 +78,10 @@ func (r *running) subjects(t *testing.T) []int {
 	var pids []int
 	parent := regexp.MustCompile(`(?m)^PPid:\t` + strconv.Itoa(r.cmd.Process.Pid) + `$`)
 	for _, path := range status {
+		command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline")) // of none, if it has ended
+		if !strings.Contains(string(command), "\x00serve\x00") {
+			continue // the run has other children, that clean up
+		}
 		if text, err := os.ReadFile(path); err == nil && parent.Match(text) {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 			if err != nil {

@@ -50,6 +50,16 @@ func ParseDebugPages(text string) (DebugPages, error) {
 	return pages, nil
 }
 
+// parseDebugPages checks besides that the pages are on loopback, unless remote
+// allows for others.
+func parseDebugPages(text string, remote bool) (DebugPages, error) {
+	pages, err := ParseDebugPages(text)
+	if err == nil && pages.apart && !remote {
+		err = checkLoopback(pages.Pprof)
+	}
+	return pages, err
+}
+
 // debugPagesOf are the pages of a server in their usual places.
 func debugPagesOf(server *url.URL) DebugPages {
 	return DebugPages{Pprof: at(server, pprofFolder), Vars: at(server, varsPath)}

@@ -42,7 +42,7 @@ func (p *process) start() error {
 	if err != nil {
 		return err
 	}
-	if p.debug, err = ParseDebugPages(own.replacer.Replace(p.Exec.Debug)); err != nil {
+	if p.debug, err = parseDebugPages(own.replacer.Replace(p.Exec.Debug), p.Remote); err != nil {
 		return err
 	}
 	if err := p.setAddress(own.address); err != nil {

@@ -116,7 +116,7 @@ func (p *process) awaitReady(ctx context.Context) error {
 }
 
 // howToLocate is what to do about a server that cannot be found.
-const howToLocate = "tell it where to listen with {addr} or {port} in its command"
+const howToLocate = "tell it where to listen with {addr} or {port} in its command (of exec:, or --start)"
 
 // what names what was asked.
 func (r *readiness) what() string {
@@ -143,11 +143,15 @@ func (p *process) await(ctx context.Context, so func(context.Context) (bool, err
 		case <-ctx.Done():
 			return p.notReady(ctx, lack)
 		}
-		if !p.lives() {
+		if !p.lives() && !p.mayBeDaemon() {
 			return p.death("before it was ready")
 		}
 	}
 }
+
+// mayBeDaemon reports whether a command that has ended without a trace may have
+// left a server behind that will listen where it was told to.
+func (p *process) mayBeDaemon() bool { return p.url != nil && p.cmd.ProcessState.Success() }
 
 // notReady explains why waiting for the subject ended: a time-out, or the
 // caller's wish.
