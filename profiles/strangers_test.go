@@ -294,33 +294,34 @@ func TestSeveralPorts(t *testing.T) {
 	}
 }
 
-// TestListenerOfAnotherUser: what listens and cannot be looked into has no
-// figures, rather than those of the command.
-func TestListenerOfAnotherUser(t *testing.T) {
+// TestListenerIsNotOurs: the figures of a process that the command did not start
+// cannot be had, and those of the command do not stand in for them.
+func TestListenerIsNotOurs(t *testing.T) {
 	t.Parallel()
 	l := listenAt("127.0.0.1:0")
 	address := l.Addr().String()
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// The command listens on nothing. The test does, which is none of its children.
-	s := subject.Exec{Name: "one", Command: []string{"sleep", "600"}, Address: address, Ready: subject.ReadyTCP}
 	opened := make(chan net.Listener, 1)
-	pipe := writerFunc(func(b []byte) (int, error) { return len(b), nil })
-	s.Command = []string{"sh", "-c", "echo begun; exec sleep 600"}
-	pipe = func(b []byte) (int, error) {
+	onceBegun := writerFunc(func(b []byte) (int, error) { // this process listens, which is nobody's child
 		opened <- listenAt(address)
 		return len(b), nil
-	}
-	i, err := s.Start(t.Context(), pipe)
+	})
+	i, err := subject.Exec{
+		Name: "one", Command: []string{"sh", "-c", "echo begun; exec sleep 600"}, Address: address, Ready: subject.ReadyTCP,
+	}.Start(t.Context(), onceBegun)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer i.Stop()
 	defer func() { _ = (<-opened).Close() }()
-	reason := i.Missing()[runfolder.SourceCPUClock]
-	if !strings.Contains(reason, "was not found") || len(i.Missing()) != 4 {
-		t.Errorf("missing: %v", i.Missing())
+	for _, source := range []runfolder.Source{
+		runfolder.SourceCPUClock, runfolder.SourceRSS, runfolder.SourceSwitches, runfolder.SourceIO,
+	} {
+		if reason := i.Missing()[source]; !strings.Contains(reason, "was not found") {
+			t.Errorf("%s is missing because of %q", source, reason)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 	varsPath    = "/debug/vars"
 )
 
-// ParseDebugPages reads where a server has its debug pages: host:port, or a URL.
+// ParseDebugPages reads where a server has its debug pages: [host]:port, or a URL.
 // A path is that of net/http/pprof's folder, and expvar's page is expected beside
 // it; without, they are /debug/pprof and /debug/vars. Of an empty text it is the
 // zero value.
@@ -33,7 +33,10 @@ func ParseDebugPages(text string) (DebugPages, error) {
 		return DebugPages{}, nil
 	}
 	full := text
-	if !strings.Contains(text, "://") {
+	switch {
+	case strings.HasPrefix(text, ":"):
+		full = "http://" + loopback + text
+	case !strings.Contains(text, "://"):
 		full = "http://" + text
 	}
 	u, err := url.Parse(full)
@@ -41,6 +44,7 @@ func ParseDebugPages(text string) (DebugPages, error) {
 		return DebugPages{}, fmt.Errorf(
 			"%q is not where profiling pages are: write a URL such as http://127.0.0.1:6060/debug/pprof", text)
 	}
+	toLoopback(u)
 	pages := debugPagesOf(u)
 	pages.apart = true
 	if folder := strings.TrimRight(u.Path, "/"); folder != "" {
@@ -111,13 +115,18 @@ func parseServer(text string, remote bool) (*url.URL, error) {
 	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("%q is not the URL of a server, such as http://127.0.0.1:8080", text)
 	}
-	if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
-		u.Host = net.JoinHostPort(loopback, portOf(u))
-	}
+	toLoopback(u)
 	if remote {
 		return u, nil
 	}
 	return u, checkLoopback(u)
+}
+
+// toLoopback reaches on loopback what listens on all addresses.
+func toLoopback(u *url.URL) {
+	if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
+		u.Host = net.JoinHostPort(loopback, portOf(u))
+	}
 }
 
 // checkLoopback rejects servers that others may depend on.
