@@ -3,6 +3,7 @@ package runfolder
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
@@ -115,6 +116,14 @@ type SubjectInfo struct {
 	Options map[string]string `json:"options,omitempty"`
 	Binary  Binary            `json:"binary"`
 	Build   *BuildInfo        `json:"build,omitempty"` // nil if it was not built for this
+}
+
+// How tells in one line how the subject was started, or where it was running.
+func (s SubjectInfo) How() string {
+	if len(s.Command) == 0 {
+		return s.Options["url"]
+	}
+	return strings.Join(s.Command, " ")
 }
 
 // BuildInfo tells how a subject was built from source.

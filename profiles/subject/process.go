@@ -97,8 +97,10 @@ func (p *process) setAddress(address string) error {
 		_ = conn.Close()
 		return fmt.Errorf("another program listens on %s already; stop it first", address)
 	}
-	return p.setURL("http://" + address)
+	return p.setURL(p.scheme() + "://" + address)
 }
+
+func (p *process) scheme() string { return cmp.Or(p.Scheme, "http") }
 
 func (p *process) setURL(text string) error {
 	u, err := parseServer(text, p.Remote)

@@ -190,7 +190,7 @@ func (p *process) serverPorts() ([]string, error) {
 	var urls []string
 	for _, address := range open {
 		if !p.debug.apart || portOf(p.debug.Pprof) != address[strings.LastIndex(address, ":")+1:] {
-			urls = append(urls, "http://"+address)
+			urls = append(urls, p.scheme()+"://"+address)
 		}
 	}
 	return urls, err
@@ -206,7 +206,7 @@ func choose(open, printed []string) string {
 		}
 		for _, candidate := range open {
 			if strings.HasSuffix(candidate, ":"+portOf(u)) {
-				return u.Scheme + strings.TrimPrefix(candidate, "http")
+				return u.Scheme + candidate[strings.Index(candidate, "://"):]
 			}
 		}
 	}
