@@ -28,10 +28,18 @@ type Pacer interface {
 	Next(now time.Time) (due time.Time, ok bool)
 }
 
-// closedLoop makes free workers send at once until end.
-type closedLoop struct{ end time.Time }
+// closedLoop makes free workers send at once until end. The first request is sent
+// even if the workers get to run only after that, as on a machine that is busy
+// with something else: a slice is never empty.
+type closedLoop struct {
+	end   time.Time
+	begun atomic.Bool
+}
 
-func (l closedLoop) Next(now time.Time) (time.Time, bool) { return time.Time{}, now.Before(l.end) }
+func (l *closedLoop) Next(now time.Time) (time.Time, bool) {
+	first := !l.begun.Load() && l.begun.CompareAndSwap(false, true)
+	return time.Time{}, first || now.Before(l.end)
+}
 
 // fixedNumber makes free workers send at once, a given number of requests in all.
 type fixedNumber struct{ left atomic.Int64 }

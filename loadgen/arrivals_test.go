@@ -99,7 +99,7 @@ func TestPacers(t *testing.T) {
 		now   []time.Time
 		want  []time.Time // shorter than now: then there is nothing to send
 	}{
-		{"closed loop", closedLoop{end: at(10)},
+		{"closed loop", &closedLoop{end: at(10)},
 			[]time.Time{at(0), at(9), at(10)}, []time.Time{{}, {}}},
 		{"fixed number", three,
 			[]time.Time{at(0), at(0), at(99), at(99)}, []time.Time{{}, {}, {}}},

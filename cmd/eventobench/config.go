@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/eventobench/eventobench/compare"
@@ -24,6 +25,8 @@ const defaultConfig = "eventobench.yaml"
 
 // gateConfig is the gate's part of eventobench.yaml. Flags win over it.
 type gateConfig struct {
+	Base         string            `yaml:"base"`         // a subject: the name of one above, or a specification
+	Head         string            `yaml:"head"`         // likewise
 	Baseline     string            `yaml:"baseline"`     // a run folder, kept with the code
 	Drift        string            `yaml:"drift"`        // such as 15%
 	Inconclusive string            `yaml:"inconclusive"` // pass or fail
@@ -38,26 +41,126 @@ type waiverConfig struct {
 	Until   string `yaml:"until"` // 2026-12-31, the last day
 }
 
-// readConfig reads the gate's configuration. A missing file is an error only if
-// it was asked for.
-func readConfig(path string) (gateConfig, error) {
-	var file struct {
-		Gate gateConfig `yaml:"gate"`
+// projectConfig is eventobench.yaml: what a project's runs and gates do without
+// flags. Flags win over it.
+type projectConfig struct {
+	Subjects subjectList `yaml:"subjects"`
+	Workload flagValues  `yaml:"workload"`
+	Plan     flagValues  `yaml:"plan"`
+	Gate     gateConfig  `yaml:"gate"`
+
+	path string
+}
+
+// subjectList are specifications of subjects, NAME=SPEC, in the order of the file.
+type subjectList []string
+
+// UnmarshalYAML reads a mapping of names to specifications.
+func (l *subjectList) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: subjects are lines such as \"head: go:./cmd/server\"", node.Line)
 	}
-	text, err := os.ReadFile(cmp.Or(path, defaultConfig))
+	for i := 0; i < len(node.Content); i += 2 {
+		name, spec := node.Content[i], node.Content[i+1]
+		if err := onlyKey(node, i); err != nil {
+			return err
+		}
+		if spec.Kind != yaml.ScalarNode || spec.Value == "" {
+			return fmt.Errorf("line %d: subject %s is not a line such as \"%[2]s: go:./cmd/server\"", name.Line, name.Value)
+		}
+		*l = append(*l, name.Value+"="+spec.Value)
+	}
+	return nil
+}
+
+// flagValues are values of flags by their names.
+type flagValues []flagValue
+
+type flagValue struct {
+	name   string
+	values []string
+	line   int
+}
+
+// UnmarshalYAML reads a mapping of flags to a value each, or to a list of values.
+func (v *flagValues) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: write flags without their dashes, such as \"workers: 10\"", node.Line)
+	}
+	for i := 0; i < len(node.Content); i += 2 {
+		if err := onlyKey(node, i); err != nil {
+			return err
+		}
+		flag := flagValue{name: node.Content[i].Value, line: node.Content[i].Line}
+		items := []*yaml.Node{node.Content[i+1]}
+		if items[0].Kind == yaml.SequenceNode {
+			items = items[0].Content
+		}
+		for _, item := range items {
+			if item.Kind != yaml.ScalarNode {
+				return fmt.Errorf("line %d: %s has neither a value nor a list of values", flag.line, flag.name)
+			}
+			flag.values = append(flag.values, item.Value)
+		}
+		*v = append(*v, flag)
+	}
+	return nil
+}
+
+// onlyKey returns an error if a mapping has the key at an index twice.
+func onlyKey(mapping *yaml.Node, index int) error {
+	key := mapping.Content[index]
+	for i := 0; i < index; i += 2 {
+		if first := mapping.Content[i]; first.Value == key.Value {
+			return fmt.Errorf("line %d: %s stands on line %d already", key.Line, key.Value, first.Line)
+		}
+	}
+	return nil
+}
+
+// setFlags sets the flags of workload and plan that were not given.
+func (c projectConfig) setFlags(f *pflag.FlagSet) error {
+	for _, flag := range slices.Concat(c.Workload, c.Plan) {
+		known := f.Lookup(flag.name)
+		if known == nil || flag.name == "config" {
+			return fmt.Errorf("%s: line %d: there is no flag --%s; --help lists those there are", c.path, flag.line, flag.name)
+		}
+		if known.Changed {
+			continue
+		}
+		for _, value := range flag.values {
+			if err := f.Set(flag.name, value); err != nil {
+				return fmt.Errorf("%s: line %d: %w", c.path, flag.line, err)
+			}
+		}
+	}
+	return nil
+}
+
+// readProject reads a project's configuration. A missing file is an error only if
+// it was asked for.
+func readProject(path string) (projectConfig, error) {
+	c := projectConfig{path: cmp.Or(path, defaultConfig)}
+	text, err := os.ReadFile(c.path)
 	if errors.Is(err, fs.ErrNotExist) && path == "" {
-		return gateConfig{}, nil
+		return c, nil
 	}
 	if err != nil {
-		return gateConfig{}, fmt.Errorf("reading the configuration: %w", err)
+		return c, fmt.Errorf("reading the configuration: %w", err)
 	}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
-	if err := d.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
 		oneLine := strings.Join(strings.Fields(err.Error()), " ")
-		return gateConfig{}, fmt.Errorf("%s: %s", cmp.Or(path, defaultConfig), oneLine)
+		return c, fmt.Errorf("%s: %s", c.path, oneLine)
 	}
-	return file.Gate, nil
+	return c, nil
+}
+
+// readConfig reads the gate's part of a project's configuration.
+func readConfig(path string) (gateConfig, error) {
+	c, err := readProject(path)
+	return c.Gate, err
 }
 
 // apply adds the configuration to the criteria.

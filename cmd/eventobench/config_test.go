@@ -1,0 +1,88 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+)
+
+// writeConfig writes a configuration and returns its path.
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "project.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestProjectConfig(t *testing.T) {
+	path := writeConfig(t, `
+subjects:
+  main: git:main
+  head: "exec:./server -listen {addr}"
+workload:
+  workers: 7
+  profiles: [mutex, block]
+plan:
+  max-blocks: 40
+  slice: 20ms
+gate:
+  base: main
+  head: head
+  metrics: {p99: 10%}
+`)
+	c, err := readProject(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := subjectList{"main=git:main", "head=exec:./server -listen {addr}"}
+	if diff := cmp.Diff(want, c.Subjects); diff != "" {
+		t.Error(diff)
+	}
+	if c.Gate.Base != "main" || c.Gate.Head != "head" || c.Gate.Metrics["p99"] != "10%" {
+		t.Errorf("gate %+v", c.Gate)
+	}
+	var o recordOptions
+	f := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	o.addFlags(f)
+	if err := f.Parse([]string{"--max-blocks=20"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.setFlags(f); err != nil {
+		t.Fatal(err)
+	}
+	if o.workers != 7 || o.plan.maxBlocks != 20 || o.plan.Slice.String() != "20ms" || len(o.profiles) != 2 {
+		t.Errorf("%d workers, %d blocks, slices of %v, profiles %q",
+			o.workers, o.plan.maxBlocks, o.plan.Slice, o.profiles)
+	}
+}
+
+func TestBadProjectConfig(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"subject: {a: b}", "field subject not found"},
+		{"subjects: [a]", `line 1: subjects are lines such as "head: go:./cmd/server"`},
+		{"subjects:\n  a: [b]", `line 2: subject a is not a line such as "a: go:./cmd/server"`},
+		{"workload: 5", `line 1: write flags without their dashes, such as "workers: 10"`},
+		{"workload:\n  workers: {a: 1}", "line 2: workers has neither a value nor a list of values"},
+		{"plan:\n  max-blocs: 5", "line 2: there is no flag --max-blocs"},
+		{"workload:\n  config: other.yaml", "line 2: there is no flag --config"},
+		{"plan:\n  slice: 20", `line 2: invalid argument "20" for "--slice"`},
+		{"plan:\n  slice: 1s\n  slice: 2s", "line 3: slice stands on line 2 already"},
+		{"plan: [", "did not find expected node content"},
+	} {
+		c, err := readProject(writeConfig(t, tt.text))
+		if err == nil {
+			f := pflag.NewFlagSet("test", pflag.ContinueOnError)
+			new(recordOptions).addFlags(f)
+			err = c.setFlags(f)
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "project.yaml: ") {
+			t.Errorf("%q: %v, want %q", tt.text, err, tt.want)
+		}
+	}
+}
