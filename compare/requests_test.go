@@ -56,7 +56,7 @@ func TestRequests(t *testing.T) {
 			[]Verdict{Equivalent, Inconclusive}, "nothing changed beyond tolerance in write; undecided: read (other answers)"},
 		{"no reads", 12, vanished, []Verdict{Equivalent, Inconclusive}, "nothing changed beyond tolerance in write; undecided: read"},
 		{"few blocks", 6, none, []Verdict{Inconclusive, Inconclusive},
-			"undecided: write, read; the 6 blocks are too few to judge 4 figures together, that takes 10"},
+			"undecided: write, read; 6 blocks are too few to judge 4 figures together, that takes 10"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -26,8 +28,15 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			recorded, err := filepath.Abs(recordedFolders)
-			e.Setenv("RECORDED", recorded)
+			for name, path := range map[string]string{"RECORDED": recordedFolders, "EXAMPLES": "../../docs/examples"} {
+				abs, err := filepath.Abs(path)
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, abs)
+			}
+			cache, err := exec.Command("go", "env", "GOCACHE").Output()
+			e.Setenv("GOCACHE", strings.TrimSpace(string(cache))) // for subjects that are built
 			return err
 		},
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/loadgen/workload"
 	"github.com/eventobench/eventobench/profiles"
@@ -88,7 +89,7 @@ func (o *recordOptions) experiment(
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
-	sent, err := o.workload.workload()
+	sent, err := o.workload.workload(subjects)
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
@@ -160,8 +161,5 @@ func blocks(p runfolder.Plan) string {
 	if looks := p.Looks(); len(looks) > 1 {
 		return fmt.Sprintf("%d to %d blocks", looks[0], p.Blocks)
 	}
-	if p.Blocks == 1 {
-		return "1 block"
-	}
-	return fmt.Sprintf("%d blocks", p.Blocks)
+	return texttab.Count(p.Blocks, "block")
 }

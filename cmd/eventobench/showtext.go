@@ -113,8 +113,8 @@ func describePlan(p runfolder.Plan) string {
 	if p.Sequential {
 		most = "up to "
 	}
-	return fmt.Sprintf("%s%d blocks of %d slices of %v, %s requests of warm-up each, seed %d",
-		most, p.Blocks, p.Rounds, p.Slice, texttab.Number(float64(p.Warmup), 0), p.Seed)
+	return fmt.Sprintf("%s%s of %d slices of %v, %s requests of warm-up each, seed %d",
+		most, texttab.Count(p.Blocks, "block"), p.Rounds, p.Slice, texttab.Number(float64(p.Warmup), 0), p.Seed)
 }
 
 func describeHost(h runfolder.Host) string {

@@ -18,7 +18,7 @@ import (
 type subjectOptions struct {
 	env, dirs, ready, timeouts, pprof, builds, starts []string
 
-	remote bool
+	remote, tls bool
 }
 
 func (o *subjectOptions) addFlags(f *pflag.FlagSet) {
@@ -32,6 +32,7 @@ func (o *subjectOptions) addFlags(f *pflag.FlagSet) {
 		"profiling pages that are elsewhere: 127.0.0.1:{port2}, or with a path http://127.0.0.1:6060/internal/debug/pprof")
 	f.StringArrayVar(&o.builds, "build", nil, "how to build go: and git: subjects (default go build -o {out} PACKAGE)")
 	f.StringArrayVar(&o.starts, "start", nil, "how to start them, such as '{out} -listen {addr}'")
+	f.BoolVar(&o.tls, "tls", false, "subjects that do not print their URL speak TLS")
 	f.BoolVar(&o.remote, "allow-remote", false, "permit load on servers that are not on loopback")
 }
 
@@ -100,7 +101,7 @@ type settings struct {
 	env                             []string
 	dir, ready, pprof, build, start string
 	timeout                         time.Duration
-	remote                          bool
+	remote, tls                     bool
 }
 
 func (o *subjectOptions) settings(name string, specs []subject.Spec) (s settings, err error) {
@@ -113,7 +114,7 @@ func (o *subjectOptions) settings(name string, specs []subject.Spec) (s settings
 	}
 	s = settings{
 		name: name, env: valuesFor(name, specs, o.env), dir: last(o.dirs), ready: last(o.ready),
-		pprof: last(o.pprof), build: last(o.builds), start: last(o.starts), remote: o.remote,
+		pprof: last(o.pprof), build: last(o.builds), start: last(o.starts), remote: o.remote, tls: o.tls,
 	}
 	for _, variable := range s.env {
 		if key, _, ok := strings.Cut(variable, "="); !ok || key == "" {
@@ -183,6 +184,9 @@ func (s settings) apply(e subject.Exec) subject.Exec {
 	e.Name, e.Dir, e.Debug, e.Timeout, e.Remote = s.name, s.dir, s.pprof, s.timeout, s.remote
 	e.Env = append(e.Env, s.env...)
 	e.Ready = cmp.Or(s.ready, e.Ready)
+	if s.tls {
+		e.Scheme = "https"
+	}
 	return e
 }
 

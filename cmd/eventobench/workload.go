@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -16,6 +17,7 @@ import (
 	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/loadgen/workload"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 // workloadOptions are the flags that say what is sent.
@@ -56,9 +58,9 @@ func (o *workloadOptions) validate() error {
 	return nil
 }
 
-// workload is what the flags ask for: without one, the mix of requests that the
-// built-in store is measured with.
-func (o *workloadOptions) workload() (loadgen.Workload, error) {
+// workload is what the flags ask for, or else what suits the subjects: the mix of
+// requests that the built-in store is measured with, or GET / for any other server.
+func (o *workloadOptions) workload(subjects []subject.Target) (loadgen.Workload, error) {
 	err := o.validate()
 	switch {
 	case err != nil:
@@ -71,8 +73,16 @@ func (o *workloadOptions) workload() (loadgen.Workload, error) {
 		return workload.ReadMix(o.file)
 	case len(o.get) > 0:
 		return workload.Get(o.get)
+	case slices.ContainsFunc(subjects, isStranger):
+		return workload.Get([]string{"/"})
 	}
 	return storeWorkload(), nil
+}
+
+// isStranger reports whether a subject is not our store.
+func isStranger(t subject.Target) bool {
+	s, started := t.(subject.Exec)
+	return !started || !isStore(s)
 }
 
 func (o *workloadOptions) recording() (loadgen.Workload, error) {

@@ -1,6 +1,7 @@
 package texttab
 
 import (
+	"fmt"
 	"math"
 	"strings"
 
@@ -50,4 +51,12 @@ func Roughly(v float64) string {
 	exponent := int(math.Floor(math.Log10(math.Abs(v)))) - 1
 	unit := math.Pow10(exponent)
 	return Number(math.Round(math.Abs(v)/unit)*unit, max(0, -exponent))
+}
+
+// Count is a number of things, such as "1 block" and "12 blocks".
+func Count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -23,8 +24,8 @@ func howRecorded(v compare.Variant) string {
 	m := v.Manifest
 	at := "recorded " + m.Start.Format("2006-01-02 15:04:05 MST")
 	if !m.Foreign() {
-		return fmt.Sprintf("%s: %s, %d blocks of %d slices of %v, seed %d%s",
-			v.Name, at, len(m.Blocks), m.Plan.Rounds, m.Plan.Slice, m.Plan.Seed, build(m.Subject.Binary))
+		return fmt.Sprintf("%s: %s, %s of %d slices of %v, seed %d%s",
+			v.Name, at, texttab.Count(len(m.Blocks), "block"), m.Plan.Rounds, m.Plan.Slice, m.Plan.Seed, build(m.Subject.Binary))
 	}
 	if m.Start.IsZero() {
 		at = "recorded"

@@ -43,8 +43,8 @@ func NewGate(g compare.Gate) *Gate {
 	if !g.Paired {
 		how = "not recorded together"
 	}
-	v := &Gate{Gate: g, Headline: fmt.Sprintf("%s%s: %s against %s, %d blocks %s",
-		g.Verdict, compare.Sureness(g.SameProcess), g.Head, g.Base, g.Blocks, how)}
+	v := &Gate{Gate: g, Headline: fmt.Sprintf("%s%s: %s against %s, %s %s",
+		g.Verdict, compare.Sureness(g.SameProcess), g.Head, g.Base, texttab.Count(g.Blocks, "block"), how)}
 	v.Explanation = explained(g.Requests, g.Explanation)
 	for _, m := range g.Metrics {
 		shown := newMetric(m.MetricChange)

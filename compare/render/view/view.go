@@ -184,11 +184,11 @@ func note(c compare.Comparison) string {
 	if c.Foreign {
 		return foreignNote
 	}
-	how := "estimated over %d blocks from paired slices, so it does not have to be exactly the ratio of the values, which are those of the whole runs"
+	how := "estimated over %s from paired slices, so it does not have to be exactly the ratio of the values, which are those of the whole runs"
 	if !c.Paired {
-		how = "estimated from the values of %d blocks per side, not paired; the values are those of the whole runs"
+		how = "estimated from the values of %s per side, not paired; the values are those of the whole runs"
 	}
-	text := fmt.Sprintf("The change is "+how+".\n", c.Blocks)
+	text := fmt.Sprintf("The change is "+how+".\n", texttab.Count(c.Blocks, "block"))
 	if c.OpenLoop {
 		text += "The load sets the throughput, which is therefore not judged. Latency counts from when a request was due; from sending is what a closed loop would have shown.\n"
 	}
@@ -205,7 +205,7 @@ func looks(c compare.Comparison) [][]string {
 	}
 	header, rows := []string{"look"}, [][]string{}
 	for _, l := range c.Looks {
-		rows = append(rows, []string{fmt.Sprintf("%d blocks", l.Blocks)})
+		rows = append(rows, []string{texttab.Count(l.Blocks, "block")})
 	}
 	for _, m := range c.Metrics {
 		verdicts, judged := make([]string, len(c.Looks)), false
