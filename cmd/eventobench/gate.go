@@ -29,6 +29,7 @@ type gateOptions struct {
 	inconclusive string
 	format       string
 	out          string
+	history      historyFlag
 	record       recordOptions
 }
 
@@ -93,6 +94,7 @@ func (o *gateOptions) addFlags(cmd *cobra.Command) {
 		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
 	f.StringVar(&o.format, "format", "text", strings.Join(render.GateFormats, ", "))
 	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
+	o.history.addFlag(f)
 	o.record.addFlags(f)
 }
 
@@ -108,6 +110,9 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := o.history.check(); err != nil {
+		return err
+	}
 	if o.update {
 		return o.updateBaseline(cmd.OutOrStdout(), args, in.baseline)
 	}
@@ -117,6 +122,9 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	report, err := compare.Compare(dirs, in.options)
 	if err != nil {
+		return err
+	}
+	if err := o.history.add(report); err != nil {
 		return err
 	}
 	gate := compare.NewGate(report)

@@ -23,7 +23,7 @@ var layout = map[string][]string{
 	"compare/profdiff":    {"internal/texttab", "profiles/runfolder", "compare/stat"},
 	"compare":             {"internal/texttab", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff"},
 	"compare/history":     {"profiles/runfolder", "compare", "compare/stat"},
-	"compare/render/view": {"internal/texttab", "profiles/runfolder", "compare", "compare/profdiff"},
+	"compare/render/view": {"internal/texttab", "profiles/runfolder", "compare", "compare/profdiff", "compare/history"},
 	"compare/render/html": {"internal/texttab", "compare", "compare/profdiff", "compare/history", "compare/render/view"},
 	"compare/render": {
 		"internal/texttab", "compare", "compare/stat", "compare/profdiff", "compare/history",

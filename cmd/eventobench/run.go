@@ -19,6 +19,7 @@ import (
 type runOptions struct {
 	factors factorOptions
 	record  recordOptions
+	history historyFlag
 	quiet   bool
 }
 
@@ -73,16 +74,23 @@ are kept, marked interrupted).`,
 func (o *runOptions) addFlags(cmd *cobra.Command) {
 	o.factors.addFlags(cmd.Flags())
 	o.record.addFlags(cmd.Flags())
+	o.history.addFlag(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but the folder paths")
 }
 
 func (o *runOptions) run(cmd *cobra.Command) error {
+	if err := o.history.check(); err != nil {
+		return err
+	}
 	subjects, err := o.factors.subjects()
 	if err != nil {
 		return err
 	}
 	dirs, err := o.record.run(cmd, subjects, compare.DefaultCriteria(), o.quiet)
 	if err != nil {
+		return err
+	}
+	if err := o.history.addFolders(dirs); err != nil {
 		return err
 	}
 	return o.printResults(cmd.OutOrStdout(), dirs)

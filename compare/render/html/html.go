@@ -35,7 +35,7 @@ var (
 		"functions": functionGrid,
 		"length":    length,
 		"parts":     parts,
-	}).ParseFS(web, "web/*.html"))
+	}).ParseFS(web, "web/page.html"))
 )
 
 func asset(name string) string {
@@ -68,7 +68,7 @@ func Write(w io.Writer, p *view.Page) error {
 		return errors.New("the report was written without its charts, which the page shows: compare the run folders again")
 	}
 	var b bytes.Buffer
-	shown := page{Page: p, Policy: policy(), Style: pageStyle, Scripts: pageScripts, Data: data{p.Names, p.Charts}}
+	shown := page{Page: p, Policy: policy(pageStyle, pageScripts), Style: pageStyle, Scripts: pageScripts, Data: data{p.Names, p.Charts}}
 	if err := pageTemplate.Execute(&b, shown); err != nil {
 		return fmt.Errorf("making the page: %w", err)
 	}
@@ -76,10 +76,10 @@ func Write(w io.Writer, p *view.Page) error {
 	return err
 }
 
-// policy is the content security policy of the page.
-func policy() string {
-	text := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + digest(string(pageStyle)) + "; script-src"
-	for _, s := range pageScripts {
+// policy is the content security policy of a page.
+func policy(style template.CSS, scripts []template.JS) string {
+	text := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + digest(string(style)) + "; script-src"
+	for _, s := range scripts {
 		text += " " + digest(string(s))
 	}
 	return text
