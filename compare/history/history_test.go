@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -226,6 +227,9 @@ func TestMachines(t *testing.T) {
 	s := synthetic{seed: 2, commits: 100, machine: later, chip: map[string]float64{"New CPU": 1.06}}
 	if _, others := found(s, Curves(s.records())); others > 0 {
 		t.Errorf("%d marks where the machine changed", others)
+	}
+	if notes := Curves(s.records())[0].Series[1].Notes; len(notes) != 1 || !strings.HasSuffix(notes[0], "at "+build(61).String()) {
+		t.Errorf("notes %q", notes)
 	}
 	s.planted = []planted{{"allocs_per_op", 61, 39.0 / 38}, {"ops_per_sec", 81, 0.95}}
 	if marked, others := found(s, Curves(s.records())); len(marked) != 2 || others > 0 {

@@ -76,6 +76,7 @@ func (c *Curve) findTiming(s *Series, alpha float64) {
 	}
 	slices.SortStableFunc(s.Changes, func(a, b Change) int { return cmp.Compare(a.Upto, b.Upto) })
 	s.noteStretches(c.Records, t)
+	s.noteMachines(c.Records, t)
 }
 
 func (c Change) overlaps(d Change) bool { return max(c.After, d.After) < min(c.Upto, d.Upto) }
@@ -206,10 +207,8 @@ func (t *timing) level(i int) float64 {
 	}
 	sum, n := 0.0, 0.0
 	for _, k := range b.ratios {
-		if t.ratios[k].group == r.group {
-			sum += t.ratios[k].log - t.stepped(k)
-			n++
-		}
+		sum += t.ratios[k].log - t.stepped(k)
+		n++
 	}
 	return b.level + sum/n + t.stepped(i)
 }
@@ -254,4 +253,27 @@ func (s *Series) noteStretches(records []Record, t *timing) {
 		named += fmt.Sprintf(" and %d more", len(breaks)-most)
 	}
 	s.Notes = append(s.Notes, "the curve starts anew where the base is no earlier head of this history: "+named)
+}
+
+// noteMachines says where the kind of machine changed for good, so that nothing
+// links the heads of a base before and after.
+func (s *Series) noteMachines(records []Record, t *timing) {
+	var cuts []string
+	for _, b := range t.bases {
+		last := map[int]int{} // ratio of each group
+		for _, k := range b.ratios {
+			last[t.ratios[k].group] = k
+		}
+		reach := b.ratios[0]
+		for _, k := range b.ratios {
+			if k > reach {
+				cuts = append(cuts, records[t.ratios[k].record].Head.String())
+			}
+			reach = max(reach, last[t.ratios[k].group])
+		}
+	}
+	if len(cuts) > 0 {
+		s.Notes = append(s.Notes, "the kind of machine changes for good, so that a change just there could not be told from it: at "+
+			strings.Join(cuts, ", "))
+	}
 }
