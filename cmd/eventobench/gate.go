@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/render"
@@ -85,17 +86,22 @@ func (o *gateOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.head, "head", "", "subject to record as the head")
 	f.StringVar(&o.baseline, "baseline", "", "run folder to judge a lone head against; default benchmarks/baseline")
 	f.BoolVar(&o.update, "update-baseline", false, "make HEAD_DIR the baseline, and judge nothing")
-	f.StringArrayVar(&o.metrics, "metric", nil,
-		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
-	f.StringSliceVar(&o.tolerances, "tolerance", nil,
-		"tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
-	f.StringVar(&o.config, "config", "", "configuration file; default eventobench.yaml if there is one")
+	o.addCriteria(f)
 	f.StringVar(&o.inconclusive, "inconclusive", "",
 		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
 	f.StringVar(&o.format, "format", "text", strings.Join(render.GateFormats, ", "))
 	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
 	o.history.addFlag(f)
 	o.record.addFlags(f)
+}
+
+// addCriteria adds the flags that say what is judged.
+func (o *gateOptions) addCriteria(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.metrics, "metric", nil,
+		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
+	f.StringSliceVar(&o.tolerances, "tolerance", nil,
+		"tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
+	f.StringVar(&o.config, "config", "", "configuration file; default eventobench.yaml if there is one")
 }
 
 // gateInput is what flags and configuration together ask for.

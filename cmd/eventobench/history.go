@@ -102,7 +102,7 @@ Exit codes: 0 shown; 2 the history is missing or damaged.`,
 	}
 	cmd.Flags().StringVar(&format, "format", "text", strings.Join(render.HistoryFormats, ", "))
 	cmd.Flags().StringVar(&out, "out", "", "file to write to, instead of stdout")
-	cmd.AddCommand(newHistoryAddCmd())
+	cmd.AddCommand(newHistoryAddCmd(), newBisectCmd())
 	return cmd
 }
 
