@@ -57,6 +57,9 @@ func NewHistory(curves []history.Curve) []History {
 
 func summaryOf(c history.Curve) string {
 	first, last := c.Records[0], c.Records[len(c.Records)-1]
+	if len(c.Records) == 1 {
+		return "1 run, of " + Commit(first)
+	}
 	return fmt.Sprintf("%s from %s to %s, on %s", count(len(c.Records), "run"), Commit(first), Commit(last),
 		count(c.Machines, "kind of machine"))
 }
@@ -94,7 +97,7 @@ func newSeries(c history.Curve, s history.Series) HistorySeries {
 	}
 	switch {
 	case s.Relative():
-		h.Unit = "against " + c.Records[first.Record].Base.String()
+		h.Unit = "against " + baseName(c.Records[first.Record])
 		h.First, h.Last = signedPercent(first.Level), signedPercent(last.Level)
 		h.Change = signedPercent(stat.Percent(stat.LogRatio(last.Level) - stat.LogRatio(first.Level)))
 	case first.Level > 0:
@@ -104,6 +107,15 @@ func newSeries(c history.Curve, s history.Series) HistorySeries {
 		h.Marks = append(h.Marks, newMark(c, s, change))
 	}
 	return h
+}
+
+// baseName is the commit of a record's base or, if the head is the same build
+// with other options, its subject.
+func baseName(r history.Record) string {
+	if r.Base.SHA256 == r.Head.SHA256 {
+		return r.Base.Subject
+	}
+	return r.Base.String()
 }
 
 func signedPercent(v float64) string {
