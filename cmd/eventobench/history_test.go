@@ -30,15 +30,17 @@ func TestHistoryInBrowser(t *testing.T) {
 	if n := evaluate[int](b, `document.querySelectorAll("svg.curve g.band").length`); n != 3 {
 		t.Errorf("%d bands, want 3 changes", n)
 	}
-	evaluate[bool](b, `(document.querySelector("details").open = true)`)
 	paper := `getComputedStyle(document.body).backgroundColor`
 	for _, s := range []struct {
 		name          string
 		width, height int64
 	}{{"desktop", 1280, 800}, {"phone", 375, 812}} {
 		b.do(chromedp.EmulateViewport(s.width, s.height))
-		if wide := evaluate[string](b, tooWide); wide != "" {
-			t.Errorf("wider than a %s: %s", s.name, wide)
+		for _, open := range []string{"true", "false"} {
+			evaluate[bool](b, `(document.querySelector("details").open = `+open+`, true)`)
+			if wide := evaluate[string](b, tooWide); wide != "" {
+				t.Errorf("wider than a %s: %s", s.name, wide)
+			}
 		}
 		for _, theme := range []string{"light", "dark"} {
 			photographHistory(b, s.name+"-"+theme)
@@ -54,7 +56,7 @@ func photographHistory(b *browser, name string) {
 	if *screenshots == "" {
 		return
 	}
-	picture, err := chromedp.Run(b.ctx, wholePage)
+	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	b.check(err)
 	b.check(os.WriteFile(filepath.Join(*screenshots, "history-"+name+".png"), picture, 0o644))
 }
