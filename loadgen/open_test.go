@@ -49,9 +49,9 @@ func inBubble(t *testing.T, l Load, h http.HandlerFunc, do func(t *testing.T, d 
 			}
 		})
 		l.Timeout = cmp.Or(l.Timeout, testTimeout)
-		d := NewDriver("server", pages{}, l, 1)
+		d := NewDriver(at("http://server"), pages{}, l, Connect{}, 1)
 		for _, w := range d.workers {
-			w.dial, w.timer = listener.dial, runtimeTimer{}
+			w.link.(*http1).dial, w.timer = listener.dial, runtimeTimer{}
 		}
 		do(t, d)
 		d.Close()

@@ -23,6 +23,7 @@ type recordOptions struct {
 	rate     string
 	arrivals string
 	timeout  time.Duration
+	connect  connectOptions
 	plan     planOptions
 	profiles []string
 	out      string
@@ -36,6 +37,7 @@ func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson),
 		"with --rate: poisson, as of many independent users, or constant")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed, at most 1h")
+	o.connect.addFlags(f)
 	o.plan.addFlags(f)
 	f.StringSliceVar(&o.profiles, "profiles", nil,
 		"profiles to record beside cpu, allocs, heap and goroutine: mutex, block, goroutineleak; or none at all: none")
@@ -77,10 +79,14 @@ func (o *recordOptions) experiment(
 	}
 	workload := storeWorkload()
 	load, err := o.load(workload, given("arrivals"))
+	if err != nil {
+		return profiles.Experiment{}, err
+	}
+	connect, err := o.connect.connect()
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),
 		Load:         load,
-		NewGenerator: profiles.Drive(workload, load),
+		NewGenerator: profiles.Drive(workload, load, connect),
 		Profiles:     kinds,
 		Plan:         o.plan.plan(len(subjects), given),
 		Out:          o.out,
@@ -94,6 +100,9 @@ func (o *recordOptions) experiment(
 // load is a closed loop, or an open one if a rate is given.
 func (o *recordOptions) load(w loadgen.Workload, arrivals bool) (l loadgen.Load, err error) {
 	l = loadgen.Load{Workload: w.Name(), Kinds: w.Kinds(), Workers: o.workers, Timeout: o.timeout}
+	if err := o.connect.apply(&l); err != nil {
+		return l, err
+	}
 	if o.rate == "" {
 		if arrivals {
 			return l, errors.New("--arrivals spreads the requests of a rate; give --rate too")
