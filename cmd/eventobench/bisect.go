@@ -141,7 +141,8 @@ func commitsBetween(ctx context.Context, dir, good, bad string) ([]string, error
 	}
 	parent, err := git(ctx, dir, "rev-parse", "--verify", commits[1]+"^")
 	if err != nil || parent != ends[0] {
-		return nil, fmt.Errorf("%s is not on the line of first parents of %s; name a commit that is (git log --first-parent)", good, bad)
+		return nil, fmt.Errorf("%s is not on the line of first parents of %s; name a commit that is (git log --first-parent)",
+			good, bad)
 	}
 	return commits, nil
 }

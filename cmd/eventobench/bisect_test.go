@@ -85,7 +85,8 @@ func TestBisectCommits(t *testing.T) {
 		{"a middle that is unclear", []int{5, 5, 5, 5, 5, 5, -1, 0, 5, 5, 5, 6, 6, 6, 6, 6},
 			[]string{": inconclusive; passed over", ": cannot be judged; passed over", " change 11 (Test, "}, 0},
 		{"a range", []int{5, 5, 5, 5, 5, 5, 5, 5, 5, 0, -1, 6, 6, 6, 6, 6},
-			[]string{"the first bad commit is one of these 3, oldest first:\n", " change 9\n", " change 10\n", " change 11\n"}, exitInconclusive},
+			[]string{"the first bad commit is one of these 3, oldest first:\n", " change 9\n", " change 10\n", " change 11\n"},
+			exitInconclusive},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

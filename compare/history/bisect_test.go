@@ -14,7 +14,9 @@ import (
 // verdicts makes a judge of a text with a letter per commit: g is good, i is
 // improved, b is bad, ? is inconclusive, x cannot be built.
 func verdicts(text string) Judge {
-	names := map[byte]compare.Verdict{'g': compare.Equivalent, 'i': compare.Improved, 'b': compare.Regressed, '?': compare.Inconclusive}
+	names := map[byte]compare.Verdict{
+		'g': compare.Equivalent, 'i': compare.Improved, 'b': compare.Regressed, '?': compare.Inconclusive,
+	}
 	return func(_ context.Context, _, head string) (compare.Verdict, error) {
 		var i int
 		_, err := fmt.Sscanf(head, "c%d", &i)

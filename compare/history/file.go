@@ -211,7 +211,8 @@ func (r Record) checkMetrics() error {
 // logarithm.
 func sound(c compare.Change) bool {
 	const least = -100
-	return least < c.Low && c.Low <= c.Percent && c.Percent <= c.High && stat.Finite(c.High) && 0 <= c.Level && c.Level <= 1
+	ordered := least < c.Low && c.Low <= c.Percent && c.Percent <= c.High && stat.Finite(c.High)
+	return ordered && 0 <= c.Level && c.Level <= 1
 }
 
 func known(v compare.Verdict) bool {

@@ -127,27 +127,28 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(line)
+	replace := func(old, new string) string { return strings.Replace(text, old, new, 1) }
 	tests := []struct{ name, data, want string }{
 		{"cut off", text + text[:100], "line 2 is cut off"},
 		{"not JSON", "hello\n", "line 1: not a record"},
 		{"an empty line", text + "\n", "line 2: not a record"},
 		{"another format", `{"format":"x","schema":1}` + "\n", `not in format "eventobench history"`},
 		{"no schema", `{"format":"eventobench history"}` + "\n", "not in format"},
-		{"newer", strings.Replace(text, `"schema":1`, `"schema":2`, 1), "format 2 by a newer eventobench"},
+		{"newer", replace(`"schema":1`, `"schema":2`), "format 2 by a newer eventobench"},
 		{"twice", text + text, "lines 1 and 2 both are of shop against shop of experiment e001"},
-		{"unknown field", strings.Replace(text, `"load"`, `"laod"`, 1), `unknown field "laod"`},
+		{"unknown field", replace(`"load"`, `"laod"`), `unknown field "laod"`},
 		{"two records in a line", strings.TrimSuffix(text, "\n") + text, "not a record"},
-		{"no curve", strings.Replace(text, `"curve":"shop"`, `"curve":""`, 1), "no experiment, curve or load"},
-		{"no time", strings.Replace(text, "2026-01-02T12:00:00Z", "0001-01-01T00:00:00Z", 1), "no time"},
-		{"verdict", strings.Replace(text, `"verdict":"equivalent"`, `"verdict":"fine"`, 1), `verdict "fine" is none`},
-		{"metric's verdict", strings.Replace(text, `"verdict":"equivalent"},`, `"verdict":"fine"},`, 1), `verdict "fine" on ops_per_sec`},
-		{"metric", strings.Replace(text, `"name":"ops_per_sec"`, `"name":"speed"`, 1), `metric "speed" is none`},
-		{"neutral metric", strings.Replace(text, `"name":"ops_per_sec"`, `"name":"heap_peak"`, 1), `metric "heap_peak" is none`},
-		{"metric twice", strings.Replace(text, `"name":"ops_per_sec"`, `"name":"cpu_per_op"`, 1), `"cpu_per_op" is there twice`},
-		{"value", strings.Replace(text, `"value":`, `"value":-`, 1), `metric "ops_per_sec" is -`},
-		{"level", strings.Replace(text, `"level":0.99`, `"level":2`, 1), "at level 2"},
-		{"not paired", strings.Replace(text, `"paired":true,`, "", 1), "without a base that was recorded with it"},
-		{"no subject", strings.Replace(text, `"head":{"subject":"shop"`, `"head":{"subject":""`, 1), "a build without a subject"},
+		{"no curve", replace(`"curve":"shop"`, `"curve":""`), "no experiment, curve or load"},
+		{"no time", replace("2026-01-02T12:00:00Z", "0001-01-01T00:00:00Z"), "no time"},
+		{"verdict", replace(`"verdict":"equivalent"`, `"verdict":"fine"`), `verdict "fine" is none`},
+		{"metric's verdict", replace(`"verdict":"equivalent"},`, `"verdict":"fine"},`), `verdict "fine" on ops_per_sec`},
+		{"metric", replace(`"name":"ops_per_sec"`, `"name":"speed"`), `metric "speed" is none`},
+		{"neutral metric", replace(`"name":"ops_per_sec"`, `"name":"heap_peak"`), `metric "heap_peak" is none`},
+		{"metric twice", replace(`"name":"ops_per_sec"`, `"name":"cpu_per_op"`), `"cpu_per_op" is there twice`},
+		{"value", replace(`"value":`, `"value":-`), `metric "ops_per_sec" is -`},
+		{"level", replace(`"level":0.99`, `"level":2`), "at level 2"},
+		{"not paired", replace(`"paired":true,`, ""), "without a base that was recorded with it"},
+		{"no subject", replace(`"head":{"subject":"shop"`, `"head":{"subject":""`), "a build without a subject"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -198,7 +199,7 @@ func FuzzDecode(f *testing.F) {
 			for _, s := range c.Series {
 				for _, change := range s.Changes {
 					if change.After < 0 || change.After >= change.Upto || change.Upto >= len(c.Records) {
-						t.Errorf("%s changes after %d, up to %d, of %d", s.Metric.ID, change.After, change.Upto, len(c.Records))
+						t.Errorf("%s: a change %+v among %d records", s.Metric.ID, change, len(c.Records))
 					}
 				}
 			}

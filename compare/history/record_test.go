@@ -29,7 +29,8 @@ func TestFromReport(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if record.Base.Subject != c.Base || record.Head.Subject != c.Head || record.Verdict != c.Verdict || record.Blocks != c.Blocks {
+	subjects := record.Base.Subject + " " + record.Head.Subject
+	if subjects != c.Base+" "+c.Head || record.Verdict != c.Verdict || record.Blocks != c.Blocks {
 		t.Errorf("record %+v", record)
 	}
 	if !record.Paired || record.Curve != "fasthttp" || record.Head.Commit == "" || record.Machine.CPUModel != "Test CPU" {

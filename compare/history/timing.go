@@ -34,7 +34,6 @@ type timing struct {
 	ratios []ratio
 	bases  []base
 	steps  []stat.Step // among heads that have a base in common
-	links  []link      // between a base that was a head itself, and its own first heads
 }
 
 // link is the first heads of a base against that base.
@@ -51,7 +50,8 @@ type link struct {
 func (c *Curve) findTiming(s *Series, alpha float64) {
 	t := c.timing(s)
 	if len(t.ratios) == 0 {
-		s.Notes = append(s.Notes, "no run was recorded together with a base; timing of runs by themselves drifts with the machine")
+		s.Notes = append(s.Notes,
+			"no run was recorded together with a base; timing of runs by themselves drifts with the machine")
 		return
 	}
 	logs, groups := make([]float64, len(t.ratios)), make([]int, len(t.ratios))
@@ -67,16 +67,22 @@ func (c *Curve) findTiming(s *Series, alpha float64) {
 	}
 	s.mark(t.steps)
 	for _, l := range links {
-		b := t.bases[l.base]
-		margin := stat.NormalQuantile(0.99) * l.err
-		change := s.change(t.ratios[b.head].record, t.ratios[b.ratios[0]].record, l.shift, l.shift-margin, l.shift+margin)
-		if !slices.ContainsFunc(s.Changes, change.overlaps) {
-			s.Changes = append(s.Changes, change)
-		}
+		s.markLink(t, l)
 	}
 	slices.SortStableFunc(s.Changes, func(a, b Change) int { return cmp.Compare(a.Upto, b.Upto) })
 	s.noteStretches(c.Records, t)
 	s.noteMachines(c.Records, t)
+}
+
+// markLink adds the change that a link is, unless a step tells of it already.
+func (s *Series) markLink(t *timing, l link) {
+	b := t.bases[l.base]
+	margin := stat.NormalQuantile(0.99) * l.err
+	after, upto := t.ratios[b.head].record, t.ratios[b.ratios[0]].record
+	change := s.change(after, upto, l.shift, l.shift-margin, l.shift+margin)
+	if !slices.ContainsFunc(s.Changes, change.overlaps) {
+		s.Changes = append(s.Changes, change)
+	}
 }
 
 func (c Change) overlaps(d Change) bool { return max(c.After, d.After) < min(c.Upto, d.Upto) }
@@ -96,7 +102,8 @@ func (c *Curve) timing(s *Series) *timing {
 		}
 		t.bases[b].ratios = append(t.bases[b].ratios, len(t.ratios))
 		t.ratios = append(t.ratios, ratio{
-			record: i, log: stat.LogRatio(m.Change.Percent), err: standardError(*m.Change), base: b, group: groups[name],
+			record: i, base: b, group: groups[name],
+			log: stat.LogRatio(m.Change.Percent), err: standardError(*m.Change),
 		})
 	}
 	return t
@@ -273,7 +280,7 @@ func (s *Series) noteMachines(records []Record, t *timing) {
 		}
 	}
 	if len(cuts) > 0 {
-		s.Notes = append(s.Notes, "the kind of machine changes for good, so that a change just there could not be told from it: at "+
-			strings.Join(cuts, ", "))
+		s.Notes = append(s.Notes, "the kind of machine changes for good, so that a change just there could not be "+
+			"told from it: at "+strings.Join(cuts, ", "))
 	}
 }

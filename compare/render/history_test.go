@@ -33,7 +33,9 @@ func alone(curve string, day int, allocs float64) history.Record {
 	return history.Record{
 		Curve: curve, Load: "test mix", Experiment: "e", Blocks: 1, Time: time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC),
 		Machine: runfolder.Host{OS: "linux"}, Head: history.Build{Subject: curve, SHA256: "0123456789"},
-		Metrics: []history.Metric{{ID: "cpu_per_op", Value: &allocs}, {ID: "latency_p99", Value: &allocs}, {ID: "allocs_per_op", Value: &allocs}},
+		Metrics: []history.Metric{
+			{ID: "cpu_per_op", Value: &allocs}, {ID: "latency_p99", Value: &allocs}, {ID: "allocs_per_op", Value: &allocs},
+		},
 	}
 }
 
@@ -70,7 +72,8 @@ func TestHistoryRange(t *testing.T) {
 		records = append(records, alone("a", 1+day, value))
 		records[day].Head.Commit = string(rune('a'+day)) + "bcdef0123"
 	}
-	if got := renderHistory(t, records); !strings.Contains(got, "regressed\n    between i") || !strings.Contains(got, ", by j") {
+	got := renderHistory(t, records)
+	if !strings.Contains(got, "regressed\n    between i") || !strings.Contains(got, ", by j") {
 		t.Errorf("no range in\n%s", got)
 	}
 }

@@ -68,7 +68,10 @@ func Write(w io.Writer, p *view.Page) error {
 		return errors.New("the report was written without its charts, which the page shows: compare the run folders again")
 	}
 	var b bytes.Buffer
-	shown := page{Page: p, Policy: policy(pageStyle, pageScripts), Style: pageStyle, Scripts: pageScripts, Data: data{p.Names, p.Charts}}
+	shown := page{
+		Page: p, Policy: policy(pageStyle, pageScripts), Style: pageStyle, Scripts: pageScripts,
+		Data: data{p.Names, p.Charts},
+	}
 	if err := pageTemplate.Execute(&b, shown); err != nil {
 		return fmt.Errorf("making the page: %w", err)
 	}
