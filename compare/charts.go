@@ -78,10 +78,14 @@ func commonKinds(runs []*runfolder.Run) []runfolder.ProfileKind {
 // newSeries pools so many consecutive slices of a block in one point.
 func newSeries(run *runfolder.Run, pooled int) Series {
 	var t Series
+	if run.Manifest.Foreign() { // one figure of the whole run is no course over time
+		t.add(0, math.NaN(), math.NaN())
+		return t
+	}
 	for b := range run.Manifest.Blocks {
 		all := run.BlockSlices(b)
 		for i := 0; i < len(all); i += pooled {
-			var m measured
+			m := measured{kind: allKinds}
 			for _, s := range all[i:min(i+pooled, len(all))] {
 				m.addSlice(s)
 			}

@@ -20,6 +20,10 @@ type WarningCode string
 const (
 	WarnIncomplete     WarningCode = "incomplete"
 	WarnErrors         WarningCode = "errors"
+	WarnOddAnswers     WarningCode = "odd_answers"
+	WarnOtherAnswers   WarningCode = "other_answers"
+	WarnOtherSizes     WarningCode = "other_sizes"
+	WarnSameProcess    WarningCode = "same_process"
 	WarnDirty          WarningCode = "dirty"
 	WarnGeneratorBound WarningCode = "generator_bound"
 	WarnNotSaturated   WarningCode = "not_saturated"
@@ -38,13 +42,16 @@ const (
 	WarnGoVersion      WarningCode = "go_version_differs"
 	WarnCapture        WarningCode = "capture_differs"
 	WarnPlan           WarningCode = "plan_differs"
+	WarnForeign        WarningCode = "foreign_folder"
 )
 
 // WarningCodes are all codes.
 var WarningCodes = []WarningCode{
-	WarnIncomplete, WarnErrors, WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
+	WarnIncomplete, WarnErrors, WarnOddAnswers, WarnOtherAnswers, WarnOtherSizes, WarnSameProcess,
+	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
+	WarnForeign,
 }
 
 // Warning is a reason to trust a comparison less.
@@ -105,6 +112,7 @@ func warnings(r *Report) []Warning {
 	var w warner
 	for _, v := range r.Variants {
 		w.state(v)
+		w.answers(v)
 		w.bottleneck(v)
 		w.longSlices(v)
 		w.openLoop(v)
@@ -116,7 +124,12 @@ func warnings(r *Report) []Warning {
 		w.machine(names(group), group[0])
 		w.clock(names(group), group[0])
 	}
+	w.foreign(r.Variants)
 	for i, c := range r.Comparisons {
+		if c.Foreign {
+			continue // nothing is known of its machine and its settings
+		}
+		w.otherAnswers(c)
 		w.pairing(c)
 		w.settings(r.Variants[0], r.Variants[i+1])
 	}
@@ -171,6 +184,34 @@ func (w *warner) state(v Variant) {
 	}
 	w.add(WarnErrors, "requests failed", fmt.Sprintf("%d to %s (%s)", n, v.Name, strings.Join(kinds, ", ")),
 		"A server that fails can look fast; find out why before comparing")
+}
+
+// answers is about answers that are not what anybody would measure, and about one
+// process that gave them all.
+func (w *warner) answers(v Variant) {
+	for _, odd := range oddAnswers(v) {
+		w.add(WarnOddAnswers, "requests were answered, but not with a success", odd,
+			"Send what the server expects, unless these answers are what you measure")
+	}
+	if running(v.Manifest) {
+		w.add(WarnSameProcess, fmt.Sprintf("a server was running before, so that all blocks are of one process: "+
+			"intervals of times are %d%% wider at both ends, for what fresh processes differ by", ProcessAllowance),
+			v.Name, "Have it started, if you can, for a surer answer")
+	}
+}
+
+// otherAnswers is about sides that did different work.
+func (w *warner) otherAnswers(c Comparison) {
+	const consequence = ", so that the two sides did different work, and nothing is called improved"
+	both := fmt.Sprintf("%s against %s: ", c.Head, c.Base)
+	for _, text := range c.answers.statuses {
+		w.add(WarnOtherAnswers, "requests were answered with other statuses"+consequence, both+text,
+			"Find out which side is right; an answer that is refused is quick")
+	}
+	for _, text := range c.answers.sizes {
+		w.add(WarnOtherSizes, "answers had other sizes"+consequence, both+text,
+			"Find out which side is right; if the change is meant, judge the figures yourself")
+	}
 }
 
 // dirty is about programs that cannot be built again.
@@ -296,6 +337,9 @@ func (w *warner) machine(names string, v Variant) {
 // that tick too rarely.
 var slowClocks = []string{"hpet", "acpi_pm", "pit", "jiffies", "refined-jiffies"}
 
+// SlowClock reports whether a clocksource is one of those.
+func SlowClock(name string) bool { return slices.Contains(slowClocks, name) }
+
 func (w *warner) clock(names string, v Variant) {
 	clocks := v.Machine.Clocksources
 	if len(clocks) > 1 {
@@ -303,7 +347,7 @@ func (w *warner) clock(names string, v Variant) {
 			fmt.Sprintf("from %s while %s ran", strings.Join(clocks, " to "), names), "")
 	}
 	for _, c := range clocks {
-		if slices.Contains(slowClocks, c) {
+		if SlowClock(c) {
 			w.add(WarnClock, "the kernel read a slow clocksource, which costs a microsecond or more each time, in the server too",
 				fmt.Sprintf("%s while %s ran", c, names), "See why the kernel does not trust tsc")
 		}

@@ -85,6 +85,9 @@ func (r *answerReader) readFinalHead() (version, status int, err error) {
 		case n == maxInterim:
 			return 0, 0, malformed("more than %d answers of class 1xx", maxInterim)
 		}
+		if _, err = r.framing(version, status, ""); err != nil { // it has no body, but must not promise nonsense
+			return 0, 0, err
+		}
 	}
 }
 

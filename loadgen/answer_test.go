@@ -199,6 +199,8 @@ var wireTests = []struct {
 	{name: "status below 100", answer: "HTTP/1.1 099 OK\r\nContent-Length: 2\r\n\r\nhi", kind: errorMalformed},
 	{name: "101", answer: "HTTP/1.1 101 Switching Protocols\r\n\r\n", kind: errorMalformed},
 	{name: "1xx without end", answer: strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 200), kind: errorMalformed},
+	{name: "empty length of 103",
+		answer: "HTTP/1.1 103 Early Hints\r\nContent-Length:\r\n\r\n" + okHi, kind: errorMalformed},
 	{name: "header without colon", answer: ok + "Content-Length 2\r\n\r\nhi", kind: errorMalformed},
 	{name: "header without name", answer: ok + ": 2\r\n\r\n", kind: errorMalformed},
 	{name: "blank before the colon", answer: ok + "Content-Length : 2\r\n\r\nhi", kind: errorMalformed},

@@ -25,7 +25,7 @@ type Driver struct {
 func NewDriver(server *url.URL, w Workload, l Load, c Connect, seed uint64) *Driver {
 	d := &Driver{kinds: len(w.Kinds()), allowErrors: l.AllowErrors > 0}
 	if l.Open() {
-		d.timeline = newTimeline(l, seed)
+		d.timeline = newTimeline(w, l, seed)
 	}
 	for i, to := range newLinks(server, l, c) {
 		d.workers = append(d.workers, newWorker(to, w.Source(seed, i), d.kinds, l))
@@ -140,7 +140,8 @@ func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	if d.timeline == nil {
 		return d.run(ctx, start, &closedLoop{end: end}, end)
 	}
-	s := &schedule{start: start, due: d.timeline.slice(length), end: end.Add(backlogTime)}
+	due, first := d.timeline.slice(length)
+	s := &schedule{first: first, start: start, due: due, end: end.Add(backlogTime)}
 	r := d.run(ctx, start, s, end)
 	r.Missed = s.missed()
 	return r
@@ -149,8 +150,7 @@ func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 // Warmup sends the given number of requests in a closed loop, whatever the load
 // is. Otherwise it is like Slice.
 func (d *Driver) Warmup(ctx context.Context, requests int) Result {
-	n := &fixedNumber{}
-	n.left.Store(int64(requests))
+	n := &fixedNumber{requests: int64(requests)}
 	now := time.Now()
 	return d.run(ctx, now, n, now)
 }

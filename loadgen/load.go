@@ -67,7 +67,7 @@ func (l Load) Validate() error {
 		return fmt.Errorf("unknown protocol %q; use %s, or none for HTTP/1.1", l.Protocol, ProtocolH2)
 	case l.H2Streams < 0 || l.H2Streams > 0 && l.Protocol != ProtocolH2:
 		return fmt.Errorf("%d streams per connection need HTTP/2, and to be 1 or more", l.H2Streams)
-	case l.Open() && l.Arrivals != Poisson && l.Arrivals != Constant:
+	case l.Open() && l.Arrivals != Poisson && l.Arrivals != Constant && l.Arrivals != Replay:
 		return fmt.Errorf("unknown arrivals %q; use %s or %s", l.Arrivals, Poisson, Constant)
 	case !l.Open() && l.Arrivals != "":
 		return fmt.Errorf("arrivals (%s) need a rate", l.Arrivals)

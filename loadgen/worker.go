@@ -52,11 +52,19 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 	w.reset()
 	stop := context.AfterFunc(ctx, w.link.interrupt)
 	defer stop()
+	err := w.prepare(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.errors.add(err)
+		}
+		return
+	}
 	for now := time.Now(); ctx.Err() == nil; now = time.Now() {
-		due, ok := p.Next(now)
+		due, number, ok := p.Next(now)
 		if !ok {
 			return
 		}
+		w.req.Number = number
 		kind := w.source.Next(&w.req)
 		if !due.IsZero() {
 			w.wait(ctx, due)

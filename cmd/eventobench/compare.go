@@ -36,13 +36,18 @@ func (o *reportOptions) addFlags(f *pflag.FlagSet) {
 		"show the functions in which samples were taken, of the runtime and the kernel too, not those that asked for the work")
 }
 
+// readGroups are the default groups and those of --groups.
+func (o *reportOptions) readGroups() (*profdiff.Groups, error) {
+	if o.groups == "" {
+		return profdiff.DefaultGroups(), nil
+	}
+	return profdiff.ReadGroups(o.groups)
+}
+
 func (o *reportOptions) compare(dirs []string, charts bool) (*compare.Report, error) {
-	groups := profdiff.DefaultGroups()
-	if o.groups != "" {
-		var err error
-		if groups, err = profdiff.ReadGroups(o.groups); err != nil {
-			return nil, err
-		}
+	groups, err := o.readGroups()
+	if err != nil {
+		return nil, err
 	}
 	return compare.Compare(dirs, compare.Options{
 		Criteria: compare.DefaultCriteria(), Groups: groups, Leaves: o.leaves, Charts: charts,
@@ -84,12 +89,15 @@ another version, or the folders were recorded under different loads.`,
   benchstat -col /subject bench.txt`,
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },
 	}
-	f := cmd.Flags()
+	theme(cmd.Flags(), themeOutput, o.addOutputFlags)
+	theme(cmd.Flags(), themeProfiles, o.report.addFlags)
+	return cmd
+}
+
+func (o *compareOptions) addOutputFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.format, "format", "text", strings.Join(render.Formats, ", "))
 	f.StringVar(&o.from, "from", "", "report in JSON to render, instead of comparing run folders")
 	f.StringVar(&o.out, "out", "", "file to write to, instead of stdout; compressed if it ends in .gz")
-	o.report.addFlags(f)
-	return cmd
 }
 
 func (o *compareOptions) run(cmd *cobra.Command, dirs []string) error {

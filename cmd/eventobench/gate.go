@@ -76,32 +76,39 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },
 	}
-	o.addFlags(cmd)
+	theme(cmd.Flags(), themeMeasure, o.addFlags)
 	return cmd
 }
 
-func (o *gateOptions) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
+func (o *gateOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.base, "base", "", "subject to record as the base")
 	f.StringVar(&o.head, "head", "", "subject to record as the head")
 	f.StringVar(&o.baseline, "baseline", "", "run folder to judge a lone head against; default benchmarks/baseline")
 	f.BoolVar(&o.update, "update-baseline", false, "make HEAD_DIR the baseline, and judge nothing")
-	o.addCriteria(f)
-	f.StringVar(&o.inconclusive, "inconclusive", "",
-		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
-	f.StringVar(&o.format, "format", "text", strings.Join(render.GateFormats, ", "))
-	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
-	o.history.addFlag(f)
+	theme(f, themeJudge, o.addJudgeFlags)
+	theme(f, themeOutput, o.addResultFlags)
 	o.record.addFlags(f)
 }
 
-// addCriteria adds the flags that say what is judged.
+func (o *gateOptions) addJudgeFlags(f *pflag.FlagSet) {
+	o.addCriteria(f)
+	f.StringVar(&o.inconclusive, "inconclusive", "",
+		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
+}
+
+// addCriteria adds the flags that say which metrics are judged, and how.
 func (o *gateOptions) addCriteria(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.metrics, "metric", nil,
 		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
 	f.StringSliceVar(&o.tolerances, "tolerance", nil,
 		"tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
 	f.StringVar(&o.config, "config", "", "configuration file; default eventobench.yaml if there is one")
+}
+
+func (o *gateOptions) addResultFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.format, "format", "text", strings.Join(render.GateFormats, ", "))
+	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
+	o.history.addFlag(f)
 }
 
 // gateInput is what flags and configuration together ask for.
@@ -129,6 +136,10 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	report, err := compare.Compare(dirs, in.options)
 	if err != nil {
 		return err
+	}
+	if report.Comparisons[0].Foreign {
+		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by something else, without blocks, so that nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
+			dirs[0], dirs[1])
 	}
 	if err := o.history.add(report); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -101,7 +102,7 @@ Exit codes: 0 shown; 2 the history is missing or damaged.`,
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", strings.Join(render.HistoryFormats, ", "))
-	cmd.Flags().StringVar(&out, "out", "", "file to write to, instead of stdout")
+	cmd.Flags().StringVar(&out, "out", "", "file to write to, instead of stdout; compressed if it ends in .gz")
 	cmd.AddCommand(newHistoryAddCmd(), newBisectCmd())
 	return cmd
 }
@@ -127,9 +128,9 @@ func newHistoryAddCmd() *cobra.Command {
 		Use:   "add DIR...",
 		Short: "Add run folders to a history",
 		Long: `Add compares run folders as "run --record" would have and adds the results, oldest
-first. Folders that were recorded together are compared with the first of them
-that is named; one by itself adds its allocations. What the history has already is
-left out.
+first. Of folders that were recorded together, the others are compared with the
+first subject of the run that is among them; one by itself adds its allocations.
+What the history has already is left out.
 
 Exit codes: 0 added, be it none; 2 a folder or the history cannot be read.`,
 		Example: `  eventobench history add profiles/*
@@ -165,15 +166,17 @@ func addToHistory(cmd *cobra.Command, path string, dirs []string) error {
 	return err
 }
 
-// byExperiment puts run folders together that were recorded together.
+// byExperiment puts run folders together that were recorded together, in the
+// order in which their subjects were named then: the base is the first.
 func byExperiment(dirs []string) ([][]string, error) {
 	var experiments [][]string
-	place := map[string]int{}
+	place, order := map[string]int{}, map[string]int{}
 	for _, dir := range dirs {
 		m, err := runfolder.OpenManifest(dir)
 		if err != nil {
 			return nil, err
 		}
+		order[dir] = slices.Index(m.Folders, filepath.Base(filepath.Clean(dir)))
 		i, known := place[m.Experiment]
 		if !known {
 			i = len(experiments)
@@ -181,6 +184,9 @@ func byExperiment(dirs []string) ([][]string, error) {
 			experiments = append(experiments, nil)
 		}
 		experiments[i] = append(experiments[i], dir)
+	}
+	for _, e := range experiments {
+		slices.SortStableFunc(e, func(a, b string) int { return cmp.Compare(order[a], order[b]) })
 	}
 	return experiments, nil
 }

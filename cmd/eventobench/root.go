@@ -60,8 +60,10 @@ func newRootCmd() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newRunCmd(), newCompareCmd(), newReportCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
-		newHistoryCmd(), newInitCmd(), newServeCmd(), newExportCmd(), newImportCmd(),
+		newRunCmd(), newCompareCmd(), newReportCmd(), newDiffCmd(), newGateCmd(), newHistoryCmd(), newListCmd(), newShowCmd(),
+		newViewCmd(), newSelftestCmd(), newDoctorCmd(), newInitCmd(), newWorkloadCmd(), newServeCmd(), newExportCmd(),
+		newImportCmd(),
 	)
+	addHelp(root)
 	return root
 }

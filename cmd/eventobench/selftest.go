@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/stat"
@@ -58,7 +59,11 @@ Exit codes: 0 measured; 2 bad input, or an experiment failed; 130 interrupted.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	f := cmd.Flags()
+	theme(cmd.Flags(), themeMeasure, o.addFlags)
+	return cmd
+}
+
+func (o *selftestOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.transport, "transport", "fasthttp", "transport of the store that is compared with itself")
 	f.DurationVar(&o.time, "time", 5*time.Minute, "time to spend, unless --case says what to do")
 	f.StringSliceVar(&o.cases, "case", nil,
@@ -67,7 +72,6 @@ Exit codes: 0 measured; 2 bad input, or an experiment failed; 130 interrupted.`,
 	f.IntVar(&o.resamples, "resamples", 5000, "experiments to draw from the blocks without a regression")
 	o.record.addFlags(f)
 	f.Lookup("out").DefValue, o.record.out = "", ""
-	return cmd
 }
 
 func (o *selftestOptions) run(cmd *cobra.Command) error {

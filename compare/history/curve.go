@@ -123,7 +123,11 @@ func (c *Curve) findExact(s *Series, alpha float64) {
 		s.Points = append(s.Points, p)
 		logs = append(logs, math.Log(p.Value))
 	}
-	if slices.ContainsFunc(s.Points, func(p Point) bool { return p.Value == 0 }) {
+	zero := func(p Point) bool { return p.Value == 0 }
+	switch {
+	case !slices.ContainsFunc(s.Points, func(p Point) bool { return !zero(p) }):
+		return // 0 throughout
+	case slices.ContainsFunc(s.Points, zero):
 		s.Notes = append(s.Notes, "0 in some run, so there is no ratio, and no change is marked")
 		return
 	}

@@ -277,6 +277,19 @@ func TestZero(t *testing.T) {
 	}
 }
 
+// TestZeroThroughout: what never left 0 did not change.
+func TestZeroThroughout(t *testing.T) {
+	records := synthetic{seed: 4, commits: 20}.records()
+	for i := range records {
+		m := records[i].Metric("allocs_per_op")
+		*m.Value, m.Change = 0, nil
+	}
+	series := Curves(records)[0].Series[3]
+	if series.Metric.ID != "allocs_per_op" || len(series.Changes)+len(series.Notes) > 0 || len(series.Points) != 20 {
+		t.Errorf("%s: changes %v, notes %q", series.Metric.ID, series.Changes, series.Notes)
+	}
+}
+
 // TestStretches: a base that is no earlier head cuts the curve.
 func TestStretches(t *testing.T) {
 	s := synthetic{seed: 5, commits: 40, base: func(commit int) int { return -1 - commit/21 }}

@@ -1,6 +1,8 @@
 package profdiff
 
 import (
+	"github.com/google/pprof/profile"
+
 	"github.com/eventobench/eventobench/compare/stat"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -54,40 +56,70 @@ func flameValues(k runfolder.ProfileKind) []flameValue {
 // NewFlames reads profiles of the given kinds, which all runs must have, one at
 // a time, into merged trees.
 func NewFlames(runs []*runfolder.Run, kinds []runfolder.ProfileKind) (Flames, error) {
-	f := Flames{Names: []string{}, Graphs: []Flame{}}
-	index := map[string]int{}
+	b := newFlameBuilder(len(runs))
 	for _, kind := range kinds {
 		for _, value := range flameValues(kind) {
-			root, err := mergedTree(runs, value)
+			err := b.graph(value, func(column int) (*profile.Profile, float64, error) {
+				p, err := runs[column].ProfileFile(value.file)
+				return p, sum(BlockOps(runs[column])), err
+			})
 			if err != nil {
 				return Flames{}, err
 			}
-			g := Flame{Label: value.label, Unit: value.unit, Self: make([][]stat.Rounded, len(runs))}
-			g.add(root, 0, func(name string) int {
-				i, known := index[name]
-				if !known {
-					i = len(f.Names)
-					index[name], f.Names = i, append(f.Names, name)
-				}
-				return i
-			})
-			f.Graphs = append(f.Graphs, g)
 		}
 	}
-	return f, nil
+	return b.Flames, nil
 }
 
-// mergedTree merges one kind of value of all runs. What is far too small to be
+// flameBuilder collects the graphs of several columns, such as runs.
+type flameBuilder struct {
+	Flames
+	columns int
+	index   map[string]int // of names
+}
+
+func newFlameBuilder(columns int) *flameBuilder {
+	return &flameBuilder{
+		Flames: Flames{Names: []string{}, Graphs: []Flame{}}, columns: columns, index: map[string]int{},
+	}
+}
+
+// flameColumn gives the profile of a column, and what its values are divided by.
+type flameColumn func(column int) (p *profile.Profile, divisor float64, err error)
+
+// graph adds the graph of one kind of value.
+func (b *flameBuilder) graph(value flameValue, columnOf flameColumn) error {
+	root, err := mergedTree(b.columns, value, columnOf)
+	if err != nil {
+		return err
+	}
+	g := Flame{Label: value.label, Unit: value.unit, Self: make([][]stat.Rounded, b.columns)}
+	g.add(root, 0, b.name)
+	b.Graphs = append(b.Graphs, g)
+	return nil
+}
+
+// name is the index of a function's name.
+func (b *flameBuilder) name(name string) int {
+	i, known := b.index[name]
+	if !known {
+		i = len(b.Names)
+		b.index[name], b.Names = i, append(b.Names, name)
+	}
+	return i
+}
+
+// mergedTree merges one kind of value of all columns. What is far too small to be
 // shown goes before the merge, so that the trees of many large profiles are
 // never in memory together.
-func mergedTree(runs []*runfolder.Run, value flameValue) (*frame, error) {
-	root := newFrame(rootFrame, len(runs))
-	for column, run := range runs {
-		p, err := run.ProfileFile(value.file)
+func mergedTree(columns int, value flameValue, columnOf flameColumn) (*frame, error) {
+	root := newFrame(rootFrame, columns)
+	for column := range columns {
+		p, divisor, err := columnOf(column)
 		if err != nil {
 			return nil, err
 		}
-		one, err := callTree(p, value.sampleType, value.scale/sum(BlockOps(run)))
+		one, err := callTree(p, value.sampleType, value.scale/divisor)
 		if err != nil {
 			return nil, err
 		}
@@ -96,7 +128,7 @@ func mergedTree(runs []*runfolder.Run, value flameValue) (*frame, error) {
 		root.merge(one, column)
 	}
 	root.sum()
-	most := min(mostFrames, mostValues/len(runs))
+	most := min(mostFrames, mostValues/columns)
 	for share := smallestFrame; ; share *= 2 {
 		if root.prune(limits(root, share)); root.count() <= most {
 			return root, nil

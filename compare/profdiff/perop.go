@@ -127,7 +127,7 @@ func Attribute(p *profile.Profile, kind runfolder.ProfileKind, ops []float64, o 
 	if err != nil {
 		return nil, err
 	}
-	n, err := sampleIndex(p, kind.Count)
+	n, err := countIndex(p, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,10 @@ func Attribute(p *profile.Profile, kind runfolder.ProfileKind, ops []float64, o 
 	}
 	b := newBuilder(p, kind, o.Groups, ops, o.Leaves)
 	for _, sample := range p.Sample {
-		value, count := float64(sample.Value[v]), float64(sample.Value[n])
+		value, count := float64(sample.Value[v]), 0.0
+		if n >= 0 {
+			count = float64(sample.Value[n])
+		}
 		w := weight{value: value, variance: variance(kind, value, count, float64(max(p.Period, 1)))}
 		if kind.CountUnit != "" {
 			w.count = count
@@ -148,12 +151,16 @@ func Attribute(p *profile.Profile, kind runfolder.ProfileKind, ops []float64, o 
 	return b.attribution(), nil
 }
 
-// sampleIndex finds a sample type by its name. An empty name, which pprof
-// takes for the default, is none.
-func sampleIndex(p *profile.Profile, name string) (int, error) {
-	if name == "" {
-		return 0, errors.New("the profile has one value only, which says nothing per operation")
+// countIndex finds the sample type of a kind's counts, -1 if it has none.
+func countIndex(p *profile.Profile, kind runfolder.ProfileKind) (int, error) {
+	if kind.Count == "" {
+		return -1, nil
 	}
+	return sampleIndex(p, kind.Count)
+}
+
+// sampleIndex finds a sample type by its name.
+func sampleIndex(p *profile.Profile, name string) (int, error) {
 	i, err := p.SampleIndexByName(name)
 	if err != nil {
 		return 0, fmt.Errorf("the profile lacks the sample type %s", name)

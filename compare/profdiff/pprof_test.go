@@ -83,7 +83,7 @@ func readProfile(t testing.TB, path string) *profile.Profile {
 	return p
 }
 
-var topLine = regexp.MustCompile(`^ *(-?\d+)(?:B|ns)? +\S+% +\S+% +(-?\d+)(?:B|ns)? +\S+% +(.+?)(?: \((?:partial-)?inline\))?$`)
+var topLine = regexp.MustCompile(`^ *(-?\d+)(?:B|ns|widgets?)? +\S+% +\S+% +(-?\d+)(?:B|ns|widgets?)? +\S+% +(.+?)(?: \((?:partial-)?inline\))?$`)
 
 func pprofDiff(t *testing.T, base, head, index, unit string) map[string]flatCum {
 	t.Helper()

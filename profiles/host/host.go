@@ -11,7 +11,8 @@ import (
 // Root is where the machine's proc and sys are mounted.
 const Root = "/"
 
-const unknown = "unavailable"
+// Unknown stands for what the machine does not tell.
+const Unknown = "unavailable"
 
 // Read describes the machine as far as timing depends on it. Elsewhere than on
 // Linux most of it is "unavailable" or zero.
@@ -19,9 +20,9 @@ func Read() runfolder.Host {
 	h := runfolder.Host{
 		OS:         runtime.GOOS,
 		Arch:       runtime.GOARCH,
-		Kernel:     unknown,
-		CPUModel:   unknown,
-		Governor:   unknown,
+		Kernel:     Unknown,
+		CPUModel:   Unknown,
+		Governor:   Unknown,
 		Affinity:   runtime.NumCPU(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
 	}

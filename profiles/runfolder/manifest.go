@@ -57,6 +57,7 @@ const (
 func Sources() []Source {
 	all := []Source{
 		SourceCPUClock, SourceMemStats, SourceRSS, SourceSwitches, SourceIO, SourceGoroutines,
+		SourceDuration, SourceMeanLatency, SourceLatencies,
 		SourceMachineCPU, SourcePressure, SourceRunQueue, SourceThrottling, SourceThermal, SourceFrequency, SourceClocksource,
 	}
 	for _, k := range Kinds {
@@ -110,7 +111,7 @@ type Decision struct {
 // SubjectInfo tells what was measured, well enough to start it again.
 type SubjectInfo struct {
 	Name    string            `json:"name"`
-	Kind    string            `json:"kind"` // "built-in"
+	Kind    string            `json:"kind"` // "built-in", or KindForeign
 	Command []string          `json:"command"`
 	Options map[string]string `json:"options,omitempty"`
 	Binary  Binary            `json:"binary"`

@@ -38,6 +38,8 @@ type Run struct {
 	Slices   []Slice // ordered by block and round
 	Latency  Latency // from when requests were due
 	Sent     Latency // from when they were sent; nil for a closed loop, where that is the same
+
+	made map[string]*profile.Profile // by file: what stands in no file of a foreign folder as it is
 }
 
 // Open reads a run folder. Whatever is missing, damaged, contradictory or from
@@ -101,6 +103,13 @@ func (r *Run) Profile(k ProfileKind) (*profile.Profile, error) {
 
 // ProfileFile reads one of the folder's pprof files.
 func (r *Run) ProfileFile(name string) (*profile.Profile, error) {
+	if p := r.made[name]; p != nil {
+		return p.Copy(), nil
+	}
+	return r.readProfile(name)
+}
+
+func (r *Run) readProfile(name string) (*profile.Profile, error) {
 	var p *profile.Profile
 	err := readFile(r.Dir, name, func(f io.Reader) (err error) {
 		p, err = profile.Parse(f)

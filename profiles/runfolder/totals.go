@@ -82,8 +82,10 @@ func (t *Totals) addLoad(r *Run) {
 	t.Writes, t.Reads = t.opsOf("write"), t.opsOf("read")
 	t.DurationS = duration.Seconds()
 	if t.TotalOps > 0 {
-		t.OpsPerSec = float64(t.TotalOps) / duration.Seconds()
 		t.GeneratorCPUPerOp = micros(generatorCPU) / float64(t.TotalOps)
+	}
+	if duration > 0 { // which a foreign folder may not tell
+		t.OpsPerSec = float64(t.TotalOps) / duration.Seconds()
 	}
 }
 

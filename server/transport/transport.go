@@ -32,6 +32,9 @@ const (
 
 var kinds = []Kind{NetHTTP, FastHTTP, FastHTTPAdapter}
 
+// Kinds are all transports.
+func Kinds() []Kind { return slices.Clone(kinds) }
+
 // Parse returns the transport of a name; net/http is a spelling of nethttp.
 func Parse(name string) (Kind, error) {
 	kind := Kind(name)

@@ -13,17 +13,9 @@ import (
 // environment says where and how the variants were recorded, one line per
 // variant, what else the machine did, and what could not be had.
 func environment(r *compare.Report) []string {
-	first := r.Variants[0].Manifest
-	h := first.Host
-	lines := []string{
-		fmt.Sprintf("host: %s, %d of %d CPUs, %s/%s, kernel %s", h.CPUModel, h.Affinity, h.Cores, h.OS, h.Arch, h.Kernel),
-		fmt.Sprintf("load: %s", first.Load),
-	}
+	lines := whereRecorded(r.Variants[0].Manifest)
 	for _, v := range r.Variants {
-		m := v.Manifest
-		lines = append(lines, fmt.Sprintf("%s: recorded %s, %d blocks of %d slices of %v, seed %d%s",
-			v.Name, m.Start.Format("2006-01-02 15:04:05 MST"), len(m.Blocks), m.Plan.Rounds, m.Plan.Slice, m.Plan.Seed,
-			build(m.Subject.Binary)))
+		lines = append(lines, howRecorded(v))
 	}
 	return slices.Concat(lines, machines(r.Variants), unavailable(r.Variants))
 }
@@ -109,12 +101,12 @@ func commands(r *compare.Report) []string {
 	last := r.Variants[len(r.Variants)-1]
 	for _, v := range r.Variants {
 		for _, kind := range recorded(v) {
-			lines = append(lines, fmt.Sprintf("go tool pprof -top -sample_index=%s %s/%s", kind.Value, v.Dir, kind.File))
+			lines = append(lines, fmt.Sprintf("go tool pprof -top -sample_index=%s %s", kind.Value, fileOf(v, kind)))
 		}
 	}
 	for _, kind := range recorded(last) {
-		lines = append(lines, fmt.Sprintf("go tool pprof -http=127.0.0.1:9090 -sample_index=%s -diff_base %s/%s %s/%s",
-			kind.Value, r.Variants[0].Dir, kind.File, last.Dir, kind.File))
+		lines = append(lines, fmt.Sprintf("go tool pprof -http=127.0.0.1:9090 -sample_index=%s -diff_base %s %s",
+			kind.Value, fileOf(r.Variants[0], kind), fileOf(last, kind)))
 	}
 	return lines
 }
