@@ -85,6 +85,9 @@ func (c *Curve) measure() {
 	c.Machines = len(machines)
 	for _, m := range compare.Metrics {
 		has := func(r Record) bool { return r.Metric(m.ID) != nil && r.Metric(m.ID).Value != nil }
+		if m.Share { // of failures, of which there mostly are none
+			has = func(r Record) bool { return r.Metric(m.ID) != nil && orZero(r.Metric(m.ID).Value) > 0 }
+		}
 		if slices.ContainsFunc(c.Records, has) {
 			c.Series = append(c.Series, Series{Metric: m})
 		}
@@ -116,7 +119,7 @@ func (c *Curve) findExact(s *Series, alpha float64) {
 			continue
 		}
 		p := Point{Record: i, Value: *m.Value, Low: *m.Value, High: *m.Value, Level: *m.Value}
-		if m.Change != nil {
+		if m.Change != nil && !s.Metric.Share {
 			p.Low *= (100 + m.Change.Low) / (100 + m.Change.Percent)
 			p.High *= (100 + m.Change.High) / (100 + m.Change.Percent)
 		}
@@ -125,6 +128,9 @@ func (c *Curve) findExact(s *Series, alpha float64) {
 	}
 	zero := func(p Point) bool { return p.Value == 0 }
 	switch {
+	case s.Metric.Share:
+		s.Notes = append(s.Notes, "what fails depends on the machine too, so no change is marked")
+		return
 	case !slices.ContainsFunc(s.Points, func(p Point) bool { return !zero(p) }):
 		return // 0 throughout
 	case slices.ContainsFunc(s.Points, zero):
@@ -134,6 +140,14 @@ func (c *Curve) findExact(s *Series, alpha float64) {
 	steps := stat.Steps(logs, make([]int, len(logs)), alpha, stat.LogRatio(s.Metric.Rule.Floor))
 	s.mark(steps)
 	s.level(steps, logs)
+}
+
+// orZero takes what is not known for nothing.
+func orZero(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
 }
 
 // level gives every point the level between two steps, of values that are

@@ -73,7 +73,7 @@ func (s synthetic) record(r *rand.Rand, commit, base int, model string, speed fl
 		Base:    &b, Head: build(commit), Paired: true, Blocks: 20, Verdict: compare.Equivalent,
 	}
 	for _, m := range compare.Metrics {
-		if m.Better == compare.Neutral {
+		if usual[m.ID] == 0 {
 			continue
 		}
 		noise := allocNoise
@@ -287,6 +287,29 @@ func TestZeroThroughout(t *testing.T) {
 	series := Curves(records)[0].Series[3]
 	if series.Metric.ID != "allocs_per_op" || len(series.Changes)+len(series.Notes) > 0 || len(series.Points) != 20 {
 		t.Errorf("%s: changes %v, notes %q", series.Metric.ID, series.Changes, series.Notes)
+	}
+}
+
+// TestFailures: their share is shown if there are any, and not judged.
+func TestFailures(t *testing.T) {
+	records := synthetic{seed: 4, commits: 20}.records()
+	for i := range records {
+		share := 0.0
+		records[i].Metrics = append(records[i].Metrics, Metric{ID: "failed_requests", Value: &share})
+	}
+	if n := len(Curves(records)[0].Series); n != len(usual) {
+		t.Errorf("%d metrics, want %d: nothing failed", n, len(usual))
+	}
+	for i := 10; i < 20; i++ {
+		*records[i].Metric("failed_requests").Value = 3
+	}
+	for _, s := range Curves(records)[0].Series {
+		if s.Metric.Share && (len(s.Points) != 20 || len(s.Changes) > 0 || len(s.Notes) != 1) {
+			t.Errorf("%d points, changes %v, notes %q", len(s.Points), s.Changes, s.Notes)
+		}
+	}
+	if n := len(Curves(records)[0].Series); n != len(usual)+1 {
+		t.Errorf("%d metrics, want %d", n, len(usual)+1)
 	}
 }
 

@@ -16,13 +16,8 @@ import (
 )
 
 var (
-	historyStyle    = template.CSS(asset("page.css") + asset("history.css"))
-	historyScripts  = []template.JS{template.JS(asset("page.js"))}
-	historyTemplate = template.Must(template.New("history.html").Funcs(template.FuncMap{
-		"plot":    newHistoryPlot,
-		"commit":  view.Commit,
-		"verdict": func(v compare.Verdict) view.Badge { return view.Badge{Class: string(v), Text: string(v)} },
-	}).ParseFS(web, "web/history.html"))
+	historyStyle   = template.CSS(asset("page.css") + asset("history.css"))
+	historyScripts = []template.JS{template.JS(asset("page.js"))}
 )
 
 // historyPage is what the template shows.
@@ -47,7 +42,7 @@ func WriteHistory(w io.Writer, curves []view.History) error {
 		shown.Title += c.Name
 	}
 	var b bytes.Buffer
-	if err := historyTemplate.Execute(&b, shown); err != nil {
+	if err := pageTemplate.ExecuteTemplate(&b, "history.html", shown); err != nil {
 		return fmt.Errorf("making the page: %w", err)
 	}
 	_, err := b.WriteTo(w)

@@ -31,13 +31,15 @@ var (
 
 	pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{
 		"forest":    newForest,
+		"history":   newHistoryPlot,
+		"commit":    view.Commit,
 		"kinds":     newKinds,
 		"cells":     func(c view.Comparison, row forestRow) cells { return cells{c.Base, c.Head, row} },
 		"changes":   newChanges,
 		"functions": functionGrid,
 		"length":    length,
 		"parts":     parts,
-	}).ParseFS(web, "web/page.html"))
+	}).ParseFS(web, "web/*.html"))
 )
 
 func asset(name string) string {
