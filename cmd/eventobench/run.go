@@ -78,7 +78,7 @@ are kept, marked interrupted).`,
 func (o *runOptions) addFlags(cmd *cobra.Command) {
 	theme(cmd.Flags(), themeMeasure, o.factors.addFlags)
 	o.record.addFlags(cmd.Flags())
-	o.history.addFlag(cmd.Flags())
+	theme(cmd.Flags(), themeOutput, o.history.addFlag)
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but the folder paths")
 }
 
