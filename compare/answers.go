@@ -41,6 +41,9 @@ func (a answerChanges) doubt() string {
 // compared shares FalseAlarms.
 func compareAnswers(base, head side) answerChanges {
 	var found answerChanges
+	if !sameKinds(base, head) {
+		return found
+	}
 	tests := 0
 	for k, b := range base.kinds {
 		tests += 1 + len(statusesOf(b, head.kinds[k]))
@@ -61,6 +64,12 @@ func compareAnswers(base, head side) answerChanges {
 		}
 	}
 	return found
+}
+
+// sameKinds reports whether two runs have the same kinds of request, as all have
+// but those that something else recorded.
+func sameKinds(base, head side) bool {
+	return slices.Equal(base.Manifest.Load.Kinds, head.Manifest.Load.Kinds)
 }
 
 func statusesOf(base, head side) []int {
@@ -116,6 +125,9 @@ func finite(values []float64) []float64 {
 func (s side) countRedirects(base side) {
 	for _, m := range append(s.blocks, s.whole) {
 		m.redirected = 0
+	}
+	if !sameKinds(base, s) {
+		return
 	}
 	for k, kind := range s.kinds {
 		if b := base.kinds[k].whole; !b.tells || b.redirects() > 0 {

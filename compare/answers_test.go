@@ -223,7 +223,7 @@ func TestSameProcess(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			base, head := synthesize(t, "base", "e1", 20, slow, 7), synthesize(t, "head", "e1", 20, tt.head, 7)
 			fresh := mustCompare(t, variant(base, nil), variant(head, nil)).Metric(CPUPerOp).Change
-			head.Manifest.Subject.Kind = runningSubject
+			head.Manifest.Subject.Kind = runfolder.KindURL
 			r := mustReport(t, []Variant{variant(base, nil), variant(head, nil)}, defaults())
 			c := r.Comparisons[0]
 			got := c.Metric(CPUPerOp)

@@ -173,10 +173,7 @@ func paired(base, head *runfolder.Run) bool {
 
 // running reports whether a subject was running before the experiment, so that
 // all its blocks are of one process.
-func running(m runfolder.Manifest) bool { return m.Subject.Kind == runningSubject }
-
-// runningSubject is the kind of a subject that is only reached, not started.
-const runningSubject = "url"
+func running(m runfolder.Manifest) bool { return m.Subject.Kind == runfolder.KindURL }
 
 // incomparable says why the timing of two experiments cannot be compared at
 // all, or nothing.

@@ -58,7 +58,7 @@ func withoutBlocks(m Metric, base, head side) result {
 func (c Comparison) foreignSummary() string {
 	parts := []string{}
 	for _, m := range c.Metrics {
-		if m.Base != nil && m.Head != nil {
+		if m.Base != nil && m.Head != nil && max(*m.Base, *m.Head) > 0 {
 			parts = append(parts, fmt.Sprintf("%s %s to %s %s (%s)", m.Label, texttab.Number(*m.Base, m.Decimals),
 				texttab.Number(*m.Head, m.Decimals), m.Unit, m.Unavailable))
 		}

@@ -298,7 +298,7 @@ func open(t *testing.T, dir string) *runfolder.Run {
 func TestSubjectThatIsNeverReady(t *testing.T) {
 	bad := subject.Exec{Name: "bad", Command: []string{"sleep", "600"}, Timeout: 20 * time.Millisecond}
 	dirs, err := testExperiment(t, bad, testSubject(t, "good", "fine")).Record(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "subject bad was not ready within 20ms; it printed nothing") {
+	if err == nil || !strings.Contains(err.Error(), "subject bad was not ready within 20ms: no process of it was seen to open a TCP port; tell it where to listen with {addr} or {port} in its command (of exec:, or --start); it printed nothing") {
 		t.Errorf("error %v", err)
 	}
 	checkKept(t, dirs, runfolder.StateFailed)

@@ -48,8 +48,9 @@ var kept atomic.Pointer[[]byte]
 // that and expvar, in bare none of them, in contended its requests
 // wait for locks. In others it misbehaves: silent=FIFO
 // hangs before it listens, frozen=FIFO at its hundredth request, and killed,
-// error and broken do what they say; of flaky's requests every hundredth fails. mute does not say where it listens; its
-// address follows as mute=ADDRESS. lean and lean-expvar are leanHandler's.
+// error and broken do what they say; of flaky's requests every hundredth fails.
+// mute does not say where it listens; its address follows as mute=ADDRESS. lean
+// and lean-expvar are leanHandler's. Those of strangers are in strangers_test.go.
 func serve(mode string) {
 	if mode == "broken" {
 		fmt.Println("no such option: --fast")
@@ -57,6 +58,9 @@ func serve(mode string) {
 	}
 	if fifo, ok := strings.CutPrefix(mode, "silent="); ok {
 		hang(fifo)
+	}
+	if name, argument, ok := strings.Cut(mode, ":"); ok && strangers[name] != nil {
+		strangers[name](argument)
 	}
 	address, mute := strings.CutPrefix(mode, "mute=")
 	if !mute {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/history"
@@ -34,17 +35,22 @@ first parent is followed.
 Exit codes: 0 the commit was found; 2 bad input, or the bad commit is not known to
 be worse; 3 a range of commits is left; 130 interrupted.`,
 		Example: `  eventobench history bisect --good=v1.2.0 --bad=HEAD
-  eventobench history bisect --good=a1e5dde --bad=a2b868b --subject='git:{commit}:./cmd/server' --max-time=2m`,
+  eventobench history bisect --good=a1e5dde --bad=a2b868b --subject='git:{commit}:./cmd/server' --start='{out} -listen {addr}'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	f := cmd.Flags()
+	theme(f, themeMeasure, o.addFlags)
+	theme(f, themeJudge, o.gate.addCriteria)
+	o.gate.record.addFlags(f)
+	return cmd
+}
+
+func (o *bisectOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.good, "good", "", "commit, branch or tag that was still good")
 	f.StringVar(&o.bad, "bad", "HEAD", "later commit, branch or tag that is worse")
 	f.StringVar(&o.subject, "subject", "git:{commit}", "subject that a commit is measured as")
-	o.gate.addCriteria(f)
-	o.gate.record.addFlags(f)
-	return cmd
+	o.gate.subjects.addFlags(f)
 }
 
 func (o *bisectOptions) run(cmd *cobra.Command) error {
@@ -58,20 +64,30 @@ func (o *bisectOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return bisectCommits(cmd.Context(), cmd.OutOrStdout(), ".", commits, o.judge(cmd))
+	in, err := o.gate.input(cmd.Flags(), false)
+	if err != nil {
+		return err
+	}
+	return bisectCommits(cmd.Context(), cmd.OutOrStdout(), ".", commits, o.judge(cmd, in))
 }
 
-// judge gates two commits.
-func (o *bisectOptions) judge(cmd *cobra.Command) history.Judge {
+// judge gates two commits. A head that cannot be built cannot be judged.
+func (o *bisectOptions) judge(cmd *cobra.Command, in gateInput) history.Judge {
 	subject := func(commit string) string { return strings.ReplaceAll(o.subject, "{commit}", commit) }
-	return func(_ context.Context, base, head string) (compare.Verdict, error) {
-		gate := o.gate
-		gate.base, gate.head = subject(base), subject(head)
-		in, err := gate.input()
+	return func(ctx context.Context, base, head string) (compare.Verdict, error) {
+		specs := []string{subject(base), subject(head)}
+		_, err := o.gate.subjects.targets(ctx, specs[:1], cmd.ErrOrStderr())
 		if err != nil {
 			return "", err
 		}
-		dirs, err := gate.dirs(cmd, nil, in)
+		targets, err := o.gate.subjects.targets(ctx, specs, cmd.ErrOrStderr())
+		if err != nil && ctx.Err() == nil {
+			return "", fmt.Errorf("%w: %w", history.ErrNotJudged, err)
+		}
+		if err != nil {
+			return "", err
+		}
+		dirs, err := o.gate.record.run(cmd, targets, in.options.Criteria, false)
 		if err != nil {
 			return "", err
 		}

@@ -23,6 +23,8 @@ import (
 // defaultConfig is read if it exists and no other file is named.
 const defaultConfig = "eventobench.yaml"
 
+const configUsage = "configuration file; default " + defaultConfig + " if there is one"
+
 // gateConfig is the gate's part of eventobench.yaml. Flags win over it.
 type gateConfig struct {
 	Base         string            `yaml:"base"`         // a subject: the name of one above, or a specification
@@ -157,10 +159,15 @@ func readProject(path string) (projectConfig, error) {
 	return c, nil
 }
 
-// readConfig reads the gate's part of a project's configuration.
-func readConfig(path string) (gateConfig, error) {
-	c, err := readProject(path)
-	return c.Gate, err
+// subject is the specification of the subject of a name, or what is no such name
+// itself.
+func (c projectConfig) subject(nameOrSpec string) string {
+	for _, spec := range c.Subjects {
+		if name, _, _ := strings.Cut(spec, "="); name == nameOrSpec {
+			return spec
+		}
+	}
+	return nameOrSpec
 }
 
 // apply adds the configuration to the criteria.

@@ -17,7 +17,6 @@ import (
 	"github.com/eventobench/eventobench/compare/render"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
-	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 type gateOptions struct {
@@ -31,6 +30,7 @@ type gateOptions struct {
 	format       string
 	out          string
 	history      historyFlag
+	subjects     subjectOptions
 	record       recordOptions
 }
 
@@ -44,8 +44,13 @@ func newGateCmd() *cobra.Command {
  - one run folder, against the baseline;
  - subjects, recorded now in one interleaved experiment: --base and --head;
  - a subject, recorded now, against the baseline: --head.
-A subject is a transport of the built-in store and options after commas: fasthttp,
-or fasthttp,codec=std,binary=./old/eventobench for that of another build.
+A subject is one of
+   git:REF or git:REF:PACKAGE    a commit, built for the occasion
+   go:PACKAGE                    the working tree
+   exec:COMMAND                  any server; {addr} is where it shall listen
+   url:http://127.0.0.1:8080     a server that is running
+   builtin:fasthttp,codec=std    the built-in store
+and is explained in docs/subjects.md.
 
 Throughput, CPU, allocated bytes and allocations are gated; --metric adds others.
 A metric regressed if the whole interval of its change is worse than what fresh
@@ -69,7 +74,9 @@ The configuration (eventobench.yaml, or --config):
 
 Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording failed;
 3 inconclusive (0 with --inconclusive=pass); 130 interrupted.`,
-		Example: `  eventobench gate profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
+		Example: `  eventobench gate --base=git:origin/main --head=go: --start='{out} -listen {addr}'
+  eventobench gate --base='exec:./old -listen {addr}' --head='exec:./new -listen {addr}' --pprof='127.0.0.1:{port2}'
+  eventobench gate profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
   eventobench gate --base=fasthttp,binary=./main/eventobench --head=fasthttp --format=github
   eventobench gate --base=nethttp --head=fasthttp --metric=p99=10% --tolerance=ops_per_sec=5%
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
@@ -81,13 +88,18 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
 }
 
 func (o *gateOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.base, "base", "", "subject to record as the base")
-	f.StringVar(&o.head, "head", "", "subject to record as the head")
+	theme(f, themeMeasure, o.addSubjectFlags)
 	f.StringVar(&o.baseline, "baseline", "", "run folder to judge a lone head against; default benchmarks/baseline")
 	f.BoolVar(&o.update, "update-baseline", false, "make HEAD_DIR the baseline, and judge nothing")
 	theme(f, themeJudge, o.addJudgeFlags)
 	theme(f, themeOutput, o.addResultFlags)
 	o.record.addFlags(f)
+}
+
+func (o *gateOptions) addSubjectFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.base, "base", "", "subject to record as the base: SPEC or NAME=SPEC")
+	f.StringVar(&o.head, "head", "", "subject to record as the head: SPEC or NAME=SPEC")
+	o.subjects.addFlags(f)
 }
 
 func (o *gateOptions) addJudgeFlags(f *pflag.FlagSet) {
@@ -102,7 +114,7 @@ func (o *gateOptions) addCriteria(f *pflag.FlagSet) {
 		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
 	f.StringSliceVar(&o.tolerances, "tolerance", nil,
 		"tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
-	f.StringVar(&o.config, "config", "", "configuration file; default eventobench.yaml if there is one")
+	f.StringVar(&o.config, "config", "", configUsage)
 }
 
 func (o *gateOptions) addResultFlags(f *pflag.FlagSet) {
@@ -119,7 +131,7 @@ type gateInput struct {
 }
 
 func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
-	in, err := o.input()
+	in, err := o.input(cmd.Flags(), len(args) == 0)
 	if err != nil {
 		return err
 	}
@@ -154,15 +166,24 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	return verdictError(gate, in.inconclusive)
 }
 
-// input puts flags and configuration together.
-func (o *gateOptions) input() (gateInput, error) {
+// input puts flags and configuration together. Subjects are the configuration's
+// only if no folders are named.
+func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error) {
 	in := gateInput{options: compare.Options{Criteria: compare.DefaultCriteria(), Now: time.Now()}}
 	if !slices.Contains(render.GateFormats, o.format) {
 		return in, render.UnknownFormat(o.format, render.GateFormats)
 	}
-	config, err := readConfig(o.config)
+	project, err := readProject(o.config)
+	if err == nil {
+		err = project.setFlags(f)
+	}
 	if err != nil {
 		return in, err
+	}
+	config := project.Gate
+	if noFolders {
+		o.base = project.subject(cmp.Or(o.base, config.Base))
+		o.head = project.subject(cmp.Or(o.head, config.Head))
 	}
 	if err := errors.Join(config.apply(&in.options.Criteria), o.applyFlags(&in.options.Criteria)); err != nil {
 		return in, err
@@ -217,19 +238,10 @@ func (o *gateOptions) dirs(cmd *cobra.Command, args []string, in gateInput) ([]s
 }
 
 func (o *gateOptions) recordSubjects(cmd *cobra.Command, in gateInput, specs ...string) ([]string, error) {
-	var subjects []subject.Exec
-	for _, text := range specs {
-		spec, err := parseStoreSpec(text)
-		if err != nil {
-			return nil, err
-		}
-		s, err := spec.subject()
-		if err != nil {
-			return nil, fmt.Errorf("subject %q: %w", text, err)
-		}
-		subjects = append(subjects, s)
+	subjects, err := o.subjects.targets(cmd.Context(), specs, cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
 	}
-	numberNames(subjects)
 	return o.record.run(cmd, subjects, in.options.Criteria, false)
 }
 

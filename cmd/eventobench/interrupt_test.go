@@ -27,8 +27,15 @@ type running struct {
 func startRun(t *testing.T, args ...string) *running {
 	t.Helper()
 	r := &running{out: t.TempDir()}
+	r.start(t, append(args, "--transport=fasthttp,nethttp")...)
+	return r
+}
+
+// start starts the run and waits for its first block.
+func (r *running) start(t *testing.T, args ...string) {
+	t.Helper()
 	r.cmd = exec.CommandContext(t.Context(), "eventobench", append([]string{
-		"run", "--transport=fasthttp,nethttp", "--blocks=1000", "--rounds=2", "--slice=5ms", "--warmup=5", "--out=" + r.out,
+		"run", "--blocks=1000", "--rounds=2", "--slice=5ms", "--warmup=5", "--out=" + r.out,
 	}, args...)...)
 	stderr, err := r.cmd.StderrPipe()
 	if err != nil {
@@ -39,7 +46,6 @@ func startRun(t *testing.T, args ...string) *running {
 	}
 	r.text = bufio.NewReader(stderr)
 	r.waitFor(t, "1 of 1000 blocks")
-	return r
 }
 
 // waitFor reads stderr up to a line with the given text.
@@ -78,6 +84,10 @@ func (r *running) subjects(t *testing.T) []int {
 	var pids []int
 	parent := regexp.MustCompile(`(?m)^PPid:\t` + strconv.Itoa(r.cmd.Process.Pid) + `$`)
 	for _, path := range status {
+		command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline")) // of none, if it has ended
+		if !strings.Contains(string(command), "\x00serve\x00") {
+			continue // the run has other children, that clean up
+		}
 		if text, err := os.ReadFile(path); err == nil && parent.Match(text) {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 			if err != nil {

@@ -60,7 +60,7 @@ func (o *recordOptions) addOutputFlags(f *pflag.FlagSet) {
 // unless it is to be quiet, and returns its folders. Of an experiment that
 // failed it tells where the folders are.
 func (o *recordOptions) run(
-	cmd *cobra.Command, subjects []subject.Exec, c compare.Criteria, quiet bool,
+	cmd *cobra.Command, subjects []subject.Target, c compare.Criteria, quiet bool,
 ) ([]string, error) {
 	e, err := o.experiment(subjects, c, cmd.Flags().Changed)
 	if err != nil {
@@ -82,7 +82,7 @@ func (o *recordOptions) run(
 }
 
 func (o *recordOptions) experiment(
-	subjects []subject.Exec, c compare.Criteria, given func(flag string) bool,
+	subjects []subject.Target, c compare.Criteria, given func(flag string) bool,
 ) (profiles.Experiment, error) {
 	kinds, err := runfolder.ParseKinds(o.profiles)
 	if err != nil {
@@ -146,10 +146,10 @@ func decider(c compare.Criteria, subjects int) func([]*runfolder.Run) runfolder.
 	return func(runs []*runfolder.Run) runfolder.Look { return compare.Decide(runs, c) }
 }
 
-func describe(e profiles.Experiment, subjects []subject.Exec) string {
+func describe(e profiles.Experiment, subjects []subject.Target) string {
 	var names []string
 	for _, s := range subjects {
-		names = append(names, s.Name)
+		names = append(names, fmt.Sprint(s))
 	}
 	return fmt.Sprintf("measuring %s: %s of %d rounds of %v slices, %s, seed %d",
 		strings.Join(names, ", "), blocks(e.Plan), e.Plan.Rounds, e.Plan.Slice, e.Load.Pacing(), e.Plan.Seed)

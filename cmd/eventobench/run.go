@@ -9,27 +9,39 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/internal/texttab"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 type runOptions struct {
-	factors factorOptions
-	record  recordOptions
-	history historyFlag
-	quiet   bool
+	specs    []string // subjects of --subject
+	subjects subjectOptions
+	factors  factorOptions
+	record   recordOptions
+	history  historyFlag
+	quiet    bool
+	config   string
 }
 
 func newRunCmd() *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Measure the built-in event store and record run folders",
-		Long: `Run starts the built-in event store on each named transport, loads the subjects
-in short alternating slices, and records one run folder per subject.
+		Short: "Measure servers side by side and record run folders",
+		Long: `Run starts servers, loads them in short alternating slices, and records one run
+folder per subject. A subject is what --subject names, repeatable:
+   exec:COMMAND                  any server; {addr} is where it shall listen
+   go:PACKAGE                    the working tree, built for the occasion
+   git:REF or git:REF:PACKAGE    a commit
+   url:http://127.0.0.1:8080     a server that is running
+   builtin:fasthttp,codec=std    the built-in store
+with NAME= before it if you like; docs/subjects.md explains them. Without --subject
+it is the built-in event store on each named transport.
 
 An experiment is made of blocks. In each block every subject is a fresh process:
 it is warmed up and then gets its slices, one per round, in random order. The block
@@ -47,7 +59,11 @@ sent late or never are counted. A server that stands still shows it only so.
 Exit codes: 0 recorded; 2 bad input, or an experiment with failed requests or a
 dead subject (its folders are kept, marked failed); 130 interrupted (its folders
 are kept, marked interrupted).`,
-		Example: `  # the story: three transports side by side, in about two minutes
+		Example: `  # your server before and after a change, with its profiling pages on a port of their own
+  eventobench run --subject='before=exec:./old -listen {addr}' --subject='after=exec:./new -listen {addr}' \
+    --env=LOG=off --pprof='127.0.0.1:{port2}' --env='PPROF_ADDR=127.0.0.1:{port2}'
+
+  # the story: three transports side by side, in about two minutes
   eventobench run --transport=nethttp --transport=fasthttp --transport=fasthttp-adapter
 
   # does it work at all? a few seconds
@@ -76,17 +92,28 @@ are kept, marked interrupted).`,
 }
 
 func (o *runOptions) addFlags(cmd *cobra.Command) {
-	theme(cmd.Flags(), themeMeasure, o.factors.addFlags)
+	theme(cmd.Flags(), themeMeasure, o.addSubjectFlags)
 	o.record.addFlags(cmd.Flags())
 	theme(cmd.Flags(), themeOutput, o.history.addFlag)
+	cmd.Flags().StringVar(&o.config, "config", "", configUsage)
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but the folder paths")
+}
+
+func (o *runOptions) addSubjectFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.specs, "subject", nil,
+		"server to measure, SPEC or NAME=SPEC with SPEC exec:COMMAND, url:URL, go:PACKAGE, git:REF or builtin:…; repeatable")
+	o.subjects.addFlags(f)
+	o.factors.addFlags(f)
 }
 
 func (o *runOptions) run(cmd *cobra.Command) error {
 	if err := o.history.check(); err != nil {
 		return err
 	}
-	subjects, err := o.factors.subjects()
+	if err := o.applyConfig(cmd.Flags()); err != nil {
+		return err
+	}
+	subjects, err := o.targets(cmd)
 	if err != nil {
 		return err
 	}
@@ -98,6 +125,36 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	return o.printResults(cmd.OutOrStdout(), dirs)
+}
+
+// applyConfig takes from the project's configuration what no flag says. Flags that
+// choose the built-in store choose it instead of the project's subjects.
+func (o *runOptions) applyConfig(f *pflag.FlagSet) error {
+	project, err := readProject(o.config)
+	if err != nil {
+		return err
+	}
+	if len(o.specs) == 0 && !slices.ContainsFunc(factorFlags, f.Changed) {
+		o.specs = project.Subjects
+	}
+	return project.setFlags(f)
+}
+
+// targets are the subjects of --subject, or else the built-in store's.
+func (o *runOptions) targets(cmd *cobra.Command) ([]subject.Target, error) {
+	if len(o.specs) == 0 {
+		return o.factors.subjects()
+	}
+	for _, flag := range factorFlags {
+		if cmd.Flags().Changed(flag) {
+			return nil, fmt.Errorf("--%s and --subject exclude each other; write --subject=builtin:fasthttp,codec=std", flag)
+		}
+	}
+	log := cmd.ErrOrStderr()
+	if o.quiet {
+		log = nil
+	}
+	return o.subjects.targets(cmd.Context(), o.specs, log)
 }
 
 func (o *runOptions) printResults(w io.Writer, dirs []string) error {

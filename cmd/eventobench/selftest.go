@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -27,6 +28,9 @@ import (
 
 type selftestOptions struct {
 	transport string
+	spec      string // of --subject; the store with the transport if empty
+	subjects  subjectOptions
+	sides     []subject.Target // of the spec, twice the same
 	time      time.Duration
 	cases     []string
 	recorded  []string
@@ -45,6 +49,9 @@ nothing may be called improved or regressed, and against itself with a planted
 regression (serve --handicap), which must be found. Then it draws thousands of
 experiments from the blocks of those without a regression, and says how often they
 give a false alarm and what this machine can resolve in 1, 2 and 5 minutes.
+
+With --subject it is another server that is compared with itself; only --case=none
+makes sense of it, and is what it goes through.
 
 Without --case it goes through none, cpu=5%, none and alloc=200B until --time is
 used up. The folders are removed at the end unless --out is given; --recorded judges
@@ -65,6 +72,9 @@ Exit codes: 0 measured; 2 bad input, or an experiment failed; 130 interrupted.`,
 
 func (o *selftestOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.transport, "transport", "fasthttp", "transport of the store that is compared with itself")
+	f.StringVar(&o.spec, "subject", "",
+		"another server to compare with itself, SPEC or NAME=SPEC; nothing is planted in one that is not built-in")
+	o.subjects.addFlags(f)
 	f.DurationVar(&o.time, "time", 5*time.Minute, "time to spend, unless --case says what to do")
 	f.StringSliceVar(&o.cases, "case", nil,
 		"a handicap of one side and how many experiments with it, such as none:12 or cpu=5%:10; repeatable")
@@ -95,6 +105,11 @@ func (o *selftestOptions) recordAll(cmd *cobra.Command, test *selftest) error {
 	if err != nil {
 		return err
 	}
+	if o.spec != "" {
+		if err := o.makeSides(cmd); err != nil {
+			return err
+		}
+	}
 	if o.record.out == "" {
 		if o.record.out, err = os.MkdirTemp("", "eventobench-selftest-"); err != nil {
 			return fmt.Errorf("making a folder for the experiments: %w", err)
@@ -124,6 +139,9 @@ func (o *selftestOptions) schedule() (func(yield func(string) bool), error) {
 		if _, bad := handicap.Parse(planted); !ok || err != nil || n < 1 || bad != nil {
 			return nil, fmt.Errorf("--case %q: write a handicap and a number, such as none:12 or cpu=5%%:10", text)
 		}
+		if o.spec != "" && planted != "none" {
+			return nil, fmt.Errorf("--case %q: a regression can be planted in the built-in store only, not with --subject", text)
+		}
 		for range n {
 			all = append(all, planted)
 		}
@@ -141,6 +159,9 @@ func (o *selftestOptions) schedule() (func(yield func(string) bool), error) {
 func (o *selftestOptions) cycle(yield func(string) bool) {
 	start := time.Now()
 	handicaps := []string{"none", "cpu=5%", "none", "alloc=200B"}
+	if o.spec != "" {
+		handicaps = handicaps[:1]
+	}
 	for n := 0; ; n++ {
 		begun := time.Now()
 		o.record.plan.maxTime = max(o.time-time.Since(start), time.Second)
@@ -160,15 +181,10 @@ func cutLast(s, sep string) (before, after string, found bool) {
 // recordOne records one experiment. Nothing but the handicap tells its two
 // sides apart, and a coin decides which of them comes first.
 func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*runfolder.Run, error) {
-	var subjects []subject.Exec
-	for _, h := range []string{"none", handicap} {
-		s, err := storeSpec{transport: o.transport, handicap: h}.subject()
-		if err != nil {
-			return nil, err
-		}
-		subjects = append(subjects, s)
+	subjects, err := o.pair(handicap)
+	if err != nil {
+		return nil, err
 	}
-	numberNames(subjects)
 	swapped := rand.N(2) == 1
 	if swapped {
 		subjects[0], subjects[1] = subjects[1], subjects[0]
@@ -182,6 +198,41 @@ func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*run
 		dirs[0], dirs[1] = dirs[1], dirs[0]
 	}
 	return openPair(dirs)
+}
+
+// pair are the two sides of an experiment, the one with the handicap last.
+func (o *selftestOptions) pair(handicap string) ([]subject.Target, error) {
+	if o.sides != nil {
+		return slices.Clone(o.sides), nil
+	}
+	var subjects []subject.Exec
+	for _, h := range []string{"none", handicap} {
+		s, err := storeSpec{transport: o.transport, handicap: h}.subject()
+		if err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, s)
+	}
+	return numbered(subjects), nil
+}
+
+// makeSides makes the two sides of --subject. A folder tells by its handicap that
+// a selftest recorded it.
+func (o *selftestOptions) makeSides(cmd *cobra.Command) error {
+	sides, err := o.subjects.targets(cmd.Context(), []string{o.spec, o.spec}, cmd.ErrOrStderr())
+	for _, side := range sides {
+		s, ok := side.(subject.Exec)
+		if !ok {
+			return errors.New("a server that is running is no two; let --subject be one that can be started")
+		}
+		s.Options = maps.Clone(s.Options)
+		if s.Options == nil {
+			s.Options = map[string]string{}
+		}
+		s.Options["handicap"] = "none"
+		o.sides = append(o.sides, s)
+	}
+	return err
 }
 
 func openPair(dirs []string) ([]*runfolder.Run, error) {

@@ -66,7 +66,7 @@ func (s *shown) description() string {
 	lines := [][2]string{
 		{"folder", s.Folder},
 		{"label", m.Label},
-		{"subject", strings.Join(m.Subject.Command, " ")},
+		{"subject", m.Subject.How()},
 		{"binary", describeBinary(m.Subject.Binary)},
 		{"load", m.Load.String()},
 		{"plan", describePlan(m.Plan)},

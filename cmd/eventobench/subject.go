@@ -40,22 +40,32 @@ var profilingFlags = map[string]string{
 }
 
 // targets are the subjects, set to give the kinds of profiles.
-func targets(subjects []subject.Exec, kinds []runfolder.ProfileKind) []subject.Target {
+func targets(subjects []subject.Target, kinds []runfolder.ProfileKind) []subject.Target {
 	var all []subject.Target
-	for _, s := range subjects {
-		for _, k := range kinds {
-			flag, needed := profilingFlags[k.Name]
-			if needed && s.Kind == builtIn {
-				s.Command = append(slices.Clone(s.Command), flag)
-			}
+	for _, t := range subjects {
+		if s, ok := t.(subject.Exec); ok && isStore(s) {
+			t = withProfiling(s, kinds)
 		}
-		all = append(all, s)
+		all = append(all, t)
 	}
 	return all
 }
 
+func withProfiling(s subject.Exec, kinds []runfolder.ProfileKind) subject.Exec {
+	s.Command = slices.Clone(s.Command)
+	for _, k := range kinds {
+		if flag, needed := profilingFlags[k.Name]; needed {
+			s.Command = append(s.Command, flag)
+		}
+	}
+	return s
+}
+
 // builtIn is the kind of subject that storeSpec makes.
 const builtIn = "built-in"
+
+// isStore reports whether a subject is our store, of this build or another.
+func isStore(s subject.Exec) bool { return s.Options["transport"] != "" }
 
 // storeSpec says how to run the built-in event store as a subject. Empty fields
 // are the defaults of "eventobench serve".
@@ -69,26 +79,34 @@ type storeSpec struct {
 	store     string
 }
 
-// parseStoreSpec reads "fasthttp", or "fasthttp,codec=std,binary=./old": a
-// transport and any of the options codec, sync, batch, handicap, store and
-// binary.
+// parseStoreSpec reads "fasthttp", or "fasthttp,codec=std,binary=./old", or
+// "transport=fasthttp,codec=std".
 func parseStoreSpec(text string) (storeSpec, error) {
-	parts := strings.Split(text, ",")
-	s := storeSpec{transport: parts[0]}
-	options := map[string]*string{
-		"codec": &s.codec, "sync": &s.sync, "batch": &s.batch,
-		"handicap": &s.handicap, "store": &s.store, "binary": &s.binary,
-	}
-	for _, part := range parts[1:] {
-		name, value, _ := strings.Cut(part, "=")
-		option := options[name]
-		if option == nil || value == "" {
-			return s, fmt.Errorf("subject %q: %q is none of codec=, sync=, batch=, handicap=, store= and binary=",
-				text, part)
+	var s storeSpec
+	for n, part := range strings.Split(text, ",") {
+		name, value, named := strings.Cut(part, "=")
+		if n == 0 && !named {
+			name, value = "transport", part
 		}
-		*option = value
+		if err := s.set(name, value); err != nil {
+			return s, fmt.Errorf("subject %q: %w", text, err)
+		}
 	}
 	return s, nil
+}
+
+// set sets an option.
+func (s *storeSpec) set(name, value string) error {
+	option := map[string]*string{
+		"transport": &s.transport, "codec": &s.codec, "sync": &s.sync, "batch": &s.batch,
+		"handicap": &s.handicap, "store": &s.store, "binary": &s.binary,
+	}[name]
+	if option == nil || value == "" {
+		return fmt.Errorf("%q is none of transport=, codec=, sync=, batch=, handicap=, store= and binary=",
+			name+"="+value)
+	}
+	*option = value
+	return nil
 }
 
 // subject makes the subject that starts the store.
@@ -162,10 +180,13 @@ func (o *factorOptions) addFlags(f *pflag.FlagSet) {
 		"sqlite::memory:, or sqlite:FILE for fresh files beside FILE, removed after each block")
 }
 
+// factorFlags are the flags that addFlags adds.
+var factorFlags = []string{"transport", "codec", "sync", "batch", "store"}
+
 // subjects makes a subject of each combination of transport, codec, sync and
 // batch. A choice that has several values is part of the names, and a subject
 // that is asked for again gets a number.
-func (o *factorOptions) subjects() ([]subject.Exec, error) {
+func (o *factorOptions) subjects() ([]subject.Target, error) {
 	var subjects []subject.Exec
 	for _, values := range combinations(o.transports, o.codecs, o.syncs, o.batches) {
 		spec := storeSpec{transport: values[0], codec: values[1], sync: values[2], batch: values[3], store: o.store}
@@ -183,8 +204,7 @@ func (o *factorOptions) subjects() ([]subject.Exec, error) {
 	if len(subjects) == 0 {
 		return nil, errors.New("there is nothing to measure; name a transport, codec, sync and batch")
 	}
-	numberNames(subjects)
-	return subjects, nil
+	return numbered(subjects), nil
 }
 
 // combinations returns all choices of one value from each list, the last list
@@ -203,14 +223,29 @@ func combinations(lists ...[]string) [][]string {
 	return all
 }
 
-// numberNames makes the names of subjects distinct: the second fasthttp is
-// fasthttp-2.
-func numberNames(subjects []subject.Exec) {
-	count := map[string]int{}
-	for i := range subjects {
-		s := &subjects[i]
-		if count[s.Name]++; count[s.Name] > 1 {
-			s.Name += "-" + strconv.Itoa(count[s.Name])
-		}
+// numbered makes the names of subjects distinct.
+func numbered(subjects []subject.Exec) []subject.Target {
+	var names []string
+	for _, s := range subjects {
+		names = append(names, s.Name)
 	}
+	var all []subject.Target
+	for i, name := range distinct(names) {
+		subjects[i].Name = name
+		all = append(all, subjects[i])
+	}
+	return all
+}
+
+// distinct makes names distinct: the second fasthttp is fasthttp-2.
+func distinct(names []string) []string {
+	count := map[string]int{}
+	var all []string
+	for _, name := range names {
+		if count[name]++; count[name] > 1 {
+			name += "-" + strconv.Itoa(count[name])
+		}
+		all = append(all, name)
+	}
+	return all
 }

@@ -114,11 +114,17 @@ func curveOf(m runfolder.Manifest) string {
 	return m.Subject.Binary.Module
 }
 
+// newBuild takes the commit from the executable or, if that does not tell, from
+// how it was built for the occasion.
 func newBuild(s runfolder.SubjectInfo) Build {
-	return Build{
+	b := Build{
 		Subject: s.Name, Options: s.Options, Commit: s.Binary.Commit, Dirty: s.Binary.Dirty,
 		SHA256: s.Binary.SHA256, Go: s.Binary.GoVersion,
 	}
+	if b.Commit == "" && s.Build != nil {
+		b.Commit, b.Dirty = s.Build.Commit, s.Build.Dirty
+	}
+	return b
 }
 
 // Same reports whether two builds are the same executable with the same options,

@@ -87,6 +87,18 @@ func TestCurveOf(t *testing.T) {
 	}
 }
 
+// TestBuiltForTheOccasion: where the executable does not tell its commit.
+func TestBuiltForTheOccasion(t *testing.T) {
+	info := runfolder.SubjectInfo{Name: "shop", Build: &runfolder.BuildInfo{Commit: "abc", Dirty: true}}
+	if b := newBuild(info); b.Commit != "abc" || !b.Dirty {
+		t.Errorf("%+v", b)
+	}
+	info.Binary.Commit = "def"
+	if b := newBuild(info); b.Commit != "def" || b.Dirty {
+		t.Errorf("%+v", b)
+	}
+}
+
 func TestBuilds(t *testing.T) {
 	clean := Build{Commit: "0123456789", SHA256: "aaaaaaaaaa", Go: "go1.26.0"}
 	with := func(change func(*Build)) Build {

@@ -3,6 +3,7 @@ package runfolder
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
@@ -108,13 +109,36 @@ type Decision struct {
 	Level   float64 `json:"level"`
 }
 
+// KindURL is the kind of a subject that was running before the experiment: all its
+// blocks are of one process.
+const KindURL = "url"
+
 // SubjectInfo tells what was measured, well enough to start it again.
 type SubjectInfo struct {
 	Name    string            `json:"name"`
-	Kind    string            `json:"kind"` // "built-in", or KindForeign
-	Command []string          `json:"command"`
+	Kind    string            `json:"kind"`    // built-in, exec, url, go, git, or KindForeign
+	Command []string          `json:"command"` // null if it was running already
 	Options map[string]string `json:"options,omitempty"`
 	Binary  Binary            `json:"binary"`
+	Build   *BuildInfo        `json:"build,omitempty"` // nil if it was not built for this
+}
+
+// How tells in one line how the subject was started, or where it was running.
+func (s SubjectInfo) How() string {
+	if len(s.Command) == 0 {
+		return s.Options["url"]
+	}
+	return strings.Join(s.Command, " ")
+}
+
+// BuildInfo tells how a subject was built from source.
+type BuildInfo struct {
+	Ref       string   `json:"ref,omitempty"`    // as it was asked for; empty if the working tree was built
+	Commit    string   `json:"commit,omitempty"` // empty outside of a Git repository
+	Dirty     bool     `json:"dirty,omitempty"`  // the working tree had uncommitted changes
+	Command   []string `json:"command"`          // {out} stands for the program
+	GoVersion string   `json:"go_version"`       // of the toolchain
+	Flags     []string `json:"flags,omitempty"`  // variables of the environment that make a difference, such as GOFLAGS
 }
 
 // Binary identifies the executable of a subject by content and by the build

@@ -12,7 +12,7 @@ import (
 // holds and how to look deeper.
 func writeReadme(w io.Writer, name string, m Manifest, t Totals) error {
 	return readmePage.Execute(w, map[string]any{
-		"Name": name, "M": m, "T": t, "Command": strings.Join(m.Subject.Command, " "),
+		"Name": name, "M": m, "T": t, "Command": m.Subject.How(),
 		"Measured": len(m.Blocks), "Start": m.Start.Format("2006-01-02 15:04:05 MST"),
 		"Kinds": selectKinds(func(k ProfileKind) bool { return slices.Contains(m.Capture.Profiles, k.Name) }),
 	})

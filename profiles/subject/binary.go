@@ -11,18 +11,6 @@ import (
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-// Binary identifies the program of the process that listens if that is a Go
-// program, else the one of the command: of a script that starts a server, the
-// server; of one that is interpreted, the script.
-func (p *process) Binary() (runfolder.Binary, error) {
-	server, err := readBinary(executable(p.server))
-	if err == nil && server.GoVersion != "" {
-		return server, nil
-	}
-	info, err := p.Info()
-	return info.Binary, err
-}
-
 // readBinary identifies a program file. A program that is not Go's has no build
 // information, and a hash all the same.
 func readBinary(path string) (runfolder.Binary, error) {

@@ -135,7 +135,7 @@ func pagesOf(t *testing.T, server *httptest.Server) *Pages {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewPages(base)
+	p := NewPages(debugPagesOf(base))
 	t.Cleanup(p.Close)
 	return p
 }

@@ -6,44 +6,62 @@ import (
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-// Missing says what could not be read when the process was ready.
-func (p *process) Missing() map[runfolder.Source]string { return p.missing }
-
-// tryFigures reads every figure once.
-func (p *process) tryFigures() map[runfolder.Source]string {
-	var ignored runfolder.ProcessCounters
-	missing := map[runfolder.Source]string{}
-	note := func(source runfolder.Source, err error) {
-		if err != nil {
-			missing[source] = err.Error()
-		}
-	}
-	_, err := p.CPU()
-	note(runfolder.SourceCPUClock, err)
-	_, err = p.RSSPeak()
-	note(runfolder.SourceRSS, err)
-	note(runfolder.SourceSwitches, addSwitches(p.server, &ignored))
-	note(runfolder.SourceIO, addIO(p.server, &ignored))
-	return missing
+// figures are what the system tells of the process that listens.
+type figures struct {
+	server  int // its id; 0 if it was not found
+	missing map[runfolder.Source]string
 }
 
+// readFigures reads every figure of a process once, to see which can be had. Of
+// a process that was not found, none can.
+func readFigures(pid int, notFound error) figures {
+	f := figures{server: pid, missing: map[runfolder.Source]string{}}
+	note := func(source runfolder.Source, err error) {
+		if err != nil {
+			f.missing[source] = err.Error()
+		}
+	}
+	if notFound != nil {
+		for _, source := range processSources {
+			note(source, notFound)
+		}
+		return f
+	}
+	var ignored runfolder.ProcessCounters
+	_, err := f.CPU()
+	note(runfolder.SourceCPUClock, err)
+	_, err = f.RSSPeak()
+	note(runfolder.SourceRSS, err)
+	note(runfolder.SourceSwitches, addSwitches(pid, &ignored))
+	note(runfolder.SourceIO, addIO(pid, &ignored))
+	return f
+}
+
+// processSources are the figures of a process.
+var processSources = []runfolder.Source{
+	runfolder.SourceCPUClock, runfolder.SourceRSS, runfolder.SourceSwitches, runfolder.SourceIO,
+}
+
+// Missing says what could not be read when the process was ready.
+func (f figures) Missing() map[runfolder.Source]string { return f.missing }
+
 // CPU reads the CPU clock of the process that listens.
-func (p *process) CPU() (time.Duration, error) { return cpuClock(p.server) }
+func (f figures) CPU() (time.Duration, error) { return cpuClock(f.server) }
 
 // RSSPeak reads the peak memory of the process that listens.
-func (p *process) RSSPeak() (int64, error) { return rssPeak(p.server) }
+func (f figures) RSSPeak() (int64, error) { return rssPeak(f.server) }
 
 // Counters reads what the system counts of the process that listens.
-func (p *process) Counters() (runfolder.ProcessCounters, error) {
+func (f figures) Counters() (runfolder.ProcessCounters, error) {
 	var c runfolder.ProcessCounters
 	for source, add := range map[runfolder.Source]func(int, *runfolder.ProcessCounters) error{
 		runfolder.SourceSwitches: addSwitches,
 		runfolder.SourceIO:       addIO,
 	} {
-		if _, missing := p.missing[source]; missing {
+		if _, missing := f.missing[source]; missing {
 			continue
 		}
-		if err := add(p.server, &c); err != nil {
+		if err := add(f.server, &c); err != nil {
 			return c, err
 		}
 	}

@@ -4,8 +4,23 @@ package subject
 
 import "syscall"
 
-// terminateGroup and killGroup signal a subject and all its descendants. An
-// error means that there is nobody left to signal, which is what is wanted.
-func terminateGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGTERM) }
+// signal is what a process is told.
+type signal = syscall.Signal
 
-func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
+const (
+	terminate = syscall.SIGTERM
+	kill      = syscall.SIGKILL
+)
+
+// signalGroup and signalProcess send a signal to all processes of a group, and
+// to one. An error means that there is nobody left, which is what is wanted.
+func signalGroup(leader int, s signal) { _ = syscall.Kill(-leader, s) }
+func signalProcess(pid int, s signal)  { _ = syscall.Kill(pid, s) }
+
+// reap collects the processes among the given ones that have become children of
+// this one.
+func reap(pids []int) {
+	for _, pid := range pids {
+		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // others are not for us
+	}
+}

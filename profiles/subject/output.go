@@ -3,6 +3,8 @@ package subject
 import (
 	"bytes"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -23,7 +25,11 @@ type output struct {
 	mu      sync.Mutex
 	partial []byte // a line that has no end yet
 	last    []string
+	urls    []string // that were printed, the first ones
 }
+
+// printedURL finds where a server listens in what it says about that.
+var printedURL = regexp.MustCompile(`https?://[^\s"'<>()\[\]]*(?:\[[0-9a-fA-F:]+\])?:\d+`)
 
 func newOutput(log io.Writer) *output {
 	return &output{log: log, announced: make(chan string, 1)}
@@ -49,6 +55,9 @@ func (o *output) line(text string) {
 	if len(o.last) > lastLines {
 		o.last = o.last[1:]
 	}
+	if len(o.urls) < lastLines {
+		o.urls = append(o.urls, printedURL.FindAllString(text, 1)...)
+	}
 	address, ok := strings.CutPrefix(text, announcement)
 	if !ok {
 		return
@@ -57,6 +66,21 @@ func (o *output) line(text string) {
 	case o.announced <- address:
 	default: // only the first announcement counts
 	}
+}
+
+// copy passes on what comes from a pipe until nobody holds its other end. A log
+// that takes no more, as on a full disk, does not make the subject wait.
+func (o *output) copy(pipe io.Reader) {
+	if _, err := io.Copy(o, pipe); err != nil {
+		_, _ = io.Copy(io.Discard, pipe)
+	}
+}
+
+// printedURLs are URLs with a port that were printed.
+func (o *output) printedURLs() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.urls)
 }
 
 // tail is the last output, for the end of an error message.

@@ -17,33 +17,36 @@ import (
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-// Pages reads the debug pages of a Go server: those of net/http/pprof below
-// /debug/pprof, and expvar's /debug/vars.
+// Pages reads the debug pages of a Go server: those of net/http/pprof, and
+// expvar's.
 type Pages struct {
-	base   *url.URL
+	at     DebugPages
 	client http.Client
 }
 
 // newPages uses connections of its own and asks for plain text: compressing
 // would be work that is not measured on purpose.
-func newPages(base *url.URL, keepAlive bool) *Pages {
-	return &Pages{base: base, client: http.Client{
-		Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: !keepAlive},
+func newPages(at DebugPages, keepAlive bool) *Pages {
+	return &Pages{at: at, client: http.Client{
+		Transport: &http.Transport{
+			DisableCompression: true, DisableKeepAlives: !keepAlive, TLSClientConfig: anyCertificate,
+		},
+		CheckRedirect: noRedirect,
 	}}
 }
 
 // pageTimeout is for a server to answer, beyond what a profile is to last.
 const pageTimeout = time.Minute
 
-// NewPages is for the pages of the server at base.
-func NewPages(base *url.URL) *Pages { return newPages(base, true) }
+// NewPages is for the pages of one server.
+func NewPages(at DebugPages) *Pages { return newPages(at, true) }
 
 // Close closes the connections.
 func (p *Pages) Close() { p.client.CloseIdleConnections() }
 
 // NotServedError says that a server has no such page, or does not give it out.
 type NotServedError struct {
-	Page   string // its path and query
+	Page   string // its path and query, or its URL if it is not on the server under test
 	Answer string // what came instead
 }
 
@@ -117,9 +120,7 @@ func (p *Pages) Goroutines(ctx context.Context) (int64, error) {
 // get reads a page. An answer that means the server has no such page is a
 // NotServedError.
 func (p *Pages) get(ctx context.Context, page string, read func(io.Reader) error) error {
-	path, query, _ := strings.Cut(page, "?")
-	u := p.base.JoinPath(path)
-	u.RawQuery = query
+	u := p.at.url(page)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return err
@@ -130,22 +131,24 @@ func (p *Pages) get(ctx context.Context, page string, read func(io.Reader) error
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return notOK(resp, page, u)
+		return p.notOK(resp, u)
 	}
 	err = read(resp.Body)
 	var notServed *NotServedError
-	if err != nil && !errors.As(err, &notServed) {
+	if errors.As(err, &notServed) {
+		notServed.Page = p.at.show(u)
+	} else if err != nil {
 		return fmt.Errorf("reading a debug page: GET %s: %w", u, err)
 	}
 	return err
 }
 
 // notOK tells a server without a page from one that has it and failed.
-func notOK(resp *http.Response, page string, u *url.URL) error {
+func (p *Pages) notOK(resp *http.Response, u *url.URL) error {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 	said, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	if resp.StatusCode < http.StatusInternalServerError || resp.StatusCode == http.StatusNotImplemented {
-		return &NotServedError{Page: page, Answer: resp.Status}
+		return &NotServedError{Page: p.at.show(u), Answer: resp.Status}
 	}
 	return fmt.Errorf("reading a debug page: GET %s was answered with %s: %s", u, resp.Status, said)
 }
@@ -161,7 +164,7 @@ type Recording struct {
 // waited for.
 func (p *Pages) Record(ctx context.Context, k runfolder.ProfileKind, length time.Duration) *Recording {
 	r := &Recording{done: make(chan struct{})}
-	alone := newPages(p.base, false) // its connection must not outlast it: the server keeps a goroutine for each
+	alone := newPages(p.at, false) // its connection must not outlast it: the server keeps a goroutine for each
 	seconds := int((length + time.Second - 1) / time.Second)
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+pageTimeout)
 	go func() {

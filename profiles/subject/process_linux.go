@@ -4,10 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -93,59 +89,3 @@ func addIO(pid int, c *runfolder.ProcessCounters) error {
 
 // executable is the program file of a process, even if it has been replaced.
 func executable(pid int) string { return fmt.Sprintf("/proc/%d/exe", pid) }
-
-// listener finds the process that listens on a port: the leader of a process
-// group, or one that it started, as a script does. It is the leader if none
-// can be found.
-func listener(leader int, port string) int {
-	sockets := listeningSockets(port)
-	for _, pid := range group(leader) {
-		p, err := procfs.NewProc(pid)
-		if err != nil {
-			continue
-		}
-		targets, err := p.FileDescriptorTargets()
-		if err == nil && slices.ContainsFunc(targets, func(t string) bool { return sockets[t] }) {
-			return pid
-		}
-	}
-	return leader
-}
-
-// group are the processes of a process group, its leader first.
-func group(leader int) []int {
-	members := []int{leader}
-	all, err := procfs.AllProcs()
-	if err != nil {
-		return members
-	}
-	for _, p := range all {
-		stat, err := p.Stat()
-		if err == nil && stat.PGRP == leader && p.PID != leader {
-			members = append(members, p.PID)
-		}
-	}
-	return members
-}
-
-// listeningSockets are the sockets that listen on a port, named as the targets
-// of file descriptors in /proc are.
-func listeningSockets(port string) map[string]bool {
-	const localAddress, state, inode, listening = 1, 3, 9, "0A"
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return nil
-	}
-	suffix := fmt.Sprintf(":%04X", number)
-	sockets := map[string]bool{}
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, _ := os.ReadFile(file) // a system may have one protocol only
-		for line := range strings.Lines(string(text)) {
-			f := strings.Fields(line)
-			if len(f) > inode && f[state] == listening && strings.HasSuffix(f[localAddress], suffix) {
-				sockets["socket:["+f[inode]+"]"] = true
-			}
-		}
-	}
-	return sockets
-}

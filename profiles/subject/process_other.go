@@ -19,4 +19,10 @@ func rssPeak(int) (int64, error)                        { return 0, errElsewhere
 func addSwitches(int, *runfolder.ProcessCounters) error { return errElsewhere }
 func addIO(int, *runfolder.ProcessCounters) error       { return errElsewhere }
 func executable(int) string                             { return "" }
-func listener(leader int, _ string) int                 { return leader }
+
+func adoptOrphans()                                     {}
+func awaitEnd(_ int, commandEnded <-chan struct{})      { <-commandEnded }
+func (p *process) members() []int                       { return nil }
+func (p *process) listener() (int, error)               { return 0, errElsewhere }
+func (p *process) openPorts() ([]string, error)         { return nil, errElsewhere }
+func listenerAmong(string, func(int) bool) (int, error) { return 0, errElsewhere }

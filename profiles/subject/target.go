@@ -11,7 +11,8 @@ import (
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-// Target is something that can be measured. Exec is one.
+// Target is something that can be measured: Exec, which is started, or Running,
+// which is there already.
 type Target interface {
 	// Info says what it is, or why it cannot be started. Its name is distinct
 	// within an experiment and ends the run folder's name.
@@ -26,8 +27,8 @@ type Target interface {
 type Instance interface {
 	// URL is where requests go.
 	URL() *url.URL
-	// Debug is the server that has the pages below /debug/pprof and /debug/vars.
-	Debug() *url.URL
+	// Debug is where its debug pages are, if it has any.
+	Debug() DebugPages
 	// Binary identifies the program that answers requests.
 	Binary() (runfolder.Binary, error)
 

@@ -148,7 +148,7 @@ func newComparison(c compare.Comparison) Comparison {
 }
 
 func newVariant(v compare.Variant) Variant {
-	shown := Variant{Name: v.Name, Dir: v.Dir, Command: strings.Join(v.Manifest.Subject.Command, " ")}
+	shown := Variant{Name: v.Name, Dir: v.Dir, Command: v.Manifest.Subject.How()}
 	for _, t := range v.Profiles {
 		shown.Profiles = append(shown.Profiles, Functions{t, t.Title + " by function", Reconcile(t)})
 	}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/eventobench/eventobench/profiles/subject"
+)
+
+// subjectOptions are the flags about subjects that are not the built-in store.
+// A value that begins with NAME: is for the subject of that name alone.
+type subjectOptions struct {
+	env, dirs, ready, timeouts, pprof, builds, starts []string
+
+	remote bool
+}
+
+func (o *subjectOptions) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.env, "env", nil,
+		"KEY=VALUE for the environment of every subject, or NAME:KEY=VALUE for that of one, as with all these flags; repeatable")
+	f.StringArrayVar(&o.dirs, "dir", nil, "working directory of subjects")
+	f.StringArrayVar(&o.ready, "ready", nil,
+		"path that answers with a status of 200 to 299 once a subject is ready, or tcp; default: any answer on /")
+	f.StringArrayVar(&o.timeouts, "ready-timeout", nil, "time for a subject to become ready (default 15s)")
+	f.StringArrayVar(&o.pprof, "pprof", nil,
+		"profiling pages that are elsewhere: 127.0.0.1:{port2}, or with a path http://127.0.0.1:6060/internal/debug/pprof")
+	f.StringArrayVar(&o.builds, "build", nil, "how to build go: and git: subjects (default go build -o {out} PACKAGE)")
+	f.StringArrayVar(&o.starts, "start", nil, "how to start them, such as '{out} -listen {addr}'")
+	f.BoolVar(&o.remote, "allow-remote", false, "permit load on servers that are not on loopback")
+}
+
+// targets makes subjects of their specifications, and builds those that must be
+// built. log is told so; it may be nil.
+func (o *subjectOptions) targets(ctx context.Context, texts []string, log io.Writer) ([]subject.Target, error) {
+	specs, err := parseSpecs(texts)
+	if err != nil {
+		return nil, err
+	}
+	var all []subject.Target
+	for _, s := range specs {
+		settings, err := o.settings(s.Name, specs)
+		if err != nil {
+			return nil, err
+		}
+		t, err := settings.target(ctx, s, log)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// parseSpecs gives every specification a name of its own.
+func parseSpecs(texts []string) ([]subject.Spec, error) {
+	var specs []subject.Spec
+	var names []string
+	for _, text := range texts {
+		s, err := subject.ParseSpec(text)
+		if err != nil {
+			return nil, err
+		}
+		if s.Name == "" {
+			store, err := storeOf(s)
+			if err != nil {
+				return nil, err
+			}
+			s.Name = store.Name
+		}
+		specs, names = append(specs, s), append(names, s.Name)
+	}
+	for i, name := range distinct(names) {
+		specs[i].Name = name
+	}
+	return specs, nil
+}
+
+// storeOf is the built-in store of a specification.
+func storeOf(s subject.Spec) (subject.Exec, error) {
+	spec, err := parseStoreSpec(s.Target)
+	if err != nil {
+		return subject.Exec{}, err
+	}
+	e, err := spec.subject()
+	if err != nil {
+		err = fmt.Errorf("subject %q: %w", s, err)
+	}
+	return e, err
+}
+
+// settings are what the flags say about one subject.
+type settings struct {
+	name                            string
+	env                             []string
+	dir, ready, pprof, build, start string
+	timeout                         time.Duration
+	remote                          bool
+}
+
+func (o *subjectOptions) settings(name string, specs []subject.Spec) (s settings, err error) {
+	last := func(given []string) string {
+		values := valuesFor(name, specs, given)
+		if len(values) == 0 {
+			return ""
+		}
+		return values[len(values)-1]
+	}
+	s = settings{
+		name: name, env: valuesFor(name, specs, o.env), dir: last(o.dirs), ready: last(o.ready),
+		pprof: last(o.pprof), build: last(o.builds), start: last(o.starts), remote: o.remote,
+	}
+	for _, variable := range s.env {
+		if key, _, ok := strings.Cut(variable, "="); !ok || key == "" {
+			return s, fmt.Errorf("--env %q: write KEY=VALUE, or NAME:KEY=VALUE with the name of a subject", variable)
+		}
+	}
+	if s.ready != "" && s.ready != subject.ReadyTCP && !strings.HasPrefix(s.ready, "/") {
+		return s, fmt.Errorf("--ready %q: write a path such as /health, or tcp", s.ready)
+	}
+	if text := last(o.timeouts); text != "" {
+		s.timeout, err = time.ParseDuration(text)
+		if err != nil || s.timeout <= 0 {
+			return s, fmt.Errorf("--ready-timeout %q: write a time such as 30s", text)
+		}
+	}
+	return s, nil
+}
+
+// valuesFor are the values of a flag for one subject, those for it alone last.
+func valuesFor(name string, specs []subject.Spec, given []string) []string {
+	var general, own []string
+	for _, text := range given {
+		of, value := addressee(specs, text)
+		switch of {
+		case "":
+			general = append(general, value)
+		case name:
+			own = append(own, value)
+		}
+	}
+	return append(general, own...)
+}
+
+// addressee cuts the name of a subject off a flag's value, if it begins with one.
+func addressee(specs []subject.Spec, text string) (name, value string) {
+	before, after, found := strings.Cut(text, ":")
+	for _, s := range specs {
+		if found && s.Name == before && !strings.HasPrefix(after, "//") {
+			return before, after
+		}
+	}
+	return "", text
+}
+
+// target makes the subject.
+func (s settings) target(ctx context.Context, spec subject.Spec, log io.Writer) (subject.Target, error) {
+	switch spec.Kind {
+	case subject.KindURL:
+		r := subject.Running{
+			Name: s.name, Server: spec.Target, Ready: s.ready, Debug: s.pprof, Timeout: s.timeout, Remote: s.remote,
+		}
+		_, err := r.Info()
+		return r, err
+	case subject.KindGo, subject.KindGit:
+		e, err := s.built(ctx, spec, log)
+		return s.apply(e), err
+	case subject.KindExec:
+		command, err := subject.SplitCommand(spec.Target)
+		return s.apply(subject.Exec{Kind: subject.KindExec, Command: command}), err
+	}
+	e, err := storeOf(spec)
+	return s.apply(e), err
+}
+
+// apply adds what the flags say to a subject that is started.
+func (s settings) apply(e subject.Exec) subject.Exec {
+	e.Name, e.Dir, e.Debug, e.Timeout, e.Remote = s.name, s.dir, s.pprof, s.timeout, s.remote
+	e.Env = append(e.Env, s.env...)
+	e.Ready = cmp.Or(s.ready, e.Ready)
+	return e
+}
+
+// ourModule is the module of the built-in store.
+const ourModule = "github.com/eventobench/eventobench"
+
+// built builds a subject. One of our own module is the store; of another, it is
+// known how to start it, or else the program alone is tried, with a port in the
+// variable that many servers look at.
+func (s settings) built(ctx context.Context, spec subject.Spec, log io.Writer) (subject.Exec, error) {
+	cache, err := subject.CacheDir()
+	if err != nil {
+		return subject.Exec{}, err
+	}
+	options := spec.Options
+	made, err := subject.Build{
+		Ref: spec.Ref, Package: spec.Package, Toolchain: options["go"], Command: s.build, Cache: cache, Log: log,
+	}.Make(ctx)
+	if err != nil {
+		return subject.Exec{}, err
+	}
+	delete(options, "go")
+	var e subject.Exec
+	if made.Module == ourModule && s.start == "" {
+		e, err = builtStore(made.Program, options)
+	} else {
+		e, err = s.stranger(made.Program, options)
+	}
+	if err != nil {
+		err = fmt.Errorf("subject %q: %w", spec, err)
+	}
+	e.Kind, e.Build = spec.Kind, &made.Info
+	return e, err
+}
+
+// builtStore is the store of another build.
+func builtStore(program string, options map[string]string) (subject.Exec, error) {
+	store := storeSpec{transport: "nethttp", binary: program}
+	for name, value := range options {
+		if err := store.set(name, value); err != nil {
+			return subject.Exec{}, err
+		}
+	}
+	return store.subject()
+}
+
+// stranger is any server that was built.
+func (s settings) stranger(program string, options map[string]string) (subject.Exec, error) {
+	var e subject.Exec
+	for name := range options {
+		return e, fmt.Errorf("%s= is no option; there is go=, the version of Go to build with", name)
+	}
+	if s.start == "" {
+		return subject.Exec{Command: []string{program}, Env: []string{"PORT=" + subject.ChosenPort}}, nil
+	}
+	words, err := subject.SplitCommand(s.start)
+	for _, word := range words {
+		e.Command = append(e.Command, strings.ReplaceAll(word, subject.Program, program))
+	}
+	return e, err
+}
