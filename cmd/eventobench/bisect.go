@@ -28,7 +28,7 @@ func newBisectCmd() *cobra.Command {
 		Short: "Name the first commit between two that made the server slower or hungrier",
 		Long: `Bisect gates commits between a good and a bad one, each against the good one, as
 "gate" does: some five gates for sixteen commits. It first holds that the bad one is
-worse at all. Where a gate is inconclusive, or a commit cannot be built, it says so
+worse at all, and then asks only for the metrics in which it is. Where a gate is inconclusive, or a commit cannot be built, it says so
 and takes a neighbor; if that does not help, it ends with a range. Of merges the
 first parent is followed.
 
@@ -71,7 +71,9 @@ func (o *bisectOptions) run(cmd *cobra.Command) error {
 	return bisectCommits(cmd.Context(), cmd.OutOrStdout(), ".", commits, o.judge(cmd, in))
 }
 
-// judge gates two commits. A head that cannot be built cannot be judged.
+// judge gates two commits. A head that cannot be built cannot be judged. Once a
+// head regressed, only the metrics in which it did are gated, so that doubt about
+// others is no doubt, and gates end sooner.
 func (o *bisectOptions) judge(cmd *cobra.Command, in gateInput) history.Judge {
 	subject := func(commit string) string { return strings.ReplaceAll(o.subject, "{commit}", commit) }
 	return func(ctx context.Context, base, head string) (compare.Verdict, error) {
@@ -95,8 +97,25 @@ func (o *bisectOptions) judge(cmd *cobra.Command, in gateInput) history.Judge {
 		if err != nil {
 			return "", err
 		}
-		return report.Comparisons[0].Verdict, nil
+		c := report.Comparisons[0]
+		if c.Verdict == compare.Regressed {
+			in.options.Criteria = regressedOnly(in.options.Criteria, c)
+		}
+		return c.Verdict, nil
 	}
+}
+
+// regressedOnly are the criteria of the metrics that regressed.
+func regressedOnly(all compare.Criteria, c compare.Comparison) compare.Criteria {
+	only := all
+	only.Rules = map[compare.MetricID]compare.Rule{}
+	for _, m := range c.Metrics {
+		rule, gated := all.Rules[m.ID]
+		if gated && m.Verdict == compare.Regressed && !m.Waived {
+			only.Rules[m.ID] = rule
+		}
+	}
+	return only
 }
 
 // bisectCommits tells how the commits do, and which of them is to blame.

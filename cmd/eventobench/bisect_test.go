@@ -137,3 +137,15 @@ func TestCommitsBetweenRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestRegressedOnly(t *testing.T) {
+	all := compare.DefaultCriteria()
+	c := compare.Comparison{Metrics: []compare.MetricChange{
+		{ID: "ops_per_sec", Verdict: compare.Inconclusive}, {ID: "cpu_per_op", Verdict: compare.Regressed, Waived: true},
+		{ID: "allocs_per_op", Verdict: compare.Regressed}, {ID: "latency_p99", Verdict: compare.Regressed}, // not gated
+	}}
+	only := regressedOnly(all, c)
+	if len(only.Rules) != 1 || only.Rules["allocs_per_op"] != all.Rules["allocs_per_op"] || len(all.Rules) < 4 {
+		t.Errorf("gated are %v of %v", only.Rules, all.Rules)
+	}
+}
