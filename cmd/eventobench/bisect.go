@@ -18,6 +18,7 @@ import (
 type bisectOptions struct {
 	good, bad string
 	subject   string
+	by        []string
 	gate      gateOptions
 }
 
@@ -28,7 +29,8 @@ func newBisectCmd() *cobra.Command {
 		Short: "Name the first commit between two that made the server slower or hungrier",
 		Long: `Bisect gates commits between a good and a bad one, each against the good one, as
 "gate" does: some five gates for sixteen commits. It first holds that the bad one is
-worse at all, and then asks only for the metrics in which it is. Where a gate is inconclusive, or a commit cannot be built, it says so
+worse at all, and then asks only for the metrics in which it is, or for those of
+--by: allocations are exact, and decided in seconds. Where a gate is inconclusive, or a commit cannot be built, it says so
 and takes a neighbor; if that does not help, it ends with a range. Of merges the
 first parent is followed.
 
@@ -41,7 +43,10 @@ be worse; 3 a range of commits is left; 130 interrupted.`,
 	}
 	f := cmd.Flags()
 	theme(f, themeMeasure, o.addFlags)
-	theme(f, themeJudge, o.gate.addCriteria)
+	theme(f, themeJudge, func(f *pflag.FlagSet) {
+		f.StringSliceVar(&o.by, "by", nil, "metrics to judge by, such as allocs_per_op; default: the gated ones that regressed")
+		o.gate.addCriteria(f)
+	})
 	o.gate.record.addFlags(f)
 	return cmd
 }
@@ -68,7 +73,33 @@ func (o *bisectOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	in.options.Criteria, err = criteriaBy(in.options.Criteria, o.by)
+	if err != nil {
+		return err
+	}
 	return bisectCommits(cmd.Context(), cmd.OutOrStdout(), ".", commits, o.judge(cmd, in))
+}
+
+// criteriaBy are the criteria of the named metrics alone, of all if there are none.
+func criteriaBy(all compare.Criteria, names []string) (compare.Criteria, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	only := all
+	only.Rules = map[compare.MetricID]compare.Rule{}
+	for _, name := range names {
+		err := gateMetric(&only, name, "")
+		if err != nil {
+			return all, fmt.Errorf("--by: %w", err)
+		}
+	}
+	for id := range only.Rules {
+		rule, gated := all.Rules[id]
+		if gated {
+			only.Rules[id] = rule
+		}
+	}
+	return only, nil
 }
 
 // judge gates two commits. A head that cannot be built cannot be judged. Once a

@@ -149,3 +149,23 @@ func TestRegressedOnly(t *testing.T) {
 		t.Errorf("gated are %v of %v", only.Rules, all.Rules)
 	}
 }
+
+func TestCriteriaBy(t *testing.T) {
+	all := compare.DefaultCriteria()
+	err := gateMetric(&all, "allocs_per_op", "7%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	only, err := criteriaBy(all, []string{"allocs_per_op", "p99"})
+	if err != nil || len(only.Rules) != 2 || only.Rules["allocs_per_op"].Tolerance != 7 || only.Rules["latency_p99"].Tolerance == 0 {
+		t.Errorf("gated are %v: %v", only.Rules, err)
+	}
+	same, err := criteriaBy(all, nil)
+	if err != nil || len(same.Rules) != len(all.Rules) {
+		t.Errorf("gated are %v: %v", same.Rules, err)
+	}
+	_, err = criteriaBy(all, []string{"speed"})
+	if err == nil || !strings.Contains(err.Error(), `--by: no metric "speed" can be gated`) {
+		t.Errorf("error %v", err)
+	}
+}
