@@ -16,7 +16,7 @@ test: ## every test; the two longest packages first, so that no core waits for t
 NO_RACE = TestReportInBrowser|TestScripts/(compare|diff|report|show|view|selftest)
 NO_RACE := $(NO_RACE)|TestErrorRates|TestRequestsErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise
 NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof
-NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory
+NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestHistoryInBrowser
 
 race: ## every test under the race detector, but for those that have nothing to race
 	$(GO) test -race -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...

@@ -29,6 +29,7 @@ type gateOptions struct {
 	inconclusive string
 	format       string
 	out          string
+	history      historyFlag
 	subjects     subjectOptions
 	record       recordOptions
 }
@@ -102,18 +103,24 @@ func (o *gateOptions) addSubjectFlags(f *pflag.FlagSet) {
 }
 
 func (o *gateOptions) addJudgeFlags(f *pflag.FlagSet) {
+	o.addCriteria(f)
+	f.StringVar(&o.inconclusive, "inconclusive", "",
+		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
+}
+
+// addCriteria adds the flags that say which metrics are judged, and how.
+func (o *gateOptions) addCriteria(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.metrics, "metric", nil,
 		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
 	f.StringSliceVar(&o.tolerances, "tolerance", nil,
 		"tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
 	f.StringVar(&o.config, "config", "", configUsage)
-	f.StringVar(&o.inconclusive, "inconclusive", "",
-		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
 }
 
 func (o *gateOptions) addResultFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.format, "format", "text", strings.Join(render.GateFormats, ", "))
 	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
+	o.history.addFlag(f)
 }
 
 // gateInput is what flags and configuration together ask for.
@@ -126,6 +133,9 @@ type gateInput struct {
 func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	in, err := o.input(cmd.Flags(), len(args) == 0)
 	if err != nil {
+		return err
+	}
+	if err := o.history.check(); err != nil {
 		return err
 	}
 	if o.update {
@@ -142,6 +152,9 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	if report.Comparisons[0].Foreign {
 		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by something else, without blocks, so that nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
 			dirs[0], dirs[1])
+	}
+	if err := o.history.add(report); err != nil {
+		return err
 	}
 	gate := compare.NewGate(report)
 	if err := writeOutput(cmd, o.out, func(w io.Writer) error { return render.Gate(w, gate, o.format) }); err != nil {

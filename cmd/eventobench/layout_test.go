@@ -13,20 +13,24 @@ const module = "github.com/eventobench/eventobench/"
 // import: from left to right only, as docs/design.md draws it. The store, in
 // server, imports packages of its own family only, and this package any.
 var layout = map[string][]string{
-	"internal/texttab":    {},
-	"loadgen":             {},
-	"loadgen/workload":    {"loadgen"},
-	"profiles/runfolder":  {"loadgen"},
-	"profiles/host":       {"profiles/runfolder", "loadgen"},
-	"profiles/subject":    {"profiles/runfolder"},
-	"profiles":            {"loadgen", "profiles/runfolder", "profiles/host", "profiles/subject"},
-	"compare/stat":        {},
-	"compare/profdiff":    {"internal/texttab", "profiles/runfolder", "compare/stat"},
-	"compare":             {"internal/texttab", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff"},
-	"compare/render/view": {"internal/texttab", "profiles/runfolder", "compare", "compare/profdiff"},
-	"compare/render/html": {"internal/texttab", "compare", "compare/profdiff", "compare/render/view"},
+	"internal/texttab":   {},
+	"loadgen":            {},
+	"loadgen/workload":   {"loadgen"},
+	"profiles/runfolder": {"loadgen"},
+	"profiles/host":      {"profiles/runfolder", "loadgen"},
+	"profiles/subject":   {"profiles/runfolder"},
+	"profiles":           {"loadgen", "profiles/runfolder", "profiles/host", "profiles/subject"},
+	"compare/stat":       {},
+	"compare/profdiff":   {"internal/texttab", "profiles/runfolder", "compare/stat"},
+	"compare":            {"internal/texttab", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff"},
+	"compare/history":    {"profiles/runfolder", "compare", "compare/stat"},
+	"compare/render/view": {
+		"internal/texttab", "profiles/runfolder", "compare", "compare/stat", "compare/profdiff", "compare/history",
+	},
+	"compare/render/html": {"internal/texttab", "compare", "compare/profdiff", "compare/history", "compare/render/view"},
 	"compare/render": {
-		"internal/texttab", "compare", "compare/stat", "compare/profdiff", "compare/render/view", "compare/render/html",
+		"internal/texttab", "compare", "compare/stat", "compare/profdiff", "compare/history",
+		"compare/render/view", "compare/render/html",
 	},
 }
 

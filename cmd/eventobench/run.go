@@ -23,6 +23,7 @@ type runOptions struct {
 	subjects subjectOptions
 	factors  factorOptions
 	record   recordOptions
+	history  historyFlag
 	quiet    bool
 	config   string
 }
@@ -93,6 +94,7 @@ are kept, marked interrupted).`,
 func (o *runOptions) addFlags(cmd *cobra.Command) {
 	theme(cmd.Flags(), themeMeasure, o.addSubjectFlags)
 	o.record.addFlags(cmd.Flags())
+	theme(cmd.Flags(), themeOutput, o.history.addFlag)
 	cmd.Flags().StringVar(&o.config, "config", "", configUsage)
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but the folder paths")
 }
@@ -105,6 +107,9 @@ func (o *runOptions) addSubjectFlags(f *pflag.FlagSet) {
 }
 
 func (o *runOptions) run(cmd *cobra.Command) error {
+	if err := o.history.check(); err != nil {
+		return err
+	}
 	if err := o.applyConfig(cmd.Flags()); err != nil {
 		return err
 	}
@@ -114,6 +119,9 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	}
 	dirs, err := o.record.run(cmd, subjects, compare.DefaultCriteria(), o.quiet)
 	if err != nil {
+		return err
+	}
+	if err := o.history.addFolders(dirs); err != nil {
 		return err
 	}
 	return o.printResults(cmd.OutOrStdout(), dirs)

@@ -178,7 +178,7 @@ func (s *shown) throughput() string {
 	var text strings.Builder
 	for b := range blocks {
 		for _, rate := range rates[b*bars : (b+1)*bars] {
-			text.WriteRune(bar(rate, low, high))
+			text.WriteRune(texttab.Bar(rate, low, high))
 		}
 		switch {
 		case b == blocks-1 || (b+1)%perLine == 0:
@@ -190,15 +190,6 @@ func (s *shown) throughput() string {
 	fmt.Fprintf(&text, "▁ is %s, █ is %s; a bar is %s, │ parts blocks\n", texttab.Number(low, 0),
 		texttab.Number(high, 0), barWidth(rounds, bars))
 	return text.String()
-}
-
-// bar is a block character as high as v stands between low and high.
-func bar(v, low, high float64) rune {
-	levels := []rune("▁▂▃▄▅▆▇█")
-	if high == low {
-		return levels[len(levels)/2]
-	}
-	return levels[int((v-low)/(high-low)*float64(len(levels)-1)+0.5)]
 }
 
 func barWidth(rounds, bars int) string {

@@ -38,7 +38,7 @@ func WriteFileDiff(w io.Writer, p *view.FileDiff) error {
 		return errors.New("the comparison was made without the flame graphs that the page shows")
 	}
 	shown := filePage{
-		FileDiff: p, Policy: policy(fileScripts), Style: pageStyle, Scripts: fileScripts,
+		FileDiff: p, Policy: policy(pageStyle, fileScripts), Style: pageStyle, Scripts: fileScripts,
 		Changes: newChanges(p.Comparison, p.Comparison.Profiles[0]),
 		Values:  "total", Data: fileData{p.Names, p.Flames},
 	}

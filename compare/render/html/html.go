@@ -31,6 +31,8 @@ var (
 
 	pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{
 		"forest":    newForest,
+		"history":   newHistoryPlot,
+		"commit":    view.Commit,
 		"kinds":     newKinds,
 		"cells":     func(c view.Comparison, row forestRow) cells { return cells{c.Base, c.Head, row} },
 		"changes":   newChanges,
@@ -70,7 +72,10 @@ func Write(w io.Writer, p *view.Page) error {
 		return errors.New("the report was written without its charts, which the page shows: compare the run folders again")
 	}
 	var b bytes.Buffer
-	shown := page{Page: p, Policy: policy(pageScripts), Style: pageStyle, Scripts: pageScripts, Data: data{p.Names, p.Charts}}
+	shown := page{
+		Page: p, Policy: policy(pageStyle, pageScripts), Style: pageStyle, Scripts: pageScripts,
+		Data: data{p.Names, p.Charts},
+	}
 	if err := pageTemplate.Execute(&b, shown); err != nil {
 		return fmt.Errorf("making the page: %w", err)
 	}
@@ -78,9 +83,9 @@ func Write(w io.Writer, p *view.Page) error {
 	return err
 }
 
-// policy is the content security policy of a page with some scripts.
-func policy(scripts []template.JS) string {
-	text := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + digest(string(pageStyle)) + "; script-src"
+// policy is the content security policy of a page.
+func policy(style template.CSS, scripts []template.JS) string {
+	text := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + digest(string(style)) + "; script-src"
 	for _, s := range scripts {
 		text += " " + digest(string(s))
 	}
