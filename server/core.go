@@ -31,7 +31,7 @@ type Options struct {
 type Core struct {
 	store    Store
 	shared   SharedStore // the store, if it is one; else nil
-	codec    Codec
+	library  *library    // of the codec; nil for raw
 	testMode bool
 	version  string
 
@@ -47,11 +47,11 @@ type Core struct {
 // NewCore opens the core of a store and makes sure of the default namespace.
 // It returns the default namespace's token if it has just drawn it, else "".
 func NewCore(ctx context.Context, store Store, o Options) (core *Core, drawn string, err error) {
-	if o.Codec != CodecRaw && o.Codec != CodecStd {
-		return nil, "", fmt.Errorf("unknown codec %q; use raw or std", o.Codec)
+	if err := o.Codec.check(); err != nil {
+		return nil, "", err
 	}
 	c := &Core{
-		store: store, codec: o.Codec, testMode: o.TestMode, version: o.Version,
+		store: store, library: libraries[o.Codec], testMode: o.TestMode, version: o.Version,
 		maxBody:   cmp.Or(o.MaxBody, defaultBody),
 		maxBatch:  cmp.Or(o.MaxBatch, defaultMaxBatch),
 		heartbeat: cmp.Or(o.Heartbeat, defaultHeartbeat),

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"sync"
@@ -85,8 +84,8 @@ func (c *Core) decode(body []byte, r *request) (method []byte, err error) {
 	if len(r.elements) == 0 {
 		return nil, invalid("The request names no method")
 	}
-	if c.codec == CodecStd {
-		if err := r.decodeTrees(body); err != nil {
+	if c.library != nil {
+		if err := r.decodeTrees(c.library, body); err != nil {
 			return nil, invalidText("The request is not JSON", err)
 		}
 	}
@@ -138,16 +137,14 @@ func (d *decoder) end() error {
 }
 
 // decodeTrees decodes the request a second time into []any and map[string]any,
-// as the store of the story did: this is what the std codec costs.
-func (r *request) decodeTrees(body []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
+// as the store of the story did: this is what a library costs.
+func (r *request) decodeTrees(lib *library, body []byte) error {
 	var trees []any
-	if err := dec.Decode(&trees); err != nil {
+	if err := lib.decode(body, &trees); err != nil {
 		return err
 	}
 	for i := range r.elements {
-		r.elements[i].tree = trees[i]
+		r.elements[i].tree, r.elements[i].library = trees[i], lib
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
@@ -10,33 +9,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Codec is the way requests and answers pass through memory. Every codec gives
-// the same answers, byte for byte.
-type Codec string
-
-const (
-	// CodecRaw keeps payloads as bytes from the request to the row and back.
-	CodecRaw Codec = "raw"
-	// CodecStd decodes requests into []any and map[string]any and encodes answers
-	// with encoding/json.
-	CodecStd Codec = "std"
-)
-
-// appendJSON appends v as encoding/json writes it, without escaping HTML and
-// without a line feed: a client reads "null\n" as 0.
-func appendJSON(dst []byte, v any) ([]byte, error) {
-	buf := bytes.NewBuffer(dst)
-	enc := json.NewEncoder(buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return dst, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
 func (c *Core) appendPosition(dst []byte, p Position) ([]byte, error) {
-	if c.codec == CodecStd {
-		return appendJSON(dst, p)
+	if c.library != nil {
+		return c.library.append(dst, p)
 	}
 	dst = append(dst, `{"position":`...)
 	dst = strconv.AppendInt(dst, p.Position, 10)
@@ -48,8 +23,8 @@ func (c *Core) appendPosition(dst []byte, p Position) ([]byte, error) {
 // appendRow appends a message as an array; rows of several streams carry the
 // stream's name.
 func (c *Core) appendRow(dst []byte, m *Message, withStream bool) ([]byte, error) {
-	if c.codec == CodecStd {
-		return appendJSON(dst, rowTree(m, withStream))
+	if c.library != nil {
+		return c.library.append(dst, rowTree(m, withStream))
 	}
 	dst = append(dst, '[', '"')
 	dst = appendUUID(dst, m.ID)
@@ -71,17 +46,17 @@ func (c *Core) appendRow(dst []byte, m *Message, withStream bool) ([]byte, error
 	return append(dst, '"', ']'), nil
 }
 
-// rowTree is a row for encoding/json.
+// rowTree is a row for a library.
 func rowTree(m *Message, withStream bool) []any {
 	row := []any{m.ID.String()}
 	if withStream {
-		row = append(row, string(m.Stream))
+		row = append(row, nameTree(m.Stream))
 	}
 	var metadata any
 	if m.Metadata != nil {
 		metadata = json.RawMessage(m.Metadata)
 	}
-	return append(row, string(m.Type), m.Position.Position, m.GlobalPosition,
+	return append(row, nameTree(m.Type), m.Position.Position, m.GlobalPosition,
 		json.RawMessage(m.Data), metadata, m.Time.UTC().Format(time.RFC3339Nano))
 }
 

@@ -12,11 +12,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// value is one JSON value of a request: its text as it came and, if the std
-// codec decoded it, its tree of encoding/json types.
+// value is one JSON value of a request: its text as it came and, if a library
+// decoded it, its tree of encoding/json types.
 type value struct {
-	text []byte
-	tree any
+	text    []byte
+	tree    any
+	library *library // that made the tree
 }
 
 // kind is the first byte of the text: { [ " t f n, and 0 for a number.
@@ -125,7 +126,7 @@ func (v value) fields(how lookup, known ...field) error {
 // find finds the known fields.
 func (v value) find(how lookup, known []field, found []value) error {
 	if tree, ok := v.tree.(map[string]any); ok {
-		return findInTree(v.text, tree, known, found)
+		return v.findInTree(tree, known, found)
 	}
 	dec := getDecoder(v.text)
 	defer putDecoder(dec)
@@ -148,16 +149,16 @@ func (v value) find(how lookup, known []field, found []value) error {
 	return nil
 }
 
-// findInTree finds the fields of a decoded object. Their text is found again
-// with encoding/json, since a map keeps neither key order nor digits.
-func findInTree(text []byte, tree map[string]any, known []field, found []value) error {
+// findInTree finds the fields of a decoded object. Their text is found again by
+// the library, since a map keeps neither key order nor digits.
+func (v value) findInTree(tree map[string]any, known []field, found []value) error {
 	var texts map[string]json.RawMessage
-	if err := json.Unmarshal(text, &texts); err != nil {
+	if err := v.library.unmarshal(v.text, &texts); err != nil {
 		return err
 	}
 	for i, f := range known {
 		if branch, ok := tree[f.name]; ok {
-			found[i] = value{text: texts[f.name], tree: branch}
+			found[i] = value{text: texts[f.name], tree: branch, library: v.library}
 		}
 	}
 	return nil

@@ -55,6 +55,9 @@ are kept, marked interrupted).`,
   # with encoding/json on both sides
   eventobench run --transport=nethttp,fasthttp --codec=std
 
+  # which JSON library: none against three
+  eventobench run --transport=fasthttp --codec=raw,std,jsonv2,segmentio
+
   # with profiles of waiting for locks, and of blocking
   eventobench run --transport=nethttp,fasthttp --profiles=mutex,block
 

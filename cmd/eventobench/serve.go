@@ -74,7 +74,7 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.StringVar(&o.store, "store", "sqlite::memory:",
 		"sqlite::memory:, sqlite:FILE or postgres://USER@HOST/DATABASE")
 	f.StringVar(&o.codec, "codec", string(server.CodecRaw),
-		"raw keeps payloads as bytes; std passes requests and answers through encoding/json")
+		"raw keeps payloads as bytes; std, jsonv2 and segmentio pass requests and answers through a JSON library")
 	f.StringVar(&o.sync, "sync", string(sqlite.SyncFull),
 		"when a store in a file waits for the disk: full, at every commit; normal, at checkpoints; off, never")
 	f.StringVar(&o.batch, "batch", "on",

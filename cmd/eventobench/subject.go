@@ -153,7 +153,7 @@ func (o *factorOptions) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.transports, "transport", []string{"nethttp"},
 		"transport to measure, one subject each: nethttp, fasthttp or fasthttp-adapter; one named twice shows the noise")
 	f.StringSliceVar(&o.codecs, "codec", []string{"raw"},
-		"codec of the store: raw or std; several are measured side by side")
+		"codec of the store: raw, std, jsonv2 or segmentio; several are measured side by side")
 	f.StringSliceVar(&o.syncs, "sync", []string{"full"},
 		"when a store in a file waits for the disk: full, normal or off; several are measured side by side")
 	f.StringSliceVar(&o.batches, "batch", []string{"on"},
