@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -76,13 +77,31 @@ func (r *request) arg(n int) value {
 	return value{}
 }
 
+var errNoMethod = invalid("The request names no method")
+
+// decodeCall reads a call in either protocol and returns its method.
+func (c *Core) decodeCall(p Protocol, body []byte, r *request) (method, error) {
+	if p == Protobuf {
+		return r.decodeProtobuf(body)
+	}
+	name, err := c.decode(body, r)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := methods[string(name)]
+	if !ok {
+		return nil, &Error{Code: CodeMethodNotFound, Message: fmt.Sprintf("Unknown method %q", name)}
+	}
+	return m, nil
+}
+
 // decode reads a call and returns the name of its method, a part of the body.
 func (c *Core) decode(body []byte, r *request) (method []byte, err error) {
 	if err := r.split(body); err != nil {
 		return nil, invalidText("The request is not a JSON array of a method and its arguments", err)
 	}
 	if len(r.elements) == 0 {
-		return nil, invalid("The request names no method")
+		return nil, errNoMethod
 	}
 	if c.library != nil {
 		if err := r.decodeTrees(c.library, body); err != nil {

@@ -9,9 +9,12 @@ import (
 	"github.com/google/uuid"
 )
 
-func (c *Core) appendPosition(dst []byte, p Position) ([]byte, error) {
-	if c.library != nil {
-		return c.library.append(dst, p)
+// jsonEncoder appends JSON values, through the library of a codec if that has one.
+type jsonEncoder struct{ library *library }
+
+func (e jsonEncoder) position(dst []byte, p Position) ([]byte, error) {
+	if e.library != nil {
+		return e.library.append(dst, p)
 	}
 	dst = append(dst, `{"position":`...)
 	dst = strconv.AppendInt(dst, p.Position, 10)
@@ -20,16 +23,23 @@ func (c *Core) appendPosition(dst []byte, p Position) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// appendRow appends a message as an array; rows of several streams carry the
-// stream's name.
-func (c *Core) appendRow(dst []byte, m *Message, withStream bool) ([]byte, error) {
-	if c.library != nil {
-		return c.library.append(dst, rowTree(m, withStream))
+func (jsonEncoder) beginRows(dst []byte) []byte { return append(dst, '[') }
+
+func (jsonEncoder) endRows(dst []byte) []byte { return append(dst, ']') }
+
+// row appends a message as an array; rows of several streams carry the stream's
+// name.
+func (e jsonEncoder) row(dst []byte, m *Message, shape rowShape) ([]byte, error) {
+	if !shape.first {
+		dst = append(dst, ',')
+	}
+	if e.library != nil {
+		return e.library.append(dst, rowTree(m, shape.stream))
 	}
 	dst = append(dst, '[', '"')
 	dst = appendUUID(dst, m.ID)
 	dst = append(dst, '"', ',')
-	if withStream {
+	if shape.stream {
 		dst = append(appendString(dst, m.Stream), ',')
 	}
 	dst = append(appendString(dst, m.Type), ',')
@@ -44,6 +54,27 @@ func (c *Core) appendRow(dst []byte, m *Message, withStream bool) ([]byte, error
 	dst = append(dst, ',', '"')
 	dst = m.Time.UTC().AppendFormat(dst, time.RFC3339Nano)
 	return append(dst, '"', ']'), nil
+}
+
+func (e jsonEncoder) lastRow(dst []byte, m *Message) ([]byte, error) {
+	return e.row(dst, m, rowShape{first: true})
+}
+
+func (jsonEncoder) noRow(dst []byte) []byte { return append(dst, "null"...) }
+
+func (jsonEncoder) version(dst []byte, version int64) []byte {
+	if version == NoStream {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendInt(dst, version, 10)
+}
+
+func (jsonEncoder) result(dst []byte, r result) ([]byte, error) { return appendJSON(dst, r) }
+
+func (jsonEncoder) failure(dst []byte, e *Error) ([]byte, error) {
+	return appendJSON(dst, struct {
+		Error *Error `json:"error"`
+	}{e})
 }
 
 // rowTree is a row for a library.
