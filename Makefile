@@ -14,7 +14,7 @@ test: ## every test; the two longest packages first, so that no core waits for t
 # What has nothing to race: scripts that only read, or record as gate's does;
 # arithmetic in one goroutine; a test of memory; and the browser, which is not ours.
 NO_RACE = TestReportInBrowser|TestScripts/(compare|report|show|view|selftest)
-NO_RACE := $(NO_RACE)|TestErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise|TestAgreesWithPprof
+NO_RACE := $(NO_RACE)|TestErrorRates|TestRequestsErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise|TestAgreesWithPprof
 NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory
 
 race: ## every test under the race detector, but for those that have nothing to race

@@ -81,7 +81,7 @@ func newSeries(run *runfolder.Run, pooled int) Series {
 	for b := range run.Manifest.Blocks {
 		all := run.BlockSlices(b)
 		for i := 0; i < len(all); i += pooled {
-			var m measured
+			m := measured{kind: allKinds}
 			for _, s := range all[i:min(i+pooled, len(all))] {
 				m.addSlice(s)
 			}

@@ -50,11 +50,12 @@ func synthesize(t *testing.T, name, experiment string, blocks int, want truth, d
 	machine := rand.New(rand.NewPCG(drift, 0))
 	own := rand.New(rand.NewPCG(uint64(len(name)), uint64(blocks)))
 	for b := range blocks {
-		var ops int64
+		var ops, reads int64
 		for round := range testRounds {
 			speed := (1 + machine.Float64()/3) * (1 + own.NormFloat64()*0.02)
 			s := sample(b, round, want, speed)
 			ops += s.Ops()
+			reads += s.Kinds[1].Ops
 			r.Slices = append(r.Slices, s)
 		}
 		r.Manifest.Blocks = append(r.Manifest.Blocks, runfolder.Block{
@@ -63,8 +64,9 @@ func synthesize(t *testing.T, name, experiment string, blocks int, want truth, d
 				TotalAlloc: int64(want.bytes * float64(ops)), Mallocs: 10 * ops, NumGC: 3, GCPause: 1e6, HeapSys: 20e6,
 			},
 			RSSPeak: 40e6, Goroutines: 12,
+			Answers: []runfolder.Answers{answered(ops-reads, 37), answered(reads, 3780)},
 		})
-		r.Latency = append(r.Latency, latencies(t, ops, want.latencyMs))
+		r.Latency = append(r.Latency, latencies(t, ops-reads, reads, want.latencyMs))
 	}
 	return r
 }
@@ -83,13 +85,23 @@ func sample(b, round int, want truth, speed float64) runfolder.Slice {
 	}
 }
 
-func latencies(t *testing.T, ops int64, ms float64) []*hdrhistogram.Histogram {
+// answered are answers to requests that all succeeded.
+func answered(ops, bodyBytes int64) runfolder.Answers {
+	return runfolder.Answers{Bytes: ops * bodyBytes, Statuses: map[int]int64{200: ops}}
+}
+
+// latencies are those of writes and reads, all the same.
+func latencies(t *testing.T, writes, reads int64, ms float64) []*hdrhistogram.Histogram {
 	t.Helper()
-	writes, reads := loadgen.NewHistogram(), loadgen.NewHistogram()
-	if err := writes.RecordValues(int64(ms*1e6), ops); err != nil {
-		t.Fatal(err)
+	var kinds []*hdrhistogram.Histogram
+	for _, ops := range []int64{writes, reads} {
+		h := loadgen.NewHistogram()
+		if err := h.RecordValues(int64(ms*1e6), ops); err != nil {
+			t.Fatal(err)
+		}
+		kinds = append(kinds, h)
 	}
-	return []*hdrhistogram.Histogram{writes, reads}
+	return kinds
 }
 
 // cost is what a function of a synthetic profile costs in one operation: the
@@ -269,6 +281,64 @@ func TestZeroHasNoRatio(t *testing.T) {
 			}
 		})
 	}
+}
+
+// failing makes share of a run's requests fail, in the given blocks or, without
+// any, in all of them.
+func failing(r *runfolder.Run, share float64, blocks ...int) {
+	due := 0.0
+	for i := range r.Slices {
+		s := &r.Slices[i]
+		if len(blocks) == 0 || slices.Contains(blocks, s.Block) {
+			due += float64(s.Ops()) * share / (1 - share)
+			s.Errors = int64(due)
+			due -= float64(s.Errors)
+		}
+	}
+}
+
+// TestFailedRequests holds how the share of failed requests is judged: by its
+// difference in percentage points, since it is often 0.
+func TestFailedRequests(t *testing.T) {
+	tests := []struct {
+		name       string
+		allowed    float64
+		base, head func(*runfolder.Run)
+		found      string // begins so
+		want       Verdict
+		overall    Verdict
+	}{
+		{"from nothing", 0, none, failingBy(0.0031), "from 0 to 0.31%", Regressed, Regressed},
+		{"to nothing", 0.02, failingBy(0.01), none, "from 1 to 0%", Improved, Improved},
+		{"twice as many", 0.1, failingBy(0.01), failingBy(0.02), "from 1 to 2%, +1.0", Regressed, Regressed},
+		{"as many as before", 0.1, failingBy(0.01), failingBy(0.01), "from 1 to 1%, +0.00 [", Equivalent, Equivalent},
+		{"a request in 5,000 in one block", 0.1, none, failingBy(0.0002, 3), "from 0 to ", Equivalent, Equivalent},
+		{"three in ten in two blocks", 0.5, none, failingBy(0.3, 3, 7), "from 0 to ", Inconclusive, Inconclusive},
+		{"none, though borne", 0.1, none, none, "0 on both sides", Equivalent, Equivalent},
+		{"none, and not borne", 0, none, none, "0 on both sides", NotJudged, Equivalent},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, slow, 7)
+			base.Manifest.Load.AllowErrors, head.Manifest.Load.AllowErrors = tt.allowed, tt.allowed
+			tt.base(base)
+			tt.head(head)
+			c := mustCompare(t, variant(base, nil), variant(head, nil))
+			got := c.Metric("failed_requests")
+			if !strings.HasPrefix(got.Found(), tt.found) || got.Verdict != tt.want || got.Gated != (tt.want != NotJudged) {
+				t.Errorf("%s, %q, gated %v; want %s, %s", got.Found(), got.Verdict, got.Gated, tt.found, tt.want)
+			}
+			if c.Verdict != tt.overall {
+				t.Errorf("%s overall, want %s", c.summary(), tt.overall)
+			}
+		})
+	}
+}
+
+func none(*runfolder.Run) {}
+
+func failingBy(share float64, blocks ...int) func(*runfolder.Run) {
+	return func(r *runfolder.Run) { failing(r, share, blocks...) }
 }
 
 // storyCosts are allocators such as the story names, of the given total.

@@ -2,26 +2,28 @@ package compare
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/eventobench/eventobench/compare/stat"
-	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // Decide judges the runs of one experiment as far as it has come: each but the
 // first against the first. It is done when every gated metric of every run has
 // a verdict other than inconclusive; a metric that cannot be had does not keep
-// it going.
+// it going, nor does one that more blocks would not decide either.
 func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 	look := runfolder.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
-	gated := c.metrics(runs[0].Manifest.Load)
 	base := newSide(runs[0])
 	for _, run := range runs[1:] {
-		found := judgeAll(base, newSide(run), c, gated)
+		head := newSide(run)
+		head.countRedirects(base)
+		gated := c.metrics(metricsOfPair(base, head))
+		found := judgeAll(base, head, c, gated, compareAnswers(base, head).doubt())
 		for _, m := range gated {
 			if r := found[m.ID]; r.finding != nil {
-				look.Done = look.Done && r.verdict != Inconclusive
+				look.Done = look.Done && (r.verdict != Inconclusive || r.doubt != "")
 				look.Decisions = append(look.Decisions, r.decision(run.Manifest.Subject.Name, m.ID))
 			}
 		}
@@ -29,17 +31,40 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 	return look
 }
 
+// metricsOfPair are the figures of two runs, as they are judged.
+func metricsOfPair(base, head side) []Metric {
+	load := base.Manifest.Load
+	return metricsOf(load, load.AllowErrors > 0 || base.whole.failures()+head.whole.failures() > 0)
+}
+
 // result is what was found of one metric: a finding, or why there is none.
 type result struct {
 	*finding
 	missing string
 	bare    Verdict // of a metric without a finding
+	doubt   string  // why the verdict is inconclusive though the change is a clear improvement
+}
+
+// doubted is a result that must not be an improvement, for a reason; without one,
+// or of a share of failures, it is the same.
+func (r result) doubted(m Metric, why string) result {
+	if why == "" || m.Share {
+		return r
+	}
+	if r.finding != nil && r.verdict == Improved {
+		r.verdict, r.doubt = Inconclusive, why
+	}
+	if r.finding == nil && r.bare == Improved {
+		r.bare, r.doubt = Inconclusive, why
+	}
+	return r
 }
 
 // judgeAll estimates the change of each of the metrics and judges them in two
 // families: the gated metrics, and the others that have a direction. The rest
-// get an interval and no verdict.
-func judgeAll(base, head side, c Criteria, metrics []Metric) map[MetricID]result {
+// get an interval and no verdict. With a doubt about the answers nothing that
+// depends on the work is improved.
+func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[MetricID]result {
 	found := map[MetricID]result{}
 	level := alpha(len(base.Manifest.Plan.Looks()))
 	var gated, others []*finding
@@ -53,11 +78,14 @@ func judgeAll(base, head side, c Criteria, metrics []Metric) map[MetricID]result
 		case m.Better != Neutral:
 			others = append(others, r.finding)
 		default:
-			r.interval = r.estimator.Interval(1 - level)
+			r.interval = r.intervalAt(1 - level)
 		}
 	}
 	judge(gated, level)
 	judge(others, level)
+	for _, m := range metrics {
+		found[m.ID] = found[m.ID].doubted(m, doubt)
+	}
 	return found
 }
 
@@ -70,43 +98,58 @@ func estimate(m Metric, base, head side, c Criteria) result {
 			return result{missing: reason, bare: Inconclusive}
 		}
 	}
-	f := &finding{better: m.Better, rule: c.rule(m)}
+	f := &finding{better: m.Better, rule: c.rule(m), share: m.Share}
 	if paired(base.Run, head.Run) {
-		f.estimator = stat.SignedRank(pairedLogRatios(m, base, head, min(len(base.blocks), len(head.blocks))))
+		f.estimator = stat.SignedRank(pairedChanges(m, base, head, min(len(base.blocks), len(head.blocks))))
 	} else {
 		if why := incomparable(base.Manifest, head.Manifest); why != "" && m.Timing {
 			return result{missing: "not compared: " + why}
 		}
-		f.estimator = stat.RankSum(base.logs(m), head.logs(m))
+		f.estimator = stat.RankSum(base.scaled(m), head.scaled(m))
 		if m.Timing {
 			f.rule = Rule{Floor: c.Drift}
 		}
 	}
+	if m.Timing && (running(base.Manifest) || running(head.Manifest)) {
+		f.widening = stat.LogRatio(ProcessAllowance)
+	}
+	if r, zeros := zeroThroughout(m, base, head, f.rule); zeros {
+		return r
+	}
 	if !f.estimator.Finite() {
-		return withoutRatio(m, base, head)
+		return result{missing: noRatio(m, base, head), bare: Inconclusive}
 	}
 	return result{finding: f}
 }
 
-// withoutRatio says how a metric changed that is not above 0 in every block. Two
-// zeros are the same; a zero in every block of one side only is judged by its
-// direction, since no ratio can be.
-func withoutRatio(m Metric, base, head side) result {
-	b, h := base.values(m), head.values(m)
-	text := fmt.Sprintf("from %s to %s", texttab.Decimals(orZero(base.value(m))), texttab.Decimals(orZero(head.value(m))))
-	switch {
-	case all(b, isZero) && all(h, isZero):
-		return result{missing: "0 on both sides", bare: Equivalent}
-	case all(b, isZero) && all(h, isPositive):
-		return result{missing: text, bare: directed(m.Better, Up)}
-	case all(b, isPositive) && all(h, isZero):
-		return result{missing: text, bare: directed(m.Better, Down)}
+// noRatio says why there is no estimate of a metric that has values.
+func noRatio(m Metric, base, head side) string {
+	text := fromTo(base.value(m), head.value(m), m.Share)
+	if slices.ContainsFunc(slices.Concat(base.values(m), head.values(m)), math.IsNaN) {
+		return text + ", with no request in some block"
 	}
-	return result{missing: text + ", with 0 in some block, so there is no ratio", bare: Inconclusive}
+	return text + ", with 0 in some block, so there is no ratio"
 }
 
-func isZero(v float64) bool     { return v == 0 }
-func isPositive(v float64) bool { return v > 0 }
+// zeroThroughout says how a metric changed that is 0 in every block of a side. Two
+// zeros are the same; one is judged by its direction, since no ratio can be. A
+// share must also be beyond the tolerance in every block of the other side; if
+// not, it is left to its interval, as is any other metric: false.
+func zeroThroughout(m Metric, base, head side, rule Rule) (result, bool) {
+	b, h := base.values(m), head.values(m)
+	text := fromTo(base.value(m), head.value(m), m.Share)
+	isZero := func(v float64) bool { return v == 0 }
+	clear := func(v float64) bool { return v > 0 && (!m.Share || v > rule.Tolerance) }
+	switch {
+	case all(b, isZero) && all(h, isZero):
+		return result{missing: "0 on both sides", bare: Equivalent}, true
+	case all(b, isZero) && all(h, clear):
+		return result{missing: text, bare: directed(m.Better, Up)}, true
+	case all(b, clear) && all(h, isZero):
+		return result{missing: text, bare: directed(m.Better, Down)}, true
+	}
+	return result{}, false
+}
 
 func all(values []float64, is func(float64) bool) bool {
 	return !slices.ContainsFunc(values, func(v float64) bool { return !is(v) })
@@ -124,6 +167,13 @@ func directed(better, moved Direction) Verdict {
 func paired(base, head *runfolder.Run) bool {
 	return base.Manifest.Experiment == head.Manifest.Experiment
 }
+
+// running reports whether a subject was running before the experiment, so that
+// all its blocks are of one process.
+func running(m runfolder.Manifest) bool { return m.Subject.Kind == runningSubject }
+
+// runningSubject is the kind of a subject that is only reached, not started.
+const runningSubject = "url"
 
 // incomparable says why the timing of two experiments cannot be compared at
 // all, or nothing.
@@ -150,7 +200,9 @@ func differentGo(b, h runfolder.Manifest) bool {
 type finding struct {
 	better    Direction
 	rule      Rule
-	estimator stat.Estimator // of ln(head/base)
+	share     bool           // its scale is percentage points
+	estimator stat.Estimator // of ln(head/base), of a share of head less base
+	widening  float64        // of the interval at both ends, on the scale of the estimator
 	level     float64        // asked of the interval, set by judge as what follows
 	interval  stat.Interval  // of what is estimated
 	verdict   Verdict
@@ -162,7 +214,7 @@ type finding struct {
 func judge(family []*finding, alpha float64) {
 	p := make([]float64, len(family))
 	for i, f := range family {
-		p[i] = f.estimator.PValue(stat.LogRatio(f.rule.Floor))
+		p[i] = f.estimator.PValue(f.scaled(f.rule.Floor) + f.widening)
 	}
 	for i, a := range stat.Holm(p, alpha) {
 		family[i].judge(1 - a)
@@ -170,8 +222,15 @@ func judge(family []*finding, alpha float64) {
 }
 
 func (f *finding) judge(level float64) {
-	f.level, f.interval = level, f.estimator.Interval(level)
+	f.level, f.interval = level, f.intervalAt(level)
 	f.verdict = f.decide()
+}
+
+func (f *finding) intervalAt(level float64) stat.Interval {
+	i := f.estimator.Interval(level)
+	i.Low -= f.widening
+	i.High += f.widening
+	return i
 }
 
 // decide gives the verdict that follows from the interval, if it has the level.
@@ -181,7 +240,7 @@ func (f *finding) decide() Verdict {
 	if f.better == Up { // turn it, so that higher is worse
 		low, high = -high, -low
 	}
-	tolerance, floor := stat.LogRatio(f.rule.Tolerance), stat.LogRatio(f.rule.Floor)
+	tolerance, floor := f.scaled(f.rule.Tolerance), f.scaled(f.rule.Floor)
 	switch {
 	case f.interval.Level < f.level-rounding:
 		return Inconclusive
@@ -195,12 +254,29 @@ func (f *finding) decide() Verdict {
 	return Inconclusive
 }
 
+// scaled is a change in percent on the scale of the estimator.
+func (f *finding) scaled(percent float64) float64 {
+	if f.share {
+		return percent
+	}
+	return stat.LogRatio(percent)
+}
+
+// percent undoes scaled.
+func (f *finding) percent(d float64) float64 {
+	if f.share {
+		return d
+	}
+	return stat.Percent(d)
+}
+
 func (f *finding) change() *Change {
 	return &Change{
-		Percent: stat.Percent(f.estimator.Estimate()),
-		Low:     stat.Percent(f.interval.Low),
-		High:    stat.Percent(f.interval.High),
+		Percent: f.percent(f.estimator.Estimate()),
+		Low:     f.percent(f.interval.Low),
+		High:    f.percent(f.interval.High),
 		Level:   f.interval.Level,
+		Points:  f.share,
 	}
 }
 

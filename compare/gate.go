@@ -14,9 +14,11 @@ type Gate struct {
 	Verdict     Verdict      `json:"verdict"`
 	Blocks      int          `json:"blocks"`
 	Paired      bool         `json:"paired"`
-	Metrics     []GateMetric `json:"metrics"`     // the gated ones
-	Explanation []string     `json:"explanation"` // what kinds of work account for the change
-	Grown       []Grown      `json:"grown"`       // what explains the regressed metrics
+	SameProcess bool         `json:"same_process,omitempty"` // a side was not started afresh for each block
+	Metrics     []GateMetric `json:"metrics"`                // the gated ones
+	Requests    string       `json:"requests,omitempty"`     // what moved in which kinds of request; it does not count
+	Explanation []string     `json:"explanation"`            // what kinds of work account for the change
+	Grown       []Grown      `json:"grown"`                  // what explains the regressed metrics
 	Waivers     []WaiverUse  `json:"waivers"`
 	Warnings    []Warning    `json:"warnings"`
 }
@@ -58,8 +60,8 @@ type GrownEntry struct {
 func NewGate(r *Report) Gate {
 	c := r.Comparisons[0]
 	g := Gate{
-		Base: c.Base, Head: c.Head, Verdict: c.Verdict, Blocks: c.Blocks, Paired: c.Paired,
-		Metrics: []GateMetric{}, Explanation: c.Explanation, Grown: []Grown{},
+		Base: c.Base, Head: c.Head, Verdict: c.Verdict, Blocks: c.Blocks, Paired: c.Paired, SameProcess: c.SameProcess,
+		Metrics: []GateMetric{}, Requests: c.RequestsSummary(), Explanation: c.Explanation, Grown: []Grown{},
 		Waivers: c.Waivers, Warnings: r.Warnings,
 	}
 	for _, m := range c.Metrics {

@@ -10,43 +10,87 @@ import (
 )
 
 // measured is what one block showed, or all blocks of a run together: what the
-// values of metrics are computed from. Times are in seconds.
+// values of metrics are computed from. Times are in seconds. What is of one kind
+// of request only has no figures of the process.
 type measured struct {
 	run      *runfolder.Run
+	kind     int // of the load's kinds, or allKinds
 	from, to int // the blocks, the last one not included
 
-	ops, duration, cpu, latency float64
-	window                      runfolder.Counters        // summed over the blocks
-	process                     runfolder.ProcessCounters // likewise
-	block                       runfolder.Block           // the last one
+	tells      bool // of its answers: the next three, and failed of a single kind
+	bytes      float64
+	statuses   map[int]float64
+	redirected float64 // answered requests whose redirects count as failures
+
+	ops, failed, duration, cpu, latency float64
+	window                              runfolder.Counters        // summed over the blocks
+	process                             runfolder.ProcessCounters // likewise
+	block                               runfolder.Block           // the last one
 
 	dueHistogram, sentHistogram *hdrhistogram.Histogram // once they were asked for
 }
 
-func measure(run *runfolder.Run, from, to int) *measured {
-	m := &measured{run: run, from: from, to: to}
+const allKinds = -1
+
+func measure(run *runfolder.Run, kind, from, to int) *measured {
+	m := &measured{run: run, kind: kind, from: from, to: to, tells: true, statuses: map[int]float64{}}
 	for b := from; b < to; b++ {
+		block := run.Manifest.Blocks[b]
+		m.addAnswers(block.Answers)
 		for _, s := range run.BlockSlices(b) {
 			m.addSlice(s)
 		}
-		m.block = run.Manifest.Blocks[b]
-		m.window = m.window.Add(m.block.Window())
-		m.process = m.process.Add(m.block.Process())
+		if kind == allKinds {
+			m.block = block
+			m.window = m.window.Add(block.Window())
+			m.process = m.process.Add(block.Process())
+		}
 	}
 	return m
 }
 
+func (m *measured) addAnswers(answers []runfolder.Answers) {
+	m.tells = m.tells && len(answers) > 0
+	for kind, a := range answers {
+		if m.kind != allKinds && m.kind != kind {
+			continue
+		}
+		m.bytes += float64(a.Bytes)
+		if m.kind != allKinds { // the slices tell of all of them, in older folders too
+			m.failed += float64(a.Failed)
+		}
+		for status, n := range a.Statuses {
+			m.statuses[status] += float64(n)
+		}
+	}
+}
+
 func (m *measured) addSlice(s runfolder.Slice) {
+	if m.kind != allKinds {
+		k := s.Kinds[m.kind]
+		m.ops += float64(k.Ops)
+		m.latency += k.Latency.Seconds()
+		return
+	}
 	m.ops += float64(s.Ops())
+	m.failed += float64(s.Errors)
 	m.duration += s.Duration.Seconds()
 	m.cpu += s.ServerCPU.Seconds()
 	m.latency += s.Latency().Seconds()
 }
 
+// failures are the requests that count as failed.
+func (m *measured) failures() float64 { return m.failed + m.redirected }
+
 // due are the latencies from when requests were due, in ns.
 func (m *measured) due() *hdrhistogram.Histogram {
 	if m.dueHistogram == nil {
-		m.dueHistogram = m.run.Latency[m.from:m.to].All()
+		latency := m.run.Latency[m.from:m.to]
+		if m.kind == allKinds {
+			m.dueHistogram = latency.All()
+		} else {
+			m.dueHistogram = latency.Kind(m.kind)
+		}
 	}
 	return m.dueHistogram
 }
@@ -64,19 +108,39 @@ type side struct {
 	*runfolder.Run
 	blocks []*measured
 	whole  *measured
+	kinds  []side // the same of each kind of request
 }
 
 func newSide(run *runfolder.Run) side {
+	s := newSideOf(run, allKinds)
+	for kind := range run.Manifest.Load.Kinds {
+		s.kinds = append(s.kinds, newSideOf(run, kind))
+	}
+	return s
+}
+
+func newSideOf(run *runfolder.Run, kind int) side {
 	n := len(run.Manifest.Blocks)
-	s := side{Run: run, whole: measure(run, 0, n)}
+	s := side{Run: run, whole: measure(run, kind, 0, n)}
 	for b := range n {
-		s.blocks = append(s.blocks, measure(run, b, b+1))
+		s.blocks = append(s.blocks, measure(run, kind, b, b+1))
 	}
 	return s
 }
 
 // missing says why a run does not have a metric; it is empty if it does.
-func (s side) missing(m Metric) string { return s.Manifest.Unavailable[m.Source] }
+func (s side) missing(m Metric) string {
+	ofKind := s.whole.kind != allKinds
+	switch {
+	case (m.Answers || m.Share && ofKind) && !s.whole.tells:
+		return "recorded before answers were counted"
+	case ofKind && s.requests() == 0:
+		return "no request of this kind"
+	case ofKind && s.whole.ops == 0 && !m.Share:
+		return "no answer to this kind of request"
+	}
+	return s.Manifest.Unavailable[m.Source]
+}
 
 // values are the metric's in every block.
 func (s side) values(m Metric) []float64 {
@@ -104,30 +168,47 @@ func (s side) value(m Metric) *float64 {
 	return &v
 }
 
-// logs are the logarithms of the metric in every block.
-func (s side) logs(m Metric) []float64 {
+// scaled are the values of every block on the scale on which a change is a
+// difference: logarithms, but for shares.
+func (s side) scaled(m Metric) []float64 {
 	values := s.values(m)
 	for b, v := range values {
-		values[b] = math.Log(v)
+		values[b] = m.scaled(v)
 	}
 	return values
 }
 
-// pairedLogRatios returns, for each of the first n blocks, ln(head/base): from
-// the paired slices of the block where slices tell, else from its totals. Slices
-// in which nothing was asked of either side say nothing.
-func pairedLogRatios(m Metric, base, head side, n int) []float64 {
+func (m Metric) scaled(v float64) float64 {
+	if m.Share {
+		return v
+	}
+	return math.Log(v)
+}
+
+// change is by how much two values differ on that scale.
+func (m Metric) change(base, head float64) float64 {
+	if m.Share {
+		return head - base
+	}
+	return math.Log(head / base)
+}
+
+// pairedChanges returns, for each of the first n blocks, ln(head/base), or head
+// less base of a share: from the paired slices of the block where slices tell,
+// else from its totals. Slices in which nothing was asked of either side say
+// nothing.
+func pairedChanges(m Metric, base, head side, n int) []float64 {
 	d := make([]float64, n)
 	for b := range d {
 		if m.slice == nil {
-			d[b] = math.Log(m.value(head.blocks[b]) / m.value(base.blocks[b]))
+			d[b] = m.change(m.value(base.blocks[b]), m.value(head.blocks[b]))
 			continue
 		}
 		var ratios []float64
 		heads := head.BlockSlices(b)
 		for round, s := range base.BlockSlices(b) {
 			if s.Ops() > 0 || heads[round].Ops() > 0 {
-				ratios = append(ratios, math.Log(m.slice(heads[round])/m.slice(s)))
+				ratios = append(ratios, m.change(m.slice(s), m.slice(heads[round])))
 			}
 		}
 		d[b] = stat.SignedRank(ratios).Estimate()

@@ -1,7 +1,10 @@
 package compare
 
 import (
+	"math"
 	"slices"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -32,6 +35,7 @@ const (
 type Metric struct {
 	ID       MetricID
 	Label    string
+	Short    string // in a sentence about a kind of request
 	Unit     string
 	Better   Direction
 	Decimals int
@@ -46,6 +50,9 @@ type Metric struct {
 	ExplainedBy string // the kind of profile; empty if none explains it
 	ByCount     bool   // by the profile's counts rather than its values
 
+	ByKind  KindUse
+	Share   bool // percent of all requests: its change is a difference, in percentage points
+	Answers bool // from what came back, of which older folders do not tell
 	Asked   bool // under a rate the load sets it, so that it is not judged
 	Open    bool // there under a rate only
 	Typical bool // a run's value is the median of its blocks, not that of all requests
@@ -72,6 +79,10 @@ var (
 	timeRule  = Rule{Tolerance: 3, Floor: 0.5}
 	allocRule = Rule{Tolerance: 1, Floor: 0.1}
 )
+
+// shareRule is in percentage points: a request in a thousand does not matter, and
+// one in ten thousand cannot be told from none.
+var shareRule = Rule{Tolerance: 0.1, Floor: 0.01}
 
 // Metrics are all figures of a comparison, in its order.
 var Metrics = []Metric{
@@ -103,19 +114,28 @@ var Metrics = []Metric{
 		value: func(m *measured) float64 { return float64(m.window.Mallocs) / m.ops },
 	},
 	{
+		ID: "failed_requests", Label: "failed requests", Unit: "% of requests", Better: Down, Decimals: 2, Rule: shareRule,
+		Gated: true, Share: true, Short: "failures", ByKind: JudgedByKind,
+		value: func(m *measured) float64 { return (m.failed + m.redirected) / (m.ops + m.failed) * 100 },
+	},
+	{
 		ID: "latency_mean", Label: "latency, mean", Unit: "ms", Better: Down, Decimals: 3, Rule: timeRule, Timing: true,
-		Headline: true, Brief: true, ExplainedBy: "cpu", Bench: benchTimes(1e6, "mean-ns"),
+		Headline: true, Brief: true, ExplainedBy: "cpu", Bench: benchTimes(1e6, "mean-ns"), ByKind: ShownByKind,
 		value: func(m *measured) float64 { return m.latency / m.ops * 1e3 },
 	},
-	judged(latency("latency_p50", "latency, p50", 50, benchTimes(1e6, "p50-ns"))),
+	byKindToo("p50", judged(latency("latency_p50", "latency, p50", 50, benchTimes(1e6, "p50-ns")))),
 	judged(latency("latency_p90", "latency, p90", 90, benchTimes(1e6, "p90-ns"))),
-	headline(judged(latency("latency_p99", "latency, p99", 99, benchTimes(1e6, "p99-ns")))),
+	byKindToo("p99", headline(judged(latency("latency_p99", "latency, p99", 99, benchTimes(1e6, "p99-ns"))))),
 	judged(latency("latency_p999", "latency, p99.9", 99.9, benchTimes(1e6, "p99.9-ns"))),
 	// Not judged: the largest of more requests is larger, and so with speed.
 	latency("latency_max", "latency, max", 100, nil),
 	sent("latency_p50_sent", "latency, p50, from sending", 50),
 	sent("latency_p99_sent", "latency, p99, from sending", 99),
 	sent("latency_p999_sent", "latency, p99.9, from sending", 99.9),
+	{
+		ID: "body_bytes", Label: "answers, size", Unit: "B of body", Decimals: 1, Answers: true, ByKind: ShownByKind,
+		value: (*measured).bodySize,
+	},
 	{
 		ID: "gc_cycles", Label: "GC cycles", Unit: "per 10k ops", Decimals: 2, Source: runfolder.SourceMemStats,
 		value: func(m *measured) float64 { return float64(m.window.NumGC) / m.ops * 1e4 },
@@ -155,8 +175,16 @@ var Metrics = []Metric{
 func latency(id MetricID, label string, quantile float64, bench *BenchUnit) Metric {
 	return Metric{
 		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Bench: bench,
-		value: func(m *measured) float64 { return float64(m.due().ValueAtQuantile(quantile)) / 1e6 },
+		value: func(m *measured) float64 { return milliseconds(m.due(), quantile) },
 	}
+}
+
+// milliseconds is a quantile of latencies in ns, NaN if there are none.
+func milliseconds(h *hdrhistogram.Histogram, quantile float64) float64 {
+	if h.TotalCount() == 0 {
+		return math.NaN()
+	}
+	return float64(h.ValueAtQuantile(quantile)) / 1e6
 }
 
 // perOperation is what the system counted of the process, by the requests.
@@ -173,6 +201,11 @@ func judged(m Metric) Metric {
 	return m
 }
 
+func byKindToo(short string, m Metric) Metric {
+	m.Short, m.ByKind = short, JudgedByKind
+	return m
+}
+
 func headline(m Metric) Metric {
 	m.Headline, m.Brief = true, true
 	return m
@@ -183,19 +216,19 @@ func headline(m Metric) Metric {
 func sent(id MetricID, label string, quantile float64) Metric {
 	return Metric{
 		ID: id, Label: label, Unit: "ms", Decimals: 3, Timing: true, Open: true,
-		value: func(m *measured) float64 { return float64(m.sent().ValueAtQuantile(quantile)) / 1e6 },
+		value: func(m *measured) float64 { return milliseconds(m.sent(), quantile) },
 	}
 }
 
 // metricsOf are the figures that runs under a load have, as they are judged
-// under it.
-func metricsOf(l loadgen.Load) []Metric {
+// under it. A share of failures is judged only where requests failed or may fail.
+func metricsOf(l loadgen.Load, failures bool) []Metric {
 	var all []Metric
 	for _, m := range Metrics {
 		if m.Open && !l.Open() {
 			continue
 		}
-		if m.Asked && l.Open() {
+		if m.Asked && l.Open() || m.Share && !failures {
 			m.Better = Neutral
 		}
 		all = append(all, m)

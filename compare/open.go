@@ -71,18 +71,48 @@ func openVariant(dir string, o Options) (Variant, error) {
 func newVariant(run *runfolder.Run) Variant {
 	v := Variant{
 		Name: run.Manifest.Subject.Name, Dir: run.Dir, Manifest: run.Manifest, Totals: run.Totals(),
-		Metrics: []MetricValue{}, BlockOps: []int64{}, Profiles: []profdiff.FunctionTable{},
-		side: newSide(run), attributions: map[string]*profdiff.Attribution{},
+		Profiles: []profdiff.FunctionTable{},
+		side:     newSide(run), attributions: map[string]*profdiff.Attribution{},
 	}
-	for _, m := range metricsOf(run.Manifest.Load) {
-		v.Metrics = append(v.Metrics, newMetricValue(m, v.side))
-	}
-	for _, b := range v.side.blocks {
-		v.BlockOps = append(v.BlockOps, int64(b.ops))
-	}
+	v.Metrics = v.side.metricValues()
+	v.BlockOps = v.side.blockOps()
+	v.Kinds = v.side.kindValues()
 	v.Machine = machineUse(run.Manifest)
 	v.CPU = cpuShare(run, v.Machine)
 	return v
+}
+
+// metricValues are all metrics of a run, in the order of Metrics.
+func (s side) metricValues() []MetricValue {
+	all := []MetricValue{}
+	for _, m := range metricsOf(s.Manifest.Load, false) {
+		all = append(all, newMetricValue(m, s))
+	}
+	return all
+}
+
+func (s side) blockOps() []int64 {
+	ops := []int64{}
+	for _, b := range s.blocks {
+		ops = append(ops, int64(b.ops))
+	}
+	return ops
+}
+
+// kindValues are those of every kind of request of a load with several.
+func (s side) kindValues() []KindValues {
+	if len(s.kinds) < 2 {
+		return nil
+	}
+	var all []KindValues
+	for k, kind := range s.kinds {
+		values := KindValues{Kind: s.Manifest.Load.Kinds[k], BlockOps: kind.blockOps()}
+		for _, m := range byKind(Metrics) {
+			values.Metrics = append(values.Metrics, newMetricValue(m, kind))
+		}
+		all = append(all, values)
+	}
+	return all
 }
 
 func newMetricValue(m Metric, s side) MetricValue {

@@ -99,24 +99,43 @@ func (v Variant) check() error {
 	if v.Manifest.Load.Open() != (v.Totals.OpenLoop != nil) {
 		return errors.New("the load and the totals disagree on a rate")
 	}
-	for _, m := range v.Metrics {
+	if err := checkValues(v.Metrics, len(v.BlockOps)); err != nil {
+		return err
+	}
+	for _, k := range v.Kinds {
+		if len(k.BlockOps) != len(v.BlockOps) {
+			return fmt.Errorf("%s of %d blocks, where there are %d", k.Kind, len(k.BlockOps), len(v.BlockOps))
+		}
+		if err := checkValues(k.Metrics, len(v.BlockOps)); err != nil {
+			return fmt.Errorf("%s: %w", k.Kind, err)
+		}
+	}
+	return nil
+}
+
+func checkValues(metrics []MetricValue, blocks int) error {
+	for _, m := range metrics {
 		if _, known := FindMetric(m.ID); !known {
 			return fmt.Errorf("unknown metric %q", m.ID)
 		}
-		if len(m.Blocks) != len(v.BlockOps) {
-			return fmt.Errorf("%s of %d blocks, where there are %d", m.ID, len(m.Blocks), len(v.BlockOps))
+		if len(m.Blocks) != blocks {
+			return fmt.Errorf("%s of %d blocks, where there are %d", m.ID, len(m.Blocks), blocks)
 		}
 	}
 	return nil
 }
 
 func (c Comparison) check() error {
-	seen := map[MetricID]bool{}
-	for _, m := range c.Metrics {
-		if _, known := FindMetric(m.ID); !known || seen[m.ID] {
-			return fmt.Errorf("metric %q is unknown, or there twice", m.ID)
+	seen, err := checkChanges(c.Metrics)
+	if err != nil {
+		return err
+	}
+	if c.Requests != nil {
+		for _, k := range c.Requests.Kinds {
+			if _, err := checkChanges(k.Metrics); err != nil {
+				return fmt.Errorf("%s: %w", k.Kind, err)
+			}
 		}
-		seen[m.ID] = true
 	}
 	for _, m := range Metrics {
 		if m.Headline && !seen[m.ID] {
@@ -131,6 +150,18 @@ func (c Comparison) check() error {
 		}
 	}
 	return nil
+}
+
+// checkChanges returns which metrics there are.
+func checkChanges(metrics []MetricChange) (map[MetricID]bool, error) {
+	seen := map[MetricID]bool{}
+	for _, m := range metrics {
+		if _, known := FindMetric(m.ID); !known || seen[m.ID] {
+			return nil, fmt.Errorf("metric %q is unknown, or there twice", m.ID)
+		}
+		seen[m.ID] = true
+	}
+	return seen, nil
 }
 
 func (c *Charts) check(variants int) error {

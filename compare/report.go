@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eventobench/eventobench/compare/profdiff"
+	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -28,9 +29,10 @@ type Variant struct {
 	Dir      string                   `json:"dir"`
 	Manifest runfolder.Manifest       `json:"manifest"`
 	Totals   runfolder.Totals         `json:"totals"`
-	Metrics  []MetricValue            `json:"metrics"`   // in the order of Metrics
-	BlockOps []int64                  `json:"block_ops"` // requests of every block
-	CPU      *CPUShare                `json:"cpu_share"` // nil if unknown, or if the load has a rate
+	Metrics  []MetricValue            `json:"metrics"`         // in the order of Metrics
+	BlockOps []int64                  `json:"block_ops"`       // requests of every block
+	Kinds    []KindValues             `json:"kinds,omitempty"` // if the load has several kinds of request
+	CPU      *CPUShare                `json:"cpu_share"`       // nil if unknown, or if the load has a rate
 	Machine  MachineUse               `json:"machine"`
 	Profiles []profdiff.FunctionTable `json:"profiles"` // of the kinds that the run has
 
@@ -46,20 +48,31 @@ type MetricValue struct {
 	Blocks []*float64 `json:"blocks"`
 }
 
+// KindValues are the figures of one kind of request of a run.
+type KindValues struct {
+	Kind     string        `json:"kind"`
+	Metrics  []MetricValue `json:"metrics"`
+	BlockOps []int64       `json:"block_ops"` // answered requests of every block
+}
+
 // Comparison is what changed from the base to one other run.
 type Comparison struct {
 	Base           string                 `json:"base"`
 	Head           string                 `json:"head"`
-	Verdict        Verdict                `json:"verdict"`         // on all gated metrics together
-	Paired         bool                   `json:"paired"`          // recorded together, so that drift cancels
-	OpenLoop       bool                   `json:"open_loop"`       // the load sets the throughput, so it is not judged
-	GeneratorBound bool                   `json:"generator_bound"` // throughput shows only part of what the CPU per operation shows
-	Blocks         int                    `json:"blocks"`          // of each side that were compared; the smaller number if unpaired
+	Verdict        Verdict                `json:"verdict"`                // on all gated metrics together
+	Paired         bool                   `json:"paired"`                 // recorded together, so that drift cancels
+	OpenLoop       bool                   `json:"open_loop"`              // the load sets the throughput, so it is not judged
+	SameProcess    bool                   `json:"same_process,omitempty"` // a side was not started afresh for each block
+	GeneratorBound bool                   `json:"generator_bound"`        // throughput shows only part of what the CPU per operation shows
+	Blocks         int                    `json:"blocks"`                 // of each side that were compared; the smaller number if unpaired
 	Metrics        []MetricChange         `json:"metrics"`
+	Requests       *Requests              `json:"requests,omitempty"` // of every kind; nil if the load has one
 	Waivers        []WaiverUse            `json:"waivers,omitempty"`
 	Looks          []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
 	Profiles       []profdiff.ChangeTable `json:"profiles"`        // of the kinds that both runs have
 	Explanation    []string               `json:"explanation"`     // what kinds of work account for the change, largest first
+
+	answers answerChanges
 }
 
 // MetricChange is one metric on both sides. The values are those of each
@@ -74,6 +87,7 @@ type MetricChange struct {
 	Gated       bool      `json:"gated"`
 	Rule        Rule      `json:"rule"`
 	Verdict     Verdict   `json:"verdict"`
+	Doubt       string    `json:"doubt,omitempty"`  // why a clear improvement is inconclusive
 	Waived      bool      `json:"waived,omitempty"` // a regression that does not count
 	Base        *float64  `json:"base"`
 	Head        *float64  `json:"head"`
@@ -81,22 +95,47 @@ type MetricChange struct {
 	Unavailable string    `json:"unavailable,omitempty"` // why a value or the change is missing
 }
 
-// Change is a relative change in percent with its confidence interval.
+// Change is a relative change in percent with its confidence interval. That of a
+// share is a difference, in percentage points.
 type Change struct {
 	Percent float64 `json:"percent"`
 	Low     float64 `json:"low_percent"`
 	High    float64 `json:"high_percent"`
 	Level   float64 `json:"level"` // that the interval really has
+	Points  bool    `json:"points,omitempty"`
 }
 
 // String is the change with its interval, such as "+6.7% [+5.3, +8.1]"; a
 // narrow interval gets a second decimal.
 func (c *Change) String() string {
+	if c.Points {
+		return fmt.Sprintf("%+.2f [%+.2f, %+.2f] points", c.Percent, c.Low, c.High)
+	}
 	const narrow = 0.2
 	if c.High-c.Low < narrow {
 		return fmt.Sprintf("%+.2f%% [%+.2f, %+.2f]", c.Percent, c.Low, c.High)
 	}
 	return fmt.Sprintf("%+.1f%% [%+.1f, %+.1f]", c.Percent, c.Low, c.High)
+}
+
+// Found says what was found: the change, or why there is none. Of a share it
+// also names both values, such as "from 0 to 0.31%, +0.30 [+0.22, +0.40] points".
+func (m MetricChange) Found() string {
+	switch {
+	case m.Change == nil:
+		return m.Unavailable
+	case m.Change.Points:
+		return fmt.Sprintf("%s, %s", fromTo(m.Base, m.Head, true), m.Change)
+	}
+	return m.Change.String()
+}
+
+// fromTo names both values of a metric.
+func fromTo(base, head *float64, share bool) string {
+	if share {
+		return fmt.Sprintf("from %.3g to %.3g%%", orZero(base), orZero(head))
+	}
+	return fmt.Sprintf("from %s to %s", texttab.Decimals(orZero(base)), texttab.Decimals(orZero(head)))
 }
 
 // Options say how to compare.
@@ -122,11 +161,13 @@ func Compare(dirs []string, o Options) (*Report, error) {
 func newReport(variants []Variant, o Options) (*Report, error) {
 	nameVariants(variants)
 	r := &Report{Format: ReportFormat, Variants: variants, Summary: []string{}, Comparisons: []Comparison{}}
-	for _, head := range variants[1:] {
+	for i, head := range variants[1:] {
 		c, err := compareTwo(variants[0], head, o)
 		if err != nil {
 			return nil, fmt.Errorf("run folder %s: %w", head.Dir, err)
 		}
+		v := &r.Variants[i+1]
+		v.Metrics, v.Kinds = v.side.metricValues(), v.side.kindValues() // which know the base's redirects now
 		r.Comparisons = append(r.Comparisons, c)
 		r.Summary = append(r.Summary, c.summary())
 	}
@@ -142,24 +183,28 @@ func newReport(variants []Variant, o Options) (*Report, error) {
 }
 
 func compareTwo(base, head Variant, o Options) (Comparison, error) {
+	head.side.countRedirects(base.side)
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
 		Paired:         paired(base.side.Run, head.side.Run),
 		OpenLoop:       base.Manifest.Load.Open(),
+		SameProcess:    running(base.Manifest) || running(head.Manifest),
 		GeneratorBound: base.CPU.generatorBound() || head.CPU.generatorBound(),
 		Blocks:         min(len(base.side.blocks), len(head.side.blocks)),
+		answers:        compareAnswers(base.side, head.side),
 	}
 	var err error
 	if c.Looks, err = looksAt(base.Manifest, head.Manifest); err != nil {
 		return c, err
 	}
-	metrics := metricsOf(base.Manifest.Load)
-	found := judgeAll(base.side, head.side, o.Criteria, metrics)
+	metrics := metricsOfPair(base.side, head.side)
+	found := judgeAll(base.side, head.side, o.Criteria, metrics, c.answers.doubt())
 	for _, m := range metrics {
-		c.Metrics = append(c.Metrics, describe(m, base, head, found[m.ID], o.Criteria))
+		c.Metrics = append(c.Metrics, describe(m, base.side, head.side, found[m.ID], o.Criteria))
 	}
 	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)
+	c.Requests = compareRequests(base.side, head.side, o.Criteria, c.answers.doubt())
 	c.addProfiles(base, head)
 	return c, nil
 }
@@ -186,11 +231,11 @@ func (c *Comparison) addProfiles(base, head Variant) {
 
 // describe gives a metric's values on both sides, and what was found of its
 // change.
-func describe(m Metric, base, head Variant, found result, c Criteria) MetricChange {
+func describe(m Metric, base, head side, found result, c Criteria) MetricChange {
 	mc := MetricChange{
 		ID: m.ID, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals,
-		Gated: c.gates(m), Rule: c.rule(m), Unavailable: found.missing,
-		Base: base.side.value(m), Head: head.side.value(m),
+		Gated: c.gates(m), Rule: c.rule(m), Unavailable: found.missing, Doubt: found.doubt,
+		Base: base.value(m), Head: head.value(m),
 	}
 	switch {
 	case found.finding != nil:
@@ -209,6 +254,15 @@ func (c Comparison) Metric(id MetricID) *MetricChange {
 		}
 	}
 	return nil
+}
+
+// RequestsSummary says what moved in which kinds of request; it is empty for a
+// load with one kind.
+func (c Comparison) RequestsSummary() string {
+	if c.Requests == nil {
+		return ""
+	}
+	return c.Requests.Summary
 }
 
 // Profile returns the changes of one kind of profile, and false if the runs do

@@ -6,8 +6,6 @@ import (
 	"slices"
 
 	"github.com/eventobench/eventobench/compare/stat"
-	"github.com/eventobench/eventobench/loadgen"
-
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -15,7 +13,7 @@ import (
 // the same two subjects, to draw further experiments from.
 type Resampler struct {
 	criteria Criteria
-	changes  map[MetricID][]float64 // ln(head/base) of every block, by gated metric
+	changes  map[MetricID][]float64 // as estimated of every block, by gated metric
 	blocks   int
 }
 
@@ -29,11 +27,11 @@ func NewResampler(c Criteria) *Resampler {
 func (p *Resampler) Add(base, head *runfolder.Run) {
 	b, h := newSide(base), newSide(head)
 	blocks := min(len(b.blocks), len(h.blocks))
-	for _, m := range p.criteria.metrics(base.Manifest.Load) {
+	for _, m := range p.criteria.metrics(metricsOfPair(b, h)) {
 		if !base.Has(m.Source) || !head.Has(m.Source) {
 			continue
 		}
-		p.changes[m.ID] = append(p.changes[m.ID], pairedLogRatios(m, b, h, blocks)...)
+		p.changes[m.ID] = append(p.changes[m.ID], pairedChanges(m, b, h, blocks)...)
 	}
 	p.blocks += blocks
 }
@@ -43,7 +41,8 @@ func (p *Resampler) Blocks() int { return p.blocks }
 
 // metrics are the gated ones that every experiment of the pool has.
 func (p *Resampler) metrics() []Metric {
-	return slices.DeleteFunc(p.criteria.metrics(loadgen.Load{}), func(m Metric) bool { return !p.has(m.ID) })
+	gated := p.criteria.metrics(Metrics)
+	return slices.DeleteFunc(gated, func(m Metric) bool { return !p.has(m.ID) })
 }
 
 // has reports whether every experiment of the pool has the metric.
@@ -81,7 +80,7 @@ func (p *Resampler) find(m Metric, blocks []int, shift float64) *finding {
 	for i, b := range blocks {
 		values[i] = p.changes[m.ID][b] + shift
 	}
-	return &finding{better: m.Better, rule: p.criteria.rule(m), estimator: stat.SignedRank(values)}
+	return &finding{better: m.Better, rule: p.criteria.rule(m), share: m.Share, estimator: stat.SignedRank(values)}
 }
 
 // Resolution is the smallest regression of a metric, in percent, that an

@@ -18,12 +18,16 @@ const (
 	NotJudged    Verdict = ""
 )
 
+// byWeight are the verdicts in the order in which they count when there are
+// several.
+var byWeight = []Verdict{Regressed, Inconclusive, Improved, Equivalent}
+
 // overall is the verdict on all gated metrics together: any regression counts,
 // then any doubt, a metric that could not be read included, then any
 // improvement. Timing that must not be compared does not count, nor does what is
 // waived.
 func overall(metrics []MetricChange) Verdict {
-	for _, v := range []Verdict{Regressed, Inconclusive, Improved, Equivalent} {
+	for _, v := range byWeight {
 		if slices.ContainsFunc(metrics, func(m MetricChange) bool { return m.Gated && !m.Waived && m.Verdict == v }) {
 			return v
 		}
@@ -39,15 +43,29 @@ func overall(metrics []MetricChange) Verdict {
 func (c Comparison) summary() string {
 	var parts []string
 	for _, m := range c.Weighed() {
-		switch {
-		case !m.Gated:
-		case m.Change != nil:
-			parts = append(parts, fmt.Sprintf("%s %s %s", m.Label, m.Change, m.Verdict))
-		default:
-			parts = append(parts, fmt.Sprintf("%s %s", m.Label, m.Unavailable))
+		if m.Gated {
+			parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s %s", m.Label, m.Found(), m.Judgement())))
 		}
 	}
-	return fmt.Sprintf("%s against %s: %s. %s", c.Head, c.Base, c.Verdict, strings.Join(parts, "; "))
+	return fmt.Sprintf("%s against %s: %s%s. %s",
+		c.Head, c.Base, c.Verdict, Sureness(c.SameProcess), strings.Join(parts, "; "))
+}
+
+// Sureness is what must stand behind a verdict on a process that was not started
+// afresh for each block; else it is empty.
+func Sureness(sameProcess bool) string {
+	if !sameProcess {
+		return ""
+	}
+	return ", less sure than of fresh processes"
+}
+
+// Judgement is the verdict, with the doubt that led to it.
+func (m MetricChange) Judgement() string {
+	if m.Doubt == "" {
+		return string(m.Verdict)
+	}
+	return fmt.Sprintf("%s: %s", m.Verdict, m.Doubt)
 }
 
 // Weighed are the metrics in the order in which a reader should weigh them:

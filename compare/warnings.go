@@ -20,6 +20,10 @@ type WarningCode string
 const (
 	WarnIncomplete     WarningCode = "incomplete"
 	WarnErrors         WarningCode = "errors"
+	WarnOddAnswers     WarningCode = "odd_answers"
+	WarnOtherAnswers   WarningCode = "other_answers"
+	WarnOtherSizes     WarningCode = "other_sizes"
+	WarnSameProcess    WarningCode = "same_process"
 	WarnDirty          WarningCode = "dirty"
 	WarnGeneratorBound WarningCode = "generator_bound"
 	WarnNotSaturated   WarningCode = "not_saturated"
@@ -42,7 +46,8 @@ const (
 
 // WarningCodes are all codes.
 var WarningCodes = []WarningCode{
-	WarnIncomplete, WarnErrors, WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
+	WarnIncomplete, WarnErrors, WarnOddAnswers, WarnOtherAnswers, WarnOtherSizes, WarnSameProcess,
+	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
 }
@@ -105,6 +110,7 @@ func warnings(r *Report) []Warning {
 	var w warner
 	for _, v := range r.Variants {
 		w.state(v)
+		w.answers(v)
 		w.bottleneck(v)
 		w.longSlices(v)
 		w.openLoop(v)
@@ -117,6 +123,7 @@ func warnings(r *Report) []Warning {
 		w.clock(names(group), group[0])
 	}
 	for i, c := range r.Comparisons {
+		w.otherAnswers(c)
 		w.pairing(c)
 		w.settings(r.Variants[0], r.Variants[i+1])
 	}
@@ -171,6 +178,34 @@ func (w *warner) state(v Variant) {
 	}
 	w.add(WarnErrors, "requests failed", fmt.Sprintf("%d to %s (%s)", n, v.Name, strings.Join(kinds, ", ")),
 		"A server that fails can look fast; find out why before comparing")
+}
+
+// answers is about answers that are not what anybody would measure, and about one
+// process that gave them all.
+func (w *warner) answers(v Variant) {
+	for _, odd := range oddAnswers(v) {
+		w.add(WarnOddAnswers, "requests were answered, but not with a success", odd,
+			"Send what the server expects, unless these answers are what you measure")
+	}
+	if running(v.Manifest) {
+		w.add(WarnSameProcess, fmt.Sprintf("a server was running before, so that all blocks are of one process: "+
+			"intervals of times are %d%% wider at both ends, for what fresh processes differ by", ProcessAllowance),
+			v.Name, "Have it started, if you can, for a surer answer")
+	}
+}
+
+// otherAnswers is about sides that did different work.
+func (w *warner) otherAnswers(c Comparison) {
+	const consequence = ", so that the two sides did different work, and nothing is called improved"
+	both := fmt.Sprintf("%s against %s: ", c.Head, c.Base)
+	for _, text := range c.answers.statuses {
+		w.add(WarnOtherAnswers, "requests were answered with other statuses"+consequence, both+text,
+			"Find out which side is right; an answer that is refused is quick")
+	}
+	for _, text := range c.answers.sizes {
+		w.add(WarnOtherSizes, "answers had other sizes"+consequence, both+text,
+			"Find out which side is right; if the change is meant, judge the figures yourself")
+	}
 }
 
 // dirty is about programs that cannot be built again.

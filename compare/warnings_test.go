@@ -167,7 +167,8 @@ func synthesizeOpen(t *testing.T, name string, want truth, sentMs float64) *runf
 	r := synthesize(t, name, "e1", 12, want, 7)
 	r.Manifest.Load.Rate, r.Manifest.Load.Arrivals = want.ops, loadgen.Poisson
 	for b := range r.Manifest.Blocks {
-		r.Sent = append(r.Sent, latencies(t, r.Latency.Block(b).TotalCount(), sentMs))
+		due := r.Latency[b]
+		r.Sent = append(r.Sent, latencies(t, due[0].TotalCount(), due[1].TotalCount(), sentMs))
 	}
 	return r
 }

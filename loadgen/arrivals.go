@@ -12,10 +12,12 @@ type Arrivals string
 
 // The distributions. Poisson models many independent users: requests come in
 // clumps, as in production, and queues build up. Constant spaces requests
-// evenly, so that the spread of the latencies is the server's own.
+// evenly, so that the spread of the latencies is the server's own. Replay keeps to
+// the times of a Recording.
 const (
 	Poisson  Arrivals = "poisson"
 	Constant Arrivals = "constant"
+	Replay   Arrivals = "replay"
 )
 
 // Pacer decides when the workers of a driver send. All workers share one during
@@ -23,9 +25,9 @@ const (
 // may be called concurrently.
 type Pacer interface {
 	// Next is called by a worker that is free at now. It returns when the
-	// worker's next request is due, with the zero time meaning at once. It
-	// returns false when there are no more requests.
-	Next(now time.Time) (due time.Time, ok bool)
+	// worker's next request is due, with the zero time meaning at once, and its
+	// Request.Number. It returns false when there are no more requests.
+	Next(now time.Time) (due time.Time, number int64, ok bool)
 }
 
 // closedLoop makes free workers send at once until end. The first request is sent
@@ -36,34 +38,41 @@ type closedLoop struct {
 	begun atomic.Bool
 }
 
-func (l *closedLoop) Next(now time.Time) (time.Time, bool) {
+func (l *closedLoop) Next(now time.Time) (time.Time, int64, bool) {
 	first := !l.begun.Load() && l.begun.CompareAndSwap(false, true)
-	return time.Time{}, first || now.Before(l.end)
+	return time.Time{}, 0, first || now.Before(l.end)
 }
 
 // fixedNumber makes free workers send at once, a given number of requests in all.
-type fixedNumber struct{ left atomic.Int64 }
+type fixedNumber struct {
+	requests int64
+	taken    atomic.Int64
+}
 
-func (n *fixedNumber) Next(time.Time) (time.Time, bool) { return time.Time{}, n.left.Add(-1) >= 0 }
+func (f *fixedNumber) Next(time.Time) (time.Time, int64, bool) {
+	n := f.taken.Add(1) - 1
+	return time.Time{}, n, n < f.requests
+}
 
 // schedule makes each request go out when it is due or, if no worker is free
 // then, as soon as one is. Nothing is handed out after end.
 type schedule struct {
+	first int64 // the Request.Number of the first
 	start time.Time
 	due   []time.Duration // since start, ascending
 	end   time.Time
 	taken atomic.Int64
 }
 
-func (s *schedule) Next(now time.Time) (time.Time, bool) {
+func (s *schedule) Next(now time.Time) (time.Time, int64, bool) {
 	if !now.Before(s.end) {
-		return time.Time{}, false
+		return time.Time{}, 0, false
 	}
 	n := s.taken.Add(1) - 1
 	if n >= int64(len(s.due)) {
-		return time.Time{}, false
+		return time.Time{}, 0, false
 	}
-	return s.start.Add(s.due[n]), true
+	return s.start.Add(s.due[n]), s.first + n, true
 }
 
 // missed returns the number of requests that no worker has taken.
@@ -73,12 +82,16 @@ func (s *schedule) missed() int64 { return max(0, int64(len(s.due))-s.taken.Load
 // between them, so that the rate is kept however short a slice is. Equal seeds
 // give equal timelines.
 type timeline struct {
-	gap  func() float64 // ns from one request to the next
-	next float64        // ns from the start of the next slice to its first request
-	due  []time.Duration
+	gap    func() float64 // ns from one request to the next
+	next   float64        // ns from the start of the next slice to its first request
+	number int64          // the Request.Number of that
+	due    []time.Duration
 }
 
-func newTimeline(l Load, seed uint64) *timeline {
+func newTimeline(w Workload, l Load, seed uint64) *timeline {
+	if r, ok := w.(Recording); ok && l.Arrivals == Replay {
+		return newReplay(r, seed)
+	}
 	mean := float64(time.Second) / l.Rate
 	if l.Arrivals == Constant {
 		return &timeline{gap: func() float64 { return mean }, next: mean / 2}
@@ -89,12 +102,13 @@ func newTimeline(l Load, seed uint64) *timeline {
 }
 
 // slice returns when the requests of the next slice are due, relative to its
-// start. The result is valid until the next call.
-func (t *timeline) slice(length time.Duration) []time.Duration {
-	t.due = t.due[:0]
+// start, and the number of the first. The times are valid until the next call.
+func (t *timeline) slice(length time.Duration) (due []time.Duration, first int64) {
+	first, t.due = t.number, t.due[:0]
 	for ; t.next < float64(length); t.next += t.gap() {
 		t.due = append(t.due, time.Duration(t.next))
 	}
 	t.next -= float64(length)
-	return t.due
+	t.number += int64(len(t.due))
+	return t.due, first
 }

@@ -26,9 +26,9 @@ func TestTimeline(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			line := newTimeline(tt.load, 1)
+			line := newTimeline(nil, tt.load, 1)
 			for i, want := range tt.want {
-				if got := line.slice(tt.length); !slices.Equal(got, want) {
+				if got, _ := line.slice(tt.length); !slices.Equal(got, want) {
 					t.Errorf("slice %d: %v, want %v", i, got, want)
 				}
 			}
@@ -40,9 +40,10 @@ func TestTimeline(t *testing.T) {
 func dues(l Load, seed uint64, n int) []time.Duration {
 	const slice = 10 * time.Millisecond
 	var all []time.Duration
-	line := newTimeline(l, seed)
+	line := newTimeline(nil, l, seed)
 	for start := time.Duration(0); len(all) < n; start += slice {
-		for _, due := range line.slice(slice) {
+		more, _ := line.slice(slice)
+		for _, due := range more {
 			all = append(all, start+due)
 		}
 	}
@@ -90,31 +91,31 @@ func TestPacers(t *testing.T) {
 	start := time.Unix(1000, 0)
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 	due := []time.Duration{0, 5 * time.Millisecond, 9 * time.Millisecond}
-	planned := &schedule{start: start, due: due, end: at(20)}
-	three := &fixedNumber{}
-	three.left.Store(3)
+	planned := &schedule{first: 70, start: start, due: due, end: at(20)}
+	three := &fixedNumber{requests: 3}
 	tests := []struct {
-		name  string
-		pacer Pacer
-		now   []time.Time
-		want  []time.Time // shorter than now: then there is nothing to send
+		name    string
+		pacer   Pacer
+		now     []time.Time
+		want    []time.Time // shorter than now: then there is nothing to send
+		numbers []int64
 	}{
 		{"closed loop", &closedLoop{end: at(10)},
-			[]time.Time{at(0), at(9), at(10)}, []time.Time{{}, {}}},
+			[]time.Time{at(0), at(9), at(10)}, []time.Time{{}, {}}, []int64{0, 0}},
 		{"fixed number", three,
-			[]time.Time{at(0), at(0), at(99), at(99)}, []time.Time{{}, {}, {}}},
+			[]time.Time{at(0), at(0), at(99), at(99)}, []time.Time{{}, {}, {}}, []int64{0, 1, 2}},
 		{"schedule, early and late", planned,
-			[]time.Time{at(0), at(1), at(15), at(15)}, []time.Time{at(0), at(5), at(9)}},
+			[]time.Time{at(0), at(1), at(15), at(15)}, []time.Time{at(0), at(5), at(9)}, []int64{70, 71, 72}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for i, now := range tt.now {
-				due, ok := tt.pacer.Next(now)
+				due, number, ok := tt.pacer.Next(now)
 				if ok != (i < len(tt.want)) {
 					t.Fatalf("call %d at %v: %v, %v", i, now, due, ok)
 				}
-				if ok && !due.Equal(tt.want[i]) {
-					t.Errorf("call %d: due %v, want %v", i, due, tt.want[i])
+				if ok && (!due.Equal(tt.want[i]) || number != tt.numbers[i]) {
+					t.Errorf("call %d: number %d due %v, want %d, %v", i, number, due, tt.numbers[i], tt.want[i])
 				}
 			}
 		})
@@ -130,7 +131,7 @@ func TestScheduleCountsWhatNobodyTook(t *testing.T) {
 	for range 3 {
 		s.Next(start)
 	}
-	if _, ok := s.Next(start.Add(time.Second)); ok {
+	if _, _, ok := s.Next(start.Add(time.Second)); ok {
 		t.Error("a request was handed out after the end")
 	}
 	if n := s.missed(); n != 7 {
@@ -151,7 +152,7 @@ func TestScheduleHandsEachRequestToOneWorker(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for {
-				due, ok := s.Next(start)
+				due, _, ok := s.Next(start)
 				if !ok {
 					return
 				}

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"net/url"
 	"sync"
 	"time"
 
@@ -9,26 +10,48 @@ import (
 )
 
 // Driver loads one server through a fixed set of workers, each with one
-// connection and at most one request in flight. Its methods must not be called
-// concurrently.
+// connection (or a stream of one, see Load.H2Streams) and at most one request in
+// flight. Its methods must not be called concurrently.
 type Driver struct {
-	workers  []*worker
-	kinds    int
-	timeline *timeline // nil for a closed loop
+	workers     []*worker
+	kinds       int
+	allowErrors bool
+	timeline    *timeline // nil for a closed loop
 }
 
-// NewDriver creates the workers for the server at addr (host:port). Nothing is
-// sent before Warmup or Slice is called. The load must be valid. Equal workloads,
-// loads, and seeds give equal requests.
-func NewDriver(addr string, w Workload, l Load, seed uint64) *Driver {
-	d := &Driver{kinds: len(w.Kinds())}
+// NewDriver creates the workers for the server at a URL, of which scheme (http or
+// https), host and port count. Nothing is sent before Warmup or Slice is called.
+// The load must be valid. Equal workloads, loads, and seeds give equal requests.
+func NewDriver(server *url.URL, w Workload, l Load, c Connect, seed uint64) *Driver {
+	d := &Driver{kinds: len(w.Kinds()), allowErrors: l.AllowErrors > 0}
 	if l.Open() {
-		d.timeline = newTimeline(l, seed)
+		d.timeline = newTimeline(w, l, seed)
 	}
-	for i := range l.Workers {
-		d.workers = append(d.workers, newWorker(addr, w.Source(seed, i), d.kinds, l))
+	for i, to := range newLinks(server, l, c) {
+		d.workers = append(d.workers, newWorker(to, w.Source(seed, i), d.kinds, l))
 	}
 	return d
+}
+
+// newLinks returns one way to the server per worker.
+func newLinks(server *url.URL, l Load, c Connect) []link {
+	links := make([]link, l.Workers)
+	if l.Protocol != ProtocolH2 {
+		dial := newDialer(server, c, "http/1.1")
+		for i := range links {
+			links[i] = newHTTP1(dial, server.Host)
+		}
+		return links
+	}
+	dial := newDialer(server, c, ProtocolH2)
+	var conn *http2Conn
+	for i := range links {
+		if i%max(l.H2Streams, 1) == 0 {
+			conn = newHTTP2Conn(server, dial)
+		}
+		links[i] = &http2Link{http2Conn: conn}
+	}
+	return links
 }
 
 // Result is what the workers did in one call of Warmup or Slice. It is plain
@@ -47,7 +70,10 @@ type Result struct {
 	// Reopened counts the connections that the server had closed while they
 	// were idle between two calls. The first request of the call was sent again
 	// on a new connection, once, and its latency includes both attempts. Any
-	// other lost connection is a failure.
+	// other lost connection is a failure. A connection that the server ends with
+	// notice ("Connection: close", or GOAWAY after the answer) is neither. With
+	// HTTP/2 it counts the requests that were sent again: also those that the server
+	// said, by GOAWAY, that it leaves alone.
 	Reopened int64
 
 	// For an open loop only:
@@ -103,18 +129,19 @@ func (r Result) Ops() int64 {
 const backlogTime = time.Second
 
 // Slice loads the server for the given time, at most MaxSlice, with one request
-// or more. After that no new request starts, and outstanding ones are waited for and counted. In an open
-// loop, requests that were due but found no free worker are sent until a second
-// after the end; the remaining ones are counted as missed. A worker stops at its
-// first failed request unless the load allows errors. Canceling ctx aborts outstanding requests, which are
-// then not counted.
+// or more. After that no new request starts, and outstanding ones are waited for
+// and counted. In an open loop, requests that were due but found no free worker are
+// sent until a second after the end; the remaining ones are counted as missed. A
+// worker stops at its first failed request unless the load allows errors. Canceling
+// ctx aborts outstanding requests, which are then not counted.
 func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	start := time.Now()
 	end := start.Add(length)
 	if d.timeline == nil {
 		return d.run(ctx, start, &closedLoop{end: end}, end)
 	}
-	s := &schedule{start: start, due: d.timeline.slice(length), end: end.Add(backlogTime)}
+	due, first := d.timeline.slice(length)
+	s := &schedule{first: first, start: start, due: due, end: end.Add(backlogTime)}
 	r := d.run(ctx, start, s, end)
 	r.Missed = s.missed()
 	return r
@@ -123,8 +150,7 @@ func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 // Warmup sends the given number of requests in a closed loop, whatever the load
 // is. Otherwise it is like Slice.
 func (d *Driver) Warmup(ctx context.Context, requests int) Result {
-	n := &fixedNumber{}
-	n.left.Store(int64(requests))
+	n := &fixedNumber{requests: int64(requests)}
 	now := time.Now()
 	return d.run(ctx, now, n, now)
 }
@@ -142,7 +168,7 @@ func (d *Driver) run(ctx context.Context, start time.Time, p Pacer, end time.Tim
 	for _, w := range d.workers {
 		w.addTo(&r)
 	}
-	if r.Errors.Total() == 0 {
+	if r.Errors.Total() == 0 || d.allowErrors {
 		d.workers[0].wait(ctx, end) // the last requests may have been answered earlier
 	}
 	r.Duration = time.Since(start)

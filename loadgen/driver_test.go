@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,12 +46,24 @@ func (s *pageSource) Next(req *Request) int {
 
 const testTimeout = 10 * time.Second
 
+// at is the URL of a server.
+func at(server string) *url.URL {
+	u, err := url.Parse(server)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
+// atAddr is the URL of whatever serves on a listener.
+func atAddr(l net.Listener) *url.URL { return &url.URL{Scheme: "http", Host: l.Addr().String()} }
+
 func newTestDriver(t *testing.T, l Load, h http.HandlerFunc) *Driver {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	l.Timeout = cmp.Or(l.Timeout, testTimeout)
-	d := NewDriver(strings.TrimPrefix(server.URL, "http://"), pages{}, l, 1)
+	d := NewDriver(at(server.URL), pages{}, l, Connect{}, 1)
 	t.Cleanup(d.Close)
 	return d
 }
@@ -115,7 +128,7 @@ func TestOneConnectionPerWorker(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	d := NewDriver(strings.TrimPrefix(server.URL, "http://"), pages{}, Load{Workers: 3, Timeout: testTimeout}, 1)
+	d := NewDriver(at(server.URL), pages{}, Load{Workers: 3, Timeout: testTimeout}, Connect{}, 1)
 	defer d.Close()
 	d.Warmup(t.Context(), 300)
 	d.Slice(t.Context(), 10*time.Millisecond)
@@ -202,7 +215,7 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = listener.Close()
-	d := NewDriver(listener.Addr().String(), pages{}, Load{Workers: 1, Timeout: testTimeout}, 1)
+	d := NewDriver(atAddr(listener), pages{}, Load{Workers: 1, Timeout: testTimeout}, Connect{}, 1)
 	if r := d.Warmup(t.Context(), 1); r.Errors.Kinds["refused"] != 1 {
 		t.Errorf("errors %v, want refused", r.Errors)
 	}
@@ -244,7 +257,7 @@ func BenchmarkDriver(b *testing.B) {
 	go func() { _ = server.Serve(listener) }()
 	defer func() { _ = server.Shutdown() }()
 	load := Load{Workers: 10, Timeout: testTimeout}
-	d := NewDriver(listener.Addr().String(), writesOnly{EventMix{Streams: 100}}, load, 1)
+	d := NewDriver(atAddr(listener), writesOnly{EventMix{Streams: 100}}, load, Connect{}, 1)
 	defer d.Close()
 	b.ReportAllocs()
 	b.ResetTimer()

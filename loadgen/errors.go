@@ -1,13 +1,12 @@
 package loadgen
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"syscall"
-
-	"github.com/valyala/fasthttp"
 )
 
 // Errors counts failed requests. The zero value counts none.
@@ -42,25 +41,38 @@ func (e *Errors) merge(f Errors) {
 	}
 }
 
-// answerError is a complete answer that counts as a failure.
-type answerError struct{ kind, text string }
+// failure is an error whose kind is known where it arises.
+type failure struct {
+	kind string
+	err  error
+}
 
-func (e answerError) Error() string { return e.text }
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
 
-// newAnswerError explains why an answer is a failure.
+// newAnswerError explains why a complete answer is a failure.
 func newAnswerError(req *Request, a *Answer, err error) error {
 	var status *StatusError
 	if errors.As(err, &status) {
-		return answerError{
-			kind: status.Error(),
-			text: fmt.Sprintf("%s %s was answered with status %d: %s",
-				req.method(), req.Target, a.Status, excerpt(a.Body)),
-		}
+		return &failure{status.Error(), fmt.Errorf("%s %s was answered with status %d: %s",
+			req.method(), req.Target, a.Status, excerpt(a.Body))}
 	}
-	return answerError{
-		kind: "bad answer",
-		text: fmt.Sprintf("%s %s: %v in the answer: %s", req.method(), req.Target, err, excerpt(a.Body)),
+	return &failure{errorAnswer, fmt.Errorf("%s %s: %w in the answer: %s",
+		req.method(), req.Target, err, excerpt(a.Body))}
+}
+
+// newExchangeError names the request that got no complete answer. An end of the
+// connection is not what a reader would call EOF.
+func newExchangeError(req *Request, err error) error {
+	if isLost(err) {
+		return fmt.Errorf("%s %s: the connection ended before the answer did: %w", req.method(), req.Target, err)
 	}
+	return fmt.Errorf("%s %s: %w", req.method(), req.Target, err)
+}
+
+// malformed says what is wrong with the bytes that a server sent.
+func malformed(format string, args ...any) error {
+	return &failure{errorMalformed, fmt.Errorf("malformed answer: "+format, args...)}
 }
 
 // excerpt returns the part of a body that is worth showing in a one-line message.
@@ -75,12 +87,20 @@ func excerpt(body []byte) string {
 	return fmt.Sprintf("%q", body)
 }
 
-// The kinds of failed requests that got no complete answer.
+// The kinds of failed requests. That of an answer with a status that means
+// failure names the status.
 const (
-	errorRefused = "refused"
-	errorLost    = "connection lost"
-	errorTimeout = "timeout"
-	errorOther   = "other"
+	errorAnswer      = "bad answer"
+	errorMalformed   = "malformed answer"
+	errorTooLarge    = "answer too large"
+	errorRefused     = "refused"
+	errorLost        = "connection lost"
+	errorReset       = "stream reset"
+	errorTimeout     = "timeout"
+	errorCertificate = "certificate"
+	errorTLS         = "TLS"
+	errorProtocol    = "no HTTP/2"
+	errorOther       = "other"
 )
 
 // isLost reports whether an error says that the peer closed the connection.
@@ -89,17 +109,21 @@ func isLost(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-func errorKind(err error) string {
-	var answer answerError
+func isTimeout(err error) bool {
 	var network net.Error
+	return errors.As(err, &network) && network.Timeout() || errors.Is(err, context.DeadlineExceeded)
+}
+
+func errorKind(err error) string {
+	var known *failure
 	switch {
-	case errors.As(err, &answer):
-		return answer.kind
+	case errors.As(err, &known):
+		return known.kind
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return errorRefused
 	case isLost(err):
 		return errorLost
-	case errors.Is(err, fasthttp.ErrTimeout), errors.As(err, &network) && network.Timeout():
+	case isTimeout(err):
 		return errorTimeout
 	default:
 		return errorOther

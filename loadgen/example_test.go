@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"time"
 
@@ -58,7 +59,8 @@ func ExampleDriver() {
 	defer server.Close()
 	mix := loadgen.EventMix{Token: "secret", Streams: loadgen.DefaultStreams}
 	load := loadgen.Load{Workload: mix.Name(), Kinds: mix.Kinds(), Workers: 1, Timeout: 10 * time.Second}
-	driver := loadgen.NewDriver(server.Listener.Addr().String(), mix, load, 1)
+	target, _ := url.Parse(server.URL)
+	driver := loadgen.NewDriver(target, mix, load, loadgen.Connect{}, 1)
 	defer driver.Close()
 	result := driver.Warmup(context.Background(), 22)
 	latency := driver.TakeLatency()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
@@ -42,7 +43,8 @@ func ExampleWorkload() {
 		Workload: health{}.Name(), Kinds: health{}.Kinds(),
 		Workers: 1, Timeout: 10 * time.Second,
 	}
-	driver := loadgen.NewDriver(server.Listener.Addr().String(), health{}, load, 1)
+	target, _ := url.Parse(server.URL)
+	driver := loadgen.NewDriver(target, health{}, load, loadgen.Connect{}, 1)
 	defer driver.Close()
 	result := driver.Warmup(context.Background(), 10)
 	fmt.Println(result.Ops(), "answered;", result.Errors.First)

@@ -30,7 +30,17 @@ type Load struct {
 	// AllowErrors is the share of failed requests, from 0 to less than 1, that a
 	// measurement bears. At 0 a worker stops at its first failure.
 	AllowErrors float64 `json:"allow_errors,omitempty"`
+
+	// Protocol is empty for HTTP/1.1, or ProtocolH2.
+	Protocol string `json:"protocol,omitempty"`
+	// H2Streams is how many workers share a connection of HTTP/2, each with one
+	// stream at a time. At 0 or 1 each has a connection of its own.
+	H2Streams int `json:"h2_streams,omitempty"`
 }
+
+// ProtocolH2 is HTTP/2: agreed on by ALPN with https, spoken from the start with
+// http.
+const ProtocolH2 = "h2"
 
 // MaxRate is the highest rate of a load, in requests per second. It is more than
 // one generator can send.
@@ -53,7 +63,11 @@ func (l Load) Validate() error {
 		return fmt.Errorf("the load needs a rate of at most %.0f/s, not %v/s", MaxRate, l.Rate)
 	case !(l.AllowErrors >= 0 && l.AllowErrors < 1):
 		return fmt.Errorf("the share of failed requests that is borne must be below 1, not %v", l.AllowErrors)
-	case l.Open() && l.Arrivals != Poisson && l.Arrivals != Constant:
+	case l.Protocol != "" && l.Protocol != ProtocolH2:
+		return fmt.Errorf("unknown protocol %q; use %s, or none for HTTP/1.1", l.Protocol, ProtocolH2)
+	case l.H2Streams < 0 || l.H2Streams > 0 && l.Protocol != ProtocolH2:
+		return fmt.Errorf("%d streams per connection need HTTP/2, and to be 1 or more", l.H2Streams)
+	case l.Open() && l.Arrivals != Poisson && l.Arrivals != Constant && l.Arrivals != Replay:
 		return fmt.Errorf("unknown arrivals %q; use %s or %s", l.Arrivals, Poisson, Constant)
 	case !l.Open() && l.Arrivals != "":
 		return fmt.Errorf("arrivals (%s) need a rate", l.Arrivals)
@@ -65,7 +79,8 @@ func (l Load) Validate() error {
 func (l Load) Equal(m Load) bool {
 	return l.Workload == m.Workload && slices.Equal(l.Kinds, m.Kinds) &&
 		l.Workers == m.Workers && l.Timeout == m.Timeout &&
-		l.Rate == m.Rate && l.Arrivals == m.Arrivals && l.AllowErrors == m.AllowErrors
+		l.Rate == m.Rate && l.Arrivals == m.Arrivals && l.AllowErrors == m.AllowErrors &&
+		l.Protocol == m.Protocol && max(l.H2Streams, 1) == max(m.H2Streams, 1)
 }
 
 // String describes the load in a few words, for people.
@@ -73,11 +88,23 @@ func (l Load) String() string { return l.Workload + ", " + l.Pacing() }
 
 // Pacing describes how requests are spread over time and connections.
 func (l Load) Pacing() string {
+	text := "closed loop"
 	if l.Open() {
 		rate := strconv.FormatFloat(l.Rate, 'f', -1, 64)
-		return fmt.Sprintf("open loop at %s/s (%s arrivals), %d workers", rate, l.Arrivals, l.Workers)
+		text = fmt.Sprintf("open loop at %s/s (%s arrivals)", rate, l.Arrivals)
 	}
-	return fmt.Sprintf("closed loop, %d workers", l.Workers)
+	return fmt.Sprintf("%s, %d workers%s", text, l.Workers, l.protocol())
+}
+
+// protocol is the part of Pacing about HTTP/2, or empty.
+func (l Load) protocol() string {
+	switch {
+	case l.Protocol == "":
+		return ""
+	case l.H2Streams > 1:
+		return fmt.Sprintf(", HTTP/2 with %d workers per connection", l.H2Streams)
+	}
+	return ", HTTP/2"
 }
 
 // ParseRate reads a rate such as "5000/s", "300/m" (per minute), or "5000" (per

@@ -39,6 +39,11 @@ func (p *pipes) dial(context.Context, time.Time) (net.Conn, error) {
 // event to event. Everything takes exactly as long as the handler sleeps.
 func inBubble(t *testing.T, l Load, h http.HandlerFunc, do func(t *testing.T, d *Driver)) {
 	t.Helper()
+	inBubbleWith(t, pages{}, l, h, do)
+}
+
+func inBubbleWith(t *testing.T, w Workload, l Load, h http.HandlerFunc, do func(t *testing.T, d *Driver)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		listener := &pipes{accept: make(chan net.Conn)}
 		server := &http.Server{Handler: h}
@@ -49,9 +54,9 @@ func inBubble(t *testing.T, l Load, h http.HandlerFunc, do func(t *testing.T, d 
 			}
 		})
 		l.Timeout = cmp.Or(l.Timeout, testTimeout)
-		d := NewDriver("server", pages{}, l, 1)
+		d := NewDriver(at("http://server"), w, l, Connect{}, 1)
 		for _, w := range d.workers {
-			w.dial, w.timer = listener.dial, runtimeTimer{}
+			w.link.(*http1).dial, w.timer = listener.dial, runtimeTimer{}
 		}
 		do(t, d)
 		d.Close()
@@ -235,8 +240,9 @@ func BenchmarkTimer(b *testing.B) {
 	runtime := func() timer { return runtimeTimer{} }
 	for name, create := range map[string]func() timer{"runtime": runtime, "newTimer": newTimer} {
 		b.Run(name, func(b *testing.B) {
-			line := newTimeline(Load{Rate: 5000, Arrivals: Constant}, 1)
-			s := &schedule{start: time.Now(), due: line.slice(time.Duration(b.N) * 200 * time.Microsecond)}
+			line := newTimeline(nil, Load{Rate: 5000, Arrivals: Constant}, 1)
+			due, _ := line.slice(time.Duration(b.N) * 200 * time.Microsecond)
+			s := &schedule{start: time.Now(), due: due}
 			s.end = s.start.Add(time.Hour)
 			late := NewHistogram()
 			var mu sync.Mutex
@@ -246,7 +252,7 @@ func BenchmarkTimer(b *testing.B) {
 					w := worker{timer: create()}
 					defer w.timer.close()
 					for {
-						due, ok := s.Next(time.Now())
+						due, _, ok := s.Next(time.Now())
 						if !ok {
 							return
 						}

@@ -7,7 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,7 +79,7 @@ func TestRestedConnectionIsReopened(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server := startResting(t, tt.idle, tt.reset)
 			load := Load{Workers: tt.workers, Timeout: testTimeout}
-			d := NewDriver(strings.TrimPrefix(server.URL, "http://"), pages{}, load, 1)
+			d := NewDriver(at(server.URL), pages{}, load, Connect{}, 1)
 			t.Cleanup(d.Close)
 			first := d.Warmup(t.Context(), tt.requests)
 			if tt.idle == 0 {
@@ -120,7 +120,7 @@ func TestReopeningIsPartOfTheLatency(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := NewDriver(flaky(t, "answer", "close", "answer"), pages{}, tt.load, 1)
+			d := NewDriver(flaky(t, "answer", "close", "answer"), pages{}, tt.load, Connect{}, 1)
 			defer d.Close()
 			d.Warmup(t.Context(), 1)
 			d.TakeLatency()
@@ -145,8 +145,9 @@ func TestReopeningIsPartOfTheLatency(t *testing.T) {
 
 // slowDown makes a worker take some time to connect.
 func slowDown(w *worker, by time.Duration) {
-	dial := w.dial
-	w.dial = func(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	l := w.link.(*http1)
+	dial := l.dial
+	l.dial = func(ctx context.Context, deadline time.Time) (net.Conn, error) {
 		time.Sleep(by)
 		return dial(ctx, deadline)
 	}
@@ -156,7 +157,7 @@ func slowDown(w *worker, by time.Duration) {
 // "close" the connection before the first byte of an answer, send "half" an answer
 // and close it, or "hang" until the client closes it. The script covers all
 // connections, which are served one after another.
-func flaky(t *testing.T, script ...string) (addr string) {
+func flaky(t *testing.T, script ...string) *url.URL {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -176,7 +177,7 @@ func flaky(t *testing.T, script ...string) (addr string) {
 		_ = listener.Close()
 		wg.Wait()
 	})
-	return listener.Addr().String()
+	return atAddr(listener)
 }
 
 // playOn plays a script on one connection and returns the rest of the script.
@@ -224,7 +225,7 @@ func TestOnlyRestedConnectionsAreReopened(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := NewDriver(flaky(t, tt.script...), pages{}, Load{Workers: 1, Timeout: testTimeout}, 1)
+			d := NewDriver(flaky(t, tt.script...), pages{}, Load{Workers: 1, Timeout: testTimeout}, Connect{}, 1)
 			defer d.Close()
 			if r := d.Warmup(t.Context(), tt.first); r.Errors.Total() != 0 || r.Ops() != int64(tt.first) {
 				t.Fatalf("%d answers before the rest, errors %v", r.Ops(), r.Errors)
@@ -243,7 +244,7 @@ func TestOnlyRestedConnectionsAreReopened(t *testing.T) {
 // TestTimeoutOfARestedConnection: a server that does not answer after a rest has
 // not closed the connection, so the request is not sent again.
 func TestTimeoutOfARestedConnection(t *testing.T) {
-	d := NewDriver(flaky(t, "answer", "hang", "answer"), pages{}, Load{Workers: 1, Timeout: testTimeout}, 1)
+	d := NewDriver(flaky(t, "answer", "hang", "answer"), pages{}, Load{Workers: 1, Timeout: testTimeout}, Connect{}, 1)
 	defer d.Close()
 	d.Warmup(t.Context(), 1)
 	d.workers[0].timeout = 10 * time.Millisecond

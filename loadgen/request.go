@@ -14,6 +14,11 @@ type Request struct {
 	Host   string // value of the Host header; empty for the server's host and port
 	Header Header // sent as it is, after Host
 	Body   []byte
+
+	// Number is set by the worker: it counts the requests of all workers from 0, in
+	// the order in which they are due, separately for Warmup. That of a request that
+	// was missed is left out. It is always 0 in a closed loop.
+	Number int64
 }
 
 // Header is the header of a request, in the order and the letter case in which it

@@ -1,35 +1,23 @@
 package loadgen
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/valyala/fasthttp"
 )
 
 // worker sends one request after another over one keep-alive connection.
 type worker struct {
-	dial    func(ctx context.Context, deadline time.Time) (net.Conn, error)
+	link    link
 	source  Source
 	timeout time.Duration
 
 	allowErrors bool // a failure does not end a run
 
-	mu   sync.Mutex // guards conn against interrupt; only the worker itself sets conn
-	conn net.Conn   // nil when not connected
-	r    *bufio.Reader
-	host string
-	req  Request
-	sent []byte // the request as it is sent
-	resp fasthttp.Response
-
-	answer Answer // what resp holds
+	req    Request
+	answer Answer
 
 	timer timer // precise in an open loop only
 
@@ -38,6 +26,7 @@ type worker struct {
 
 	// State of the current run:
 	rested   bool         // the connection is open since the previous run and not used in this one yet
+	broken   int          // exchanges that failed in a row
 	done     []KindResult // by kind
 	errors   Errors
 	reopened int64
@@ -45,61 +34,98 @@ type worker struct {
 	maxLate  time.Duration
 }
 
-func newWorker(addr string, s Source, kinds int, l Load) *worker {
+func newWorker(to link, s Source, kinds int, l Load) *worker {
 	w := &worker{
-		dial: dialTCP(addr), host: addr, source: s, allowErrors: l.AllowErrors > 0, timeout: l.Timeout, timer: runtimeTimer{},
+		link: to, source: s, allowErrors: l.AllowErrors > 0, timeout: l.Timeout, timer: runtimeTimer{},
 		done: newKindResults(kinds), due: newHistograms(kinds),
 	}
 	if l.Open() {
 		w.fromSent, w.timer = newHistograms(kinds), newTimer()
 	}
-	w.answer.header = func(name string) string { return string(w.resp.Header.Peek(name)) }
 	return w
 }
 
-// run sends requests as the pacer decides, until there are no more, one fails,
-// or ctx is canceled. A request that is outstanding then is not counted.
+// run sends requests as the pacer decides, until there are no more, one fails
+// that must not, or ctx is canceled. A request that is outstanding then is not
+// counted.
 func (w *worker) run(ctx context.Context, p Pacer) {
+	w.reset()
+	stop := context.AfterFunc(ctx, w.link.interrupt)
+	defer stop()
+	err := w.prepare(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.errors.add(err)
+		}
+		return
+	}
+	for now := time.Now(); ctx.Err() == nil; now = time.Now() {
+		due, number, ok := p.Next(now)
+		if !ok {
+			return
+		}
+		w.req.Number = number
+		kind := w.source.Next(&w.req)
+		if !due.IsZero() {
+			w.wait(ctx, due)
+		}
+		err := w.request(ctx, kind, due)
+		if ctx.Err() != nil || err != nil && !w.allowErrors {
+			return
+		}
+		if due.IsZero() {
+			w.backOff(ctx, p)
+		}
+	}
+}
+
+func (w *worker) reset() {
 	for kind := range w.done {
 		statuses := w.done[kind].Statuses
 		clear(statuses)
 		w.done[kind] = KindResult{Statuses: statuses}
 	}
-	w.errors, w.late, w.maxLate, w.reopened = Errors{}, 0, 0, 0
-	w.rested = w.conn != nil
-	stop := context.AfterFunc(ctx, w.interrupt)
-	defer stop()
-	for now := time.Now(); ctx.Err() == nil; {
-		due, ok := p.Next(now)
-		if !ok {
-			return
-		}
-		kind := w.source.Next(&w.req)
-		if !due.IsZero() {
-			w.wait(ctx, due)
-		}
-		sent := time.Now()
-		err := w.exchange(ctx, sent.Add(w.timeout))
-		now = time.Now()
-		if err != nil {
-			w.disconnect()
-		} else {
-			err = w.checkAnswer(kind)
-		}
-		switch {
-		case err == nil:
-			w.record(kind, due, sent, now)
-		case ctx.Err() != nil:
-			return
-		default:
-			w.done[kind].Errors++
-			w.errors.add(err)
-			if !w.allowErrors {
-				w.disconnect()
-				return
-			}
-		}
+	w.errors, w.late, w.maxLate, w.reopened, w.broken = Errors{}, 0, 0, 0, 0
+	w.rested = w.link.connected()
+}
+
+// request sends the request that is due, and counts what comes of it unless ctx is
+// canceled meanwhile.
+func (w *worker) request(ctx context.Context, kind int, due time.Time) error {
+	sent := time.Now()
+	err := w.exchange(ctx, sent.Add(w.timeout))
+	answered := time.Now()
+	if err != nil {
+		w.link.fail()
+		w.broken++
+		err = newExchangeError(&w.req, err)
+	} else {
+		w.broken = 0
+		err = w.checkAnswer(kind)
 	}
+	switch {
+	case err == nil:
+		w.record(kind, due, sent, answered)
+	case ctx.Err() == nil:
+		w.done[kind].Errors++
+		w.errors.add(err)
+	}
+	return err
+}
+
+// backOff lets some time pass if exchanges failed in a row, more and more of it.
+// Without it a server that refuses connections would make the worker spin. In an
+// open loop the rate bounds that. The end of a slice is not delayed.
+func (w *worker) backOff(ctx context.Context, p Pacer) {
+	const first, longest = time.Millisecond, 100 * time.Millisecond
+	if w.broken < 2 {
+		return
+	}
+	until := time.Now().Add(min(first<<min(w.broken-2, 10), longest))
+	if slice, ok := p.(*closedLoop); ok && slice.end.Before(until) {
+		until = slice.end
+	}
+	w.wait(ctx, until)
 }
 
 // wait returns at the given time, or soon after ctx is canceled.
@@ -112,106 +138,23 @@ func (w *worker) wait(ctx context.Context, until time.Time) {
 
 // exchange sends the request and reads the answer. A server may close a
 // connection that is idle. So if the connection rested and ends before the first
-// byte of an answer, the request is sent again on a new one, once.
+// byte of an answer, the request is sent again on a new one, once. With HTTP/2 a
+// server can say that it leaves, and which requests it will not process; those are
+// sent again too.
 func (w *worker) exchange(ctx context.Context, deadline time.Time) error {
 	rested := w.rested
 	w.rested = false
-	err := w.exchangeOnce(ctx, deadline, rested)
-	if !errors.Is(err, errRested) || ctx.Err() != nil {
+	err := w.link.exchange(ctx, deadline, &w.req, rested, &w.answer)
+	if !errors.Is(err, errAgain) || ctx.Err() != nil {
 		return err
 	}
-	w.disconnect()
+	w.link.fail()
 	w.reopened++
-	return w.exchangeOnce(ctx, deadline, false)
-}
-
-// errRested says that a connection ended while it rested.
-var errRested = errors.New("the server closed a connection that rested")
-
-// exchangeOnce is one attempt at exchange, on the open connection if there is
-// one. It returns errRested if the connection rested and is lost.
-func (w *worker) exchangeOnce(ctx context.Context, deadline time.Time, rested bool) error {
-	if w.conn == nil {
-		if err := w.connect(ctx, deadline); err != nil {
-			return err
-		}
-	}
-	if err := w.conn.SetDeadline(deadline); err != nil {
-		return err
-	}
-	if err := w.send(); err != nil {
-		return lostWhileResting(err, rested)
-	}
-	if rested {
-		if _, err := w.r.Peek(1); err != nil {
-			return lostWhileResting(err, rested)
-		}
-	}
-	if err := w.resp.Read(w.r); err != nil {
-		return err
-	}
-	if w.resp.ConnectionClose() {
-		w.disconnect()
-	}
-	return nil
-}
-
-func (w *worker) send() error {
-	w.sent = w.req.append(w.sent[:0], w.host)
-	_, err := w.conn.Write(w.sent)
-	return err
-}
-
-// lostWhileResting marks the loss of a rested connection as errRested, and
-// returns other errors as they are.
-func lostWhileResting(err error, rested bool) error {
-	if rested && isLost(err) {
-		return fmt.Errorf("%w: %w", errRested, err)
-	}
-	return err
-}
-
-func dialTCP(addr string) func(ctx context.Context, deadline time.Time) (net.Conn, error) {
-	return func(ctx context.Context, deadline time.Time) (net.Conn, error) {
-		dialer := net.Dialer{Deadline: deadline}
-		return dialer.DialContext(ctx, "tcp", addr)
-	}
-}
-
-func (w *worker) connect(ctx context.Context, deadline time.Time) error {
-	conn, err := w.dial(ctx, deadline)
-	if err != nil {
-		return err
-	}
-	w.r = bufio.NewReader(conn)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.conn = conn
-	return ctx.Err() // an interrupt before the lock found no connection to close
-}
-
-// interrupt makes the outstanding request fail. It is called from another
-// goroutine.
-func (w *worker) interrupt() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.conn != nil {
-		_ = w.conn.Close()
-	}
-}
-
-func (w *worker) disconnect() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.conn != nil {
-		_ = w.conn.Close() // nothing depends on how a dropped connection ends
-		w.conn = nil
-	}
+	return w.link.exchange(ctx, deadline, &w.req, false, &w.answer)
 }
 
 // checkAnswer counts the status of an answer and has the source check it.
 func (w *worker) checkAnswer(kind int) error {
-	w.answer.Status, w.answer.Body = w.resp.StatusCode(), w.resp.Body()
 	w.done[kind].Statuses[w.answer.Status]++
 	if err := w.source.Check(kind, &w.answer); err != nil {
 		return newAnswerError(&w.req, &w.answer, err)
@@ -253,6 +196,6 @@ func (w *worker) addTo(r *Result) {
 
 // close ends the worker for good.
 func (w *worker) close() {
-	w.disconnect()
+	w.link.close()
 	w.timer.close()
 }

@@ -202,7 +202,7 @@ func (i *instance) complete() error {
 		return fmt.Errorf("subject %s answered no request in a whole block", i.name())
 	}
 	if allowed := i.recorder.Load.AllowErrors; float64(failed) > allowed*float64(ops+failed) {
-		return fmt.Errorf("subject %s failed %d of %d requests of a block, more than the allowed %g%%: %s",
+		return fmt.Errorf("subject %s failed %d of %d requests of a block, more than the allowed %.4g%%: %s",
 			i.name(), failed, ops+failed, allowed*100, i.failure)
 	}
 	i.block.Answers = i.answers()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,6 +223,76 @@ func TestRecordFailures(t *testing.T) {
 			checkKept(t, dirs, runfolder.StateFailed)
 		})
 	}
+}
+
+// flakyExperiment is of a server that fails the tenth request of each block's window
+// and then one of a hundred, under an allowance.
+func flakyExperiment(t *testing.T, allowed float64) Experiment {
+	t.Helper()
+	e := testExperiment(t, testSubject(t, "good", "fine"), testSubject(t, "bad", "flaky"))
+	load := e.Load
+	load.AllowErrors = allowed
+	e.setLoad(load)
+	e.Plan.Warmup, e.Plan.Slice = 190, 50*time.Millisecond
+	return e
+}
+
+// TestAllowedErrors: failures within the allowance leave a run complete, which says
+// how many there were; in no rate are they counted.
+func TestAllowedErrors(t *testing.T) {
+	dirs, err := flakyExperiment(t, 0.05).Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, bad := open(t, dirs[0]), open(t, dirs[1])
+	if n := good.Manifest.Errors["status 500"] + good.Manifest.Blocks[0].Answers[0].Failed; n != 0 {
+		t.Errorf("%d failures of a server that has none", n)
+	}
+	if bad.Manifest.State != runfolder.StateComplete || bad.Manifest.Load.AllowErrors != 0.05 {
+		t.Errorf("%s (%s), allowed %v", bad.Manifest.State, bad.Manifest.Reason, bad.Manifest.Load.AllowErrors)
+	}
+	var all int64
+	for b, block := range bad.Manifest.Blocks {
+		var ops, failed int64
+		for _, s := range bad.BlockSlices(b) {
+			ops, failed = ops+s.Ops(), failed+s.Errors
+		}
+		a := block.Answers[0]
+		if failed < 1 || failed > 1+ops/99 || a.Failed != failed || a.Statuses[500] != failed || a.Statuses[200] != ops {
+			t.Errorf("block %d: %d answered and %d failed; in the manifest %+v", b, ops, failed, a)
+		}
+		if want := ops * int64(len("done")); a.Bytes != want {
+			t.Errorf("block %d: %d bytes, want %d", b, a.Bytes, want)
+		}
+		all += failed + 1 // of the warm-up
+	}
+	if n := bad.Manifest.Errors["status 500"]; n != all || bad.Totals().Errors != all {
+		t.Errorf("%d failures in all, want %d", n, all)
+	}
+	if latencies, ops := bad.Latency.All().TotalCount(), bad.Totals().TotalOps; latencies != ops {
+		t.Errorf("%d latencies of %d requests that were answered", latencies, ops)
+	}
+}
+
+// TestTooManyErrors: failures beyond the allowance fail the run at the end of a block,
+// with figures and the first of them.
+func TestTooManyErrors(t *testing.T) {
+	dirs, err := flakyExperiment(t, 0.001).Record(t.Context())
+	want := regexp.MustCompile(`^block 1 of 2: subject bad failed \d+ of \d+ requests of a block, ` +
+		`more than the allowed 0\.1%: GET /work was answered with status 500: "out of luck\\n"$`)
+	if err == nil || !want.MatchString(err.Error()) {
+		t.Errorf("error %v", err)
+	}
+	checkKept(t, dirs, runfolder.StateFailed)
+}
+
+func open(t *testing.T, dir string) *runfolder.Run {
+	t.Helper()
+	run, err := runfolder.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
 }
 
 func TestSubjectThatIsNeverReady(t *testing.T) {

@@ -24,6 +24,6 @@ type Generator interface {
 
 // Drive returns a factory of generators in this process, for
 // Experiment.NewGenerator.
-func Drive(w loadgen.Workload, l loadgen.Load) func(server *url.URL, seed uint64) Generator {
-	return func(server *url.URL, seed uint64) Generator { return loadgen.NewDriver(server.Host, w, l, seed) }
+func Drive(w loadgen.Workload, l loadgen.Load, c loadgen.Connect) func(server *url.URL, seed uint64) Generator {
+	return func(server *url.URL, seed uint64) Generator { return loadgen.NewDriver(server, w, l, c, seed) }
 }

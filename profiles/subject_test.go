@@ -48,7 +48,7 @@ var kept atomic.Pointer[[]byte]
 // that and expvar, in bare none of them, in contended its requests
 // wait for locks. In others it misbehaves: silent=FIFO
 // hangs before it listens, frozen=FIFO at its hundredth request, and killed,
-// error and broken do what they say. mute does not say where it listens; its
+// error and broken do what they say; of flaky's requests every hundredth fails. mute does not say where it listens; its
 // address follows as mute=ADDRESS. lean and lean-expvar are leanHandler's.
 func serve(mode string) {
 	if mode == "broken" {
@@ -87,7 +87,12 @@ func handler(mode string) http.Handler {
 	var served atomic.Int64
 	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {})
 	mux.HandleFunc("/work", func(w http.ResponseWriter, _ *http.Request) {
-		if served.Add(1) == 100 {
+		n := served.Add(1)
+		if mode == "flaky" && n%100 == 0 {
+			http.Error(w, "out of luck", http.StatusInternalServerError)
+			return
+		}
+		if n == 100 {
 			misbehave(mode, w)
 		}
 		if mode == "contended" {
@@ -211,5 +216,5 @@ func testExperiment(t *testing.T, subjects ...subject.Target) Experiment {
 
 // setLoad has the workload work under a load.
 func (e *Experiment) setLoad(l loadgen.Load) {
-	e.Load, e.NewGenerator = l, Drive(work{}, l)
+	e.Load, e.NewGenerator = l, Drive(work{}, l, loadgen.Connect{})
 }

@@ -15,6 +15,7 @@ const module = "github.com/eventobench/eventobench/"
 var layout = map[string][]string{
 	"internal/texttab":    {},
 	"loadgen":             {},
+	"loadgen/workload":    {"loadgen"},
 	"profiles/runfolder":  {"loadgen"},
 	"profiles/host":       {"profiles/runfolder", "loadgen"},
 	"profiles/subject":    {"profiles/runfolder"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/loadgen/workload"
 	"github.com/eventobench/eventobench/profiles"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -19,10 +20,12 @@ import (
 
 // recordOptions are the flags of every command that records experiments.
 type recordOptions struct {
+	workload workloadOptions
 	workers  int
 	rate     string
 	arrivals string
 	timeout  time.Duration
+	connect  connectOptions
 	plan     planOptions
 	profiles []string
 	out      string
@@ -30,12 +33,14 @@ type recordOptions struct {
 }
 
 func (o *recordOptions) addFlags(f *pflag.FlagSet) {
+	o.workload.addFlags(f)
 	f.IntVar(&o.workers, "workers", 10, "requests in flight, one connection each; with --rate at most so many")
 	f.StringVar(&o.rate, "rate", "",
 		"requests due per second or minute, such as 5000/s or 300/m; without it, as many as the server answers")
 	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson),
 		"with --rate: poisson, as of many independent users, or constant")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed, at most 1h")
+	o.connect.addFlags(f)
 	o.plan.addFlags(f)
 	f.StringSliceVar(&o.profiles, "profiles", nil,
 		"profiles to record beside cpu, allocs, heap and goroutine: mutex, block, goroutineleak; or none at all: none")
@@ -75,12 +80,19 @@ func (o *recordOptions) experiment(
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
-	workload := storeWorkload()
-	load, err := o.load(workload, given("arrivals"))
+	sent, err := o.workload.workload()
+	if err != nil {
+		return profiles.Experiment{}, err
+	}
+	load, err := o.load(sent, given("arrivals"))
+	if err != nil {
+		return profiles.Experiment{}, err
+	}
+	connect, err := o.connect.connect()
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),
 		Load:         load,
-		NewGenerator: profiles.Drive(workload, load),
+		NewGenerator: profiles.Drive(sent, load, connect),
 		Profiles:     kinds,
 		Plan:         o.plan.plan(len(subjects), given),
 		Out:          o.out,
@@ -91,9 +103,19 @@ func (o *recordOptions) experiment(
 	}, err
 }
 
-// load is a closed loop, or an open one if a rate is given.
+// load is a closed loop, or an open one if a rate is given or the workload has times.
 func (o *recordOptions) load(w loadgen.Workload, arrivals bool) (l loadgen.Load, err error) {
 	l = loadgen.Load{Workload: w.Name(), Kinds: w.Kinds(), Workers: o.workers, Timeout: o.timeout}
+	if err := o.connect.apply(&l); err != nil {
+		return l, err
+	}
+	if p, ok := w.(*workload.Replay); ok {
+		l.Rate, l.Arrivals = p.Rate(), loadgen.Replay
+		if o.rate != "" || arrivals {
+			return l, errors.New("--replay sends requests at their own times; leave out --rate and --arrivals")
+		}
+		return l, nil
+	}
 	if o.rate == "" {
 		if arrivals {
 			return l, errors.New("--arrivals spreads the requests of a rate; give --rate too")
@@ -102,6 +124,9 @@ func (o *recordOptions) load(w loadgen.Workload, arrivals bool) (l loadgen.Load,
 	}
 	l.Rate, err = loadgen.ParseRate(o.rate)
 	l.Arrivals = loadgen.Arrivals(o.arrivals)
+	if l.Arrivals == loadgen.Replay {
+		return l, errors.New("--arrivals=replay: give --replay instead of a rate")
+	}
 	return l, err
 }
 

@@ -61,7 +61,7 @@ func newRootCmd() *cobra.Command {
 	}
 	root.AddCommand(
 		newRunCmd(), newCompareCmd(), newReportCmd(), newGateCmd(), newListCmd(), newShowCmd(), newViewCmd(), newSelftestCmd(),
-		newInitCmd(), newServeCmd(), newExportCmd(), newImportCmd(),
+		newInitCmd(), newServeCmd(), newExportCmd(), newImportCmd(), newWorkloadCmd(),
 	)
 	return root
 }

@@ -64,6 +64,10 @@ are kept, marked interrupted).`,
   # latency at a fixed rate, as users see it
   eventobench run --transport=nethttp,fasthttp --rate=5000/s --workers=50
 
+  # with requests of your own, in vegeta's format or in YAML (docs/workloads.md)
+  eventobench run --transport=nethttp,fasthttp --targets=targets.txt
+  eventobench run --transport=nethttp,fasthttp --workload=visitors.yaml
+
   # on disk: what shared commits are worth
   eventobench run --transport=fasthttp --batch=off,on --store=sqlite:/var/tmp/bench.db`,
 		Args: cobra.NoArgs,
@@ -98,7 +102,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 	}
 	ended := ""
 	columns := []string{"subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors"}
-	if o.record.rate != "" {
+	if o.record.rate != "" || o.record.workload.replay {
 		columns = append(columns, "late", "missed")
 	}
 	table := texttab.New(columns...)

@@ -29,7 +29,10 @@ func writeBenchfmt(w io.Writer, r *compare.Report) error {
 			b.WriteString(h)
 		}
 		for block := range v.BlockOps {
-			b.WriteString(benchLine(v, block))
+			b.WriteString(benchLine(v, "", v.BlockOps[block], v.Metrics, block))
+			for _, k := range v.Kinds {
+				b.WriteString(benchLine(v, "/kind="+benchName(k.Kind), k.BlockOps[block], k.Metrics, block))
+			}
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -52,12 +55,12 @@ func benchHeader(r *compare.Report, v compare.Variant) string {
 	return header
 }
 
-// benchLine is one block. The number after the name is GOMAXPROCS: without it the
+// benchLine is one block, of all requests or of the kind that the name ends with.
+// The number after the name is GOMAXPROCS: without it the
 // end of a name such as fasthttp-2 would be taken for it.
-func benchLine(v compare.Variant, block int) string {
-	line := fmt.Sprintf("BenchmarkLoad/subject=%s-%d\t%d", benchName(v.Name), v.Manifest.Host.GOMAXPROCS,
-		v.BlockOps[block])
-	for _, value := range v.Metrics {
+func benchLine(v compare.Variant, kind string, ops int64, metrics []compare.MetricValue, block int) string {
+	line := fmt.Sprintf("BenchmarkLoad/subject=%s%s-%d\t%d", benchName(v.Name), kind, v.Manifest.Host.GOMAXPROCS, ops)
+	for _, value := range metrics {
 		m, _ := compare.FindMetric(value.ID)
 		given := m.Asked && v.Manifest.Load.Open()
 		if m.Bench == nil || given || value.Blocks[block] == nil {

@@ -55,6 +55,7 @@ func TestBenchstat(t *testing.T) {
 		`sec/op +│ +sec/op +vs base`,
 		`Load-2 +10\d\.\d\dµ ± +\d+% +9\d\.\d\dµ ± +\d+% +-[89]\.\d\d% \(p=0\.000 n=16\)`,
 		`Load-2 +13\.672Ki ± 0% +9\.766Ki ± 0% +-28\.57% \(p=0\.000 n=16\)`,
+		`Load/kind=read-2 +1\.20\d+m ± +\d+% +1\.10\d+m ± +\d+% +-8\.\d\d% \(p=0\.000 n=16\)`,
 		`p99-sec +│ +p99-sec +vs base`,
 		`(?m)^Load-2 +8\d\.\d+µ ± +\d+%$`, // CPU time, of one side only
 	} {
@@ -100,7 +101,8 @@ func TestCSV(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := 1 + len(r.Comparisons[0].Metrics); len(rows) != want {
+	c := r.Comparisons[0]
+	if want := 1 + len(c.Metrics) + 2*len(c.Requests.Kinds[0].Metrics); len(rows) != want {
 		t.Fatalf("%d rows, want %d", len(rows), want)
 	}
 	cell := func(row int, column string) string { return rows[row][slices.Index(csvColumns, column)] }
@@ -113,6 +115,13 @@ func TestCSV(t *testing.T) {
 		if got := cell(bytes, column); got != want {
 			t.Errorf("%s is %q, want %q", column, got, want)
 		}
+	}
+	last := len(rows) - 1
+	if cell(last, "kind") != "read" || cell(last, "metric") != "body_bytes" || cell(last, "base_value") != "3780" {
+		t.Errorf("row %q", rows[last])
+	}
+	if cell(throughput, "kind") != "" {
+		t.Errorf("row %q", rows[throughput])
 	}
 	if cell(throughput, "verdict") != "regressed" || cell(throughput, "base_value") == "" {
 		t.Errorf("row %q", rows[throughput])

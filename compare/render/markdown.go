@@ -50,6 +50,10 @@ func details(b *strings.Builder, p *view.Page) {
 			fold(b, "By kind of work: "+against(c), groupText(c))
 		}
 		fold(b, "All metrics: "+against(c), metricTable(c, everyMetric).Markdown()+"\n"+c.Note+"\n")
+		if c.Requests != nil {
+			title := c.Requests.Title + ": " + against(c)
+			fold(b, title, c.Requests.Table(c.Base, c.Head).Markdown()+"\n"+c.Requests.Note+"\n")
+		}
 		if c.Looks != nil {
 			fold(b, "Verdicts while it was recorded: "+against(c), tableOf(c.Looks).Markdown())
 		}

@@ -130,6 +130,8 @@ func TestFormatsAgree(t *testing.T) {
 				"from 0 to 3.2",     // GC cycles
 				"no memory of that", // the peak of memory
 				"latency, p99, from sending", "never sent", "missed_requests",
+				"By kind of request: nothing changed beyond tolerance in write; undecided: read.",
+				"no request of this kind", "answers, size", "They do not count for the overall verdict",
 			},
 		},
 		{
@@ -138,6 +140,7 @@ func TestFormatsAgree(t *testing.T) {
 			bars:   []string{"CPU, us/op", "throughput, ops/s"},
 			not:    []string{"allocated, B/op", "allocations, allocs/op"},
 			phrases: []string{
+				"By kind of request: p50 and p99 of write, read regressed.",
 				"regressed, waived", "the server has no /debug/pprof", "generator_bound", "unavailable",
 			},
 		},

@@ -24,6 +24,10 @@ func writeText(w io.Writer, p *view.Page) error {
 	section(&b, "Results", resultTable(p).String())
 	for _, c := range p.Comparisons {
 		section(&b, against(c), metricTable(c, everyMetric).String()+c.Note+"\n")
+		if c.Requests != nil {
+			title := c.Requests.Title + ": " + against(c)
+			section(&b, title, c.Requests.Table(c.Base, c.Head).String()+c.Requests.Note+"\n")
+		}
 		if c.Looks != nil {
 			section(&b, "Verdicts while it was recorded", tableOf(c.Looks).String())
 		}

@@ -31,6 +31,8 @@ var (
 
 	pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{
 		"forest":    newForest,
+		"kinds":     newKinds,
+		"cells":     func(c view.Comparison, row forestRow) cells { return cells{c.Base, c.Head, row} },
 		"changes":   newChanges,
 		"functions": functionGrid,
 		"length":    length,

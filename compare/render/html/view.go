@@ -48,15 +48,46 @@ type tick struct{ X, Text, Anchor string }
 
 func newForest(metrics []view.Metric) forest {
 	a := axisOf(metrics)
-	f := forest{Ticks: a.ticks()}
+	return forest{Rows: a.rows(metrics), Ticks: a.ticks()}
+}
+
+// cells are a row with the labels that its figures have on a narrow screen.
+type cells struct {
+	Base, Head string
+	Row        forestRow
+}
+
+// kinds are the kinds of request of a comparison, on one axis.
+type kinds struct {
+	*view.Requests
+	Kinds []kindRows
+	Ticks []tick
+}
+
+type kindRows struct {
+	view.Kind
+	Rows []forestRow
+}
+
+func newKinds(r *view.Requests) kinds {
+	a := axisOf(r.Metrics())
+	shown := kinds{Requests: r, Ticks: a.ticks()}
+	for _, k := range r.Kinds {
+		shown.Kinds = append(shown.Kinds, kindRows{k, a.rows(k.Metrics)})
+	}
+	return shown
+}
+
+func (a axis) rows(metrics []view.Metric) []forestRow {
+	var rows []forestRow
 	for _, m := range metrics {
 		row := forestRow{Metric: m}
-		if m.Change != nil {
+		if m.Change != nil && !m.Change.Points { // the axis is of ratios
 			row.Plot = a.plot(m)
 		}
-		f.Rows = append(f.Rows, row)
+		rows = append(rows, row)
 	}
-	return f
+	return rows
 }
 
 // axis goes from minus its length to plus its length, in percent of change.

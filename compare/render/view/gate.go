@@ -43,7 +43,9 @@ func NewGate(g compare.Gate) *Gate {
 	if !g.Paired {
 		how = "not recorded together"
 	}
-	v := &Gate{Gate: g, Headline: fmt.Sprintf("%s: %s against %s, %d blocks %s", g.Verdict, g.Head, g.Base, g.Blocks, how)}
+	v := &Gate{Gate: g, Headline: fmt.Sprintf("%s%s: %s against %s, %d blocks %s",
+		g.Verdict, compare.Sureness(g.SameProcess), g.Head, g.Base, g.Blocks, how)}
+	v.Explanation = explained(g.Requests, g.Explanation)
 	for _, m := range g.Metrics {
 		shown := newMetric(m.MetricChange)
 		if shown.Badge.Text == "" {
@@ -61,9 +63,17 @@ func NewGate(g compare.Gate) *Gate {
 func (g *Gate) Table() *texttab.Table {
 	t := texttab.New("metric", "unit", g.Base, g.Head, "change [interval]", "tolerance", "verdict")
 	for _, m := range g.Metrics {
-		t.Add(m.Label, m.Unit, m.BaseText, m.HeadText, m.ChangeText, fmt.Sprintf("%g%%", m.Rule.Tolerance), m.Badge.Text)
+		t.Add(m.Label, m.Unit, m.BaseText, m.HeadText, m.ChangeText, tolerance(m.MetricChange), m.Badge.Text)
 	}
 	return t
+}
+
+// tolerance is that of a metric with its unit.
+func tolerance(m compare.MetricChange) string {
+	if row, known := compare.FindMetric(m.ID); known && row.Share {
+		return fmt.Sprintf("%g points", m.Rule.Tolerance)
+	}
+	return fmt.Sprintf("%g%%", m.Rule.Tolerance)
 }
 
 func reason(g compare.Gate, grown compare.Grown) Reason {
@@ -127,10 +137,10 @@ func nearest(grown compare.Grown) string {
 // sentence says what was found of one metric, and what explains it.
 func sentence(g compare.Gate, m compare.GateMetric, shown Metric) string {
 	text := fmt.Sprintf("%s %s", m.Label, shown.Badge.Text)
-	if m.Change == nil {
-		return text + ": " + m.Unavailable
+	text += ": " + m.Found()
+	if m.Change != nil {
+		text += fmt.Sprintf(", tolerance %s", tolerance(m.MetricChange))
 	}
-	text += fmt.Sprintf(": %s, tolerance %g%%", m.Change, m.Rule.Tolerance)
 	if m.Grown < 0 {
 		return text
 	}

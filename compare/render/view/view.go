@@ -34,7 +34,7 @@ type Verdict struct {
 	Badge       Badge
 	Summary     string
 	Facts       []Metric // the gated ones, in the order in which they weigh
-	Explanation []string
+	Explanation []string // what moved in which kinds of request, and which kinds of work account for it
 }
 
 // Badge is a verdict: Class is the verdict alone, to color it by.
@@ -51,8 +51,9 @@ type Metric struct {
 // Comparison is one comparison in full.
 type Comparison struct {
 	Base, Head string
-	Metrics    []Metric // in the order in which they weigh
-	Note       string   // what the table of metrics means
+	Metrics    []Metric  // in the order in which they weigh
+	Note       string    // what the table of metrics means
+	Requests   *Requests // nil if the load has one kind of request
 	Looks      [][]string
 	Profiles   []Changes
 }
@@ -125,7 +126,7 @@ func New(r *compare.Report) *Page {
 func newVerdict(c compare.Comparison, summary string) Verdict {
 	v := Verdict{
 		Base: c.Base, Head: c.Head, Badge: Badge{string(c.Verdict), string(c.Verdict)},
-		Summary: summary, Explanation: c.Explanation,
+		Summary: summary, Explanation: explained(c.RequestsSummary(), c.Explanation),
 	}
 	for _, m := range c.Weighed() {
 		if m.Gated {
@@ -136,7 +137,7 @@ func newVerdict(c compare.Comparison, summary string) Verdict {
 }
 
 func newComparison(c compare.Comparison) Comparison {
-	v := Comparison{Base: c.Base, Head: c.Head, Note: note(c), Looks: looks(c)}
+	v := Comparison{Base: c.Base, Head: c.Head, Note: note(c), Requests: newRequests(c), Looks: looks(c)}
 	for _, m := range c.Weighed() {
 		v.Metrics = append(v.Metrics, newMetric(m))
 	}
@@ -155,23 +156,19 @@ func newVariant(v compare.Variant) Variant {
 }
 
 func newMetric(m compare.MetricChange) Metric {
-	v := Metric{
+	return Metric{
 		MetricChange: m,
 		BaseText:     texttab.Optional(m.Base, m.Decimals),
 		HeadText:     texttab.Optional(m.Head, m.Decimals),
-		ChangeText:   m.Unavailable,
+		ChangeText:   m.Found(),
 		Badge:        badge(m),
 	}
-	if m.Change != nil {
-		v.ChangeText = m.Change.String()
-	}
-	return v
 }
 
 // badge shows a metric's verdict: that of a metric which is not gated stands in
 // parentheses.
 func badge(m compare.MetricChange) Badge {
-	text := string(m.Verdict)
+	text := m.Judgement()
 	switch {
 	case m.Verdict == compare.NotJudged:
 	case m.Waived:

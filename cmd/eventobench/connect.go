@@ -1,0 +1,85 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
+
+// connectOptions are the flags about how requests reach a server, and about those
+// that fail.
+type connectOptions struct {
+	h2          bool
+	h2Streams   int
+	insecure    bool
+	cacert      string
+	allowErrors string
+}
+
+func (o *connectOptions) addFlags(f *pflag.FlagSet) {
+	f.BoolVar(&o.h2, "h2", false, "speak HTTP/2: agreed on by ALPN with https, from the start (h2c) with http")
+	f.IntVar(&o.h2Streams, "h2-streams", 1, "with --h2: workers that share a connection")
+	f.BoolVar(&o.insecure, "insecure", false, "do not verify the certificate of an https server")
+	f.StringVar(&o.cacert, "cacert", "",
+		"file of PEM certificates: the authorities that an https server's is verified by")
+	f.StringVar(&o.allowErrors, "allow-errors", "0%",
+		"share of a block's requests that may fail; they count in no rate and no latency")
+}
+
+// apply adds to a load what is part of its identity.
+func (o *connectOptions) apply(l *loadgen.Load) (err error) {
+	if l.AllowErrors, err = parseShare(o.allowErrors); err != nil {
+		return fmt.Errorf("--allow-errors: %w", err)
+	}
+	switch {
+	case o.h2Streams < 1:
+		return fmt.Errorf("--h2-streams: %d is not a number of workers", o.h2Streams)
+	case o.h2Streams > 1 && !o.h2:
+		return errors.New("--h2-streams needs HTTP/2; give --h2 too")
+	case o.h2:
+		l.Protocol = loadgen.ProtocolH2
+	}
+	if o.h2Streams > 1 {
+		l.H2Streams = o.h2Streams
+	}
+	return nil
+}
+
+// connect is how connections are made.
+func (o *connectOptions) connect() (loadgen.Connect, error) {
+	switch {
+	case o.insecure && o.cacert != "":
+		return loadgen.Connect{}, errors.New("--insecure verifies nothing and --cacert says how; give one of them")
+	case o.insecure:
+		return loadgen.Connect{TLS: &tls.Config{InsecureSkipVerify: true}}, nil
+	case o.cacert == "":
+		return loadgen.Connect{}, nil
+	}
+	text, err := os.ReadFile(o.cacert)
+	if err != nil {
+		return loadgen.Connect{}, fmt.Errorf("--cacert: %w", err)
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM(text) {
+		return loadgen.Connect{}, fmt.Errorf("--cacert: there is no certificate in %s; it must be PEM", o.cacert)
+	}
+	return loadgen.Connect{TLS: &tls.Config{RootCAs: authorities}}, nil
+}
+
+// parseShare reads a percentage such as 0.5% as a share from 0 to less than 1.
+func parseShare(text string) (float64, error) {
+	number, ok := strings.CutSuffix(text, "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(v >= 0 && v < 100) {
+		return 0, fmt.Errorf("%q is not a percentage of at least 0%% and below 100%%, such as 1%%", text)
+	}
+	return v / 100, nil
+}
