@@ -55,6 +55,9 @@ are kept, marked interrupted).`,
   # with encoding/json on both sides
   eventobench run --transport=nethttp,fasthttp --codec=std
 
+  # what JSON costs: the same calls in protobuf
+  eventobench run --transport=fasthttp --protocol=json,protobuf
+
   # which JSON library: none against three
   eventobench run --transport=fasthttp --codec=raw,std,jsonv2,segmentio
 
