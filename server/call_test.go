@@ -32,6 +32,21 @@ func TestServeAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestArgumentsStayOnTheStack: reading the arguments of a call costs no memory;
+// what is left are the query, its limits and the store's own.
+func TestArgumentsStayOnTheStack(t *testing.T) {
+	if raced {
+		t.Skip("the race detector empties pools")
+	}
+	core := newCore(t, server.CodecRaw)
+	core.Call(t.Context(), cred, []byte(`["stream.write","a-1",`+message+`]`), nil)
+	body, dst := []byte(`["stream.get","a-1",{"position":0,"globalPosition":0,"batchSize":10}]`), make([]byte, 0, 4096)
+	const most = 8 // 5 as a rule; what escapes adds as many
+	if n := testing.AllocsPerRun(200, func() { core.Call(t.Context(), cred, body, dst) }); n > most {
+		t.Errorf("%v allocations for a read", n)
+	}
+}
+
 // callWhole returns an answer with its tail.
 func callWhole(t testing.TB, core *server.Core, body []byte) (int, []byte) {
 	t.Helper()

@@ -164,6 +164,7 @@ type call struct {
 func (call *call) release() {
 	clear(call.elements)
 	call.elements = call.elements[:0]
+	call.message.Call = nil
 	call.core, call.encoder, call.namespace, call.pager, call.tail = nil, nil, "", pager{}, nil
 	calls.Put(call)
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/eventobench/eventobench/server/wire"
 )
 
 var (
@@ -67,7 +69,10 @@ func unquote(quoted []byte) ([]byte, error) {
 }
 
 // request is a call as it came: the method name and its arguments.
-type request struct{ elements []value }
+type request struct {
+	elements []value
+	message  wire.Request // of protobuf, which elements point into
+}
 
 // arg returns an argument, from 0; one that is not there is null.
 func (r *request) arg(n int) value {

@@ -15,12 +15,31 @@ import (
 
 // A field of a protobuf message is a value too, so that methods read the
 // arguments of both protocols alike. Its text is empty, and its tree is a pointer
-// to the field: *string, *int64 or *[]byte, or an object. A field that is absent
-// is the zero value.
+// to the field: *string, *int64 or *[]byte, or to a message whose fields go by
+// their names in JSON. A field that is absent is the zero value.
 
-// object is a protobuf message whose fields go by their names in JSON.
-type object interface {
-	field(name string) value
+// messageField returns a field of a message. It calls no interface, so that what
+// methods ask for stays on the stack.
+func messageField(message any, name string) value {
+	switch m := message.(type) {
+	case *newMessage:
+		return m.field(name)
+	case *writeOptions:
+		return m.field(name)
+	case *getOptions:
+		return m.field(name)
+	case *lastOptions:
+		return m.field(name)
+	case *categoryOptions:
+		return m.field(name)
+	case *groupFields:
+		return m.field(name)
+	case *createOptions:
+		return m.field(name)
+	case *streamsOptions:
+		return m.field(name)
+	}
+	return value{}
 }
 
 func textField(s *string) value { return value{tree: s} }
@@ -185,8 +204,8 @@ func (m *streamsOptions) field(name string) value {
 
 // decodeProtobuf reads a call and returns its method.
 func (r *request) decodeProtobuf(body []byte) (method, error) {
-	var m wire.Request
-	if err := proto.Unmarshal(body, &m); err != nil {
+	m := &r.message
+	if err := proto.Unmarshal(body, m); err != nil {
 		return nil, invalidText("The request is not an eventobench.v1.Request", err)
 	}
 	switch c := m.Call.(type) {
@@ -206,7 +225,7 @@ func (r *request) decodeProtobuf(body []byte) (method, error) {
 	case *wire.Request_CategoryGet:
 		return r.with(categoryGet, textField(&c.CategoryGet.Category), value{tree: (*categoryOptions)(c.CategoryGet)})
 	}
-	return r.decodeNamespaceCall(&m)
+	return r.decodeNamespaceCall(m)
 }
 
 // decodeNamespaceCall reads the calls that are rarer.
@@ -251,7 +270,11 @@ const (
 	completeField protowire.Number = 2
 )
 
-var wireRows = sync.Pool{New: func() any { return new(wire.Row) }}
+// Messages that are made for every answer are made in memory there is already.
+var (
+	wireRows      = sync.Pool{New: func() any { return new(wire.Row) }}
+	wirePositions = sync.Pool{New: func() any { return &wire.Answer{Position: new(wire.Position)} }}
+)
 
 func (protobufEncoder) row(dst []byte, m *Message, shape rowShape) ([]byte, error) {
 	row := wireRows.Get().(*wire.Row)
@@ -289,8 +312,10 @@ func (e protobufEncoder) lastRow(dst []byte, m *Message) ([]byte, error) {
 func (e protobufEncoder) noRow(dst []byte) []byte { return e.endRows(dst) }
 
 func (protobufEncoder) position(dst []byte, p Position) ([]byte, error) {
-	position := &wire.Position{Position: p.Position, GlobalPosition: p.GlobalPosition}
-	return appendAnswer(dst, &wire.Answer{Position: position})
+	a := wirePositions.Get().(*wire.Answer)
+	defer wirePositions.Put(a)
+	a.Position.Position, a.Position.GlobalPosition = p.Position, p.GlobalPosition
+	return appendAnswer(dst, a)
 }
 
 func (protobufEncoder) version(dst []byte, version int64) []byte {

@@ -14,7 +14,7 @@ import (
 
 // value is one JSON value of a request: its text as it came and, if a library
 // decoded it, its tree of encoding/json types. Of a field of a protobuf message
-// see object.
+// see messageField.
 type value struct {
 	text    []byte
 	tree    any
@@ -135,13 +135,11 @@ func (v value) fields(how lookup, known ...field) error {
 
 // find finds the known fields.
 func (v value) find(how lookup, known []field, found []value) error {
-	switch tree := v.tree.(type) {
-	case map[string]any:
+	if tree, ok := v.tree.(map[string]any); ok {
 		return v.findInTree(tree, known, found)
-	case object:
-		for i, f := range known {
-			found[i] = tree.field(f.name)
-		}
+	}
+	if len(v.text) == 0 {
+		v.findInMessage(known, found)
 		return nil
 	}
 	dec := getDecoder(v.text)
@@ -163,6 +161,12 @@ func (v value) find(how lookup, known []field, found []value) error {
 		}
 	}
 	return nil
+}
+
+func (v value) findInMessage(known []field, found []value) {
+	for i, f := range known {
+		found[i] = messageField(v.tree, f.name)
+	}
 }
 
 // findInTree finds the fields of a decoded object. Their text is found again by
