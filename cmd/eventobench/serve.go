@@ -51,6 +51,7 @@ func newServeCmd() *cobra.Command {
 		Short: "Run the built-in event store",
 		Long: `Serve runs an event store that speaks EventoDB's wire protocol over SQLite or
 PostgreSQL. It is what "eventobench run" measures, and a store in its own right.
+Calls are JSON, or protobuf if their Content-Type says so.
 
 The first line on stdout, "listening on URL", is printed once it accepts
 connections; if a token was drawn for the default namespace, it follows. SIGTERM
