@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint bench fuzz vendor-web recorded run
+.PHONY: build test race lint generate generated bench fuzz vendor-web recorded run
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -21,11 +21,22 @@ NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPla
 race: ## every test under the race detector, but for those that have nothing to race
 	$(GO) test -race -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...
 
-lint: ## gofmt, vet (Linux and macOS) and staticcheck
+lint: ## gofmt, vet (Linux and macOS), staticcheck, and whether generated code is current
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these files"; exit 1; }
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./loadgen ./profiles/... ./compare/...
 	$(GO) run $(STATICCHECK) ./...
+	$(MAKE) --no-print-directory generated
+
+WIRE = server/wire
+
+generate: ## the Go code of the .proto file, without a protoc that must be installed
+	cd tools/protogen && $(GO) run . $(CURDIR)/$(WIRE)
+
+generated: ## the code that is checked in must be what generate makes
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp $(WIRE)/*.proto "$$dir" && \
+	  (cd tools/protogen && $(GO) vet . && $(GO) run . "$$dir") && \
+	  for file in "$$dir"/*; do cmp "$$file" "$(WIRE)/$${file##*/}" || { echo "run make generate"; exit 1; }; done
 
 bench: ## speed of the parts
 	$(GO) test -run '^$$' -bench . ./...

@@ -58,12 +58,19 @@ func compareAnswers(base, head side) answerChanges {
 		if text := otherStatuses(b, h, level); text != "" {
 			found.statuses = append(found.statuses, kind+" "+text)
 		}
-		if otherSizes(b, h, level) {
+		if !otherEncoding(base, head) && otherSizes(b, h, level) {
 			found.sizes = append(found.sizes, fmt.Sprintf("%s from %s to %s B", kind,
 				texttab.Decimals(b.whole.bodySize()), texttab.Decimals(h.whole.bodySize())))
 		}
 	}
 	return found
+}
+
+// otherEncoding reports whether the sides were asked to answer in different
+// encodings, so that other sizes are meant.
+func otherEncoding(base, head side) bool {
+	const protocol = "protocol" // an option of the built-in store
+	return base.Manifest.Subject.Options[protocol] != head.Manifest.Subject.Options[protocol]
 }
 
 // sameKinds reports whether two runs have the same kinds of request, as all have

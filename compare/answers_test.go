@@ -66,6 +66,10 @@ func TestOtherAnswers(t *testing.T) {
 		{"bodies 1% larger", none, inBlocks(read, sized(1.01)), "", "", Improved},
 		{"numbers that grew by a digit", none, inBlocks(write, sized(39.0/37)), "", "", Improved},
 		{"no bodies", none, inBlocks(write, sized(0)), WarnOtherSizes, "write from 37.0 to 0 B", Inconclusive},
+		{"another protocol", none, func(r *runfolder.Run) {
+			r.Manifest.Subject.Options = map[string]string{"protocol": "protobuf"}
+			inBlocks(read, sized(0.5))(r)
+		}, "", "", Improved},
 		{"larger in one block", none, inBlocks(read, sized(2), 5), "", "", Improved},
 	}
 	for _, tt := range tests {

@@ -12,8 +12,9 @@ import (
 // about 290 bytes, with nested data and metadata, to streams drawn at random. After
 // every ten writes it reads the first ten messages of one stream.
 type EventMix struct {
-	Token   string // sent as the bearer token
-	Streams int    // how many streams there are, at least 1
+	Token    string   // sent as the bearer token
+	Streams  int      // how many streams there are, at least 1
+	Protocol Protocol // JSON if empty; the same calls in either
 }
 
 // DefaultStreams is the usual number of streams of an EventMix.
@@ -30,9 +31,14 @@ const (
 	readBatch     = 10
 )
 
-// Name returns the ratio of writes to reads and the number of streams.
+// Name returns the ratio of writes to reads, the number of streams, and the
+// protocol if that is not JSON.
 func (m EventMix) Name() string {
-	return fmt.Sprintf("event mix %d:1 over %d streams", writesPerRead, m.Streams)
+	name := fmt.Sprintf("event mix %d:1 over %d streams", writesPerRead, m.Streams)
+	if m.Protocol == Protobuf {
+		name += " in protobuf"
+	}
+	return name
 }
 
 // Kinds returns write and read.
@@ -48,7 +54,14 @@ type eventSource struct {
 	rng  *rand.Rand
 	sent int
 	body []byte
+
+	name, payload, message, call []byte // parts of a body in protobuf
 }
+
+const (
+	streamPrefix = "order-"
+	eventType    = "OrderPlaced"
+)
 
 // Next fills in one call to /rpc, with the headers a Go client sends.
 func (s *eventSource) Next(req *Request) int {
@@ -61,9 +74,14 @@ func (s *eventSource) Next(req *Request) int {
 	}
 	s.sent++
 	stream := s.rng.IntN(s.mix.Streams)
-	if kind == kindRead {
+	switch protobuf := s.mix.Protocol == Protobuf; {
+	case kind == kindRead && protobuf:
+		s.body = s.appendProtobufRead(s.body[:0], stream)
+	case kind == kindRead:
 		s.body = appendRead(s.body[:0], stream)
-	} else {
+	case protobuf:
+		s.body = s.appendProtobufWrite(s.body[:0], stream)
+	default:
 		s.body = s.appendWrite(s.body[:0], stream)
 	}
 	req.Body = s.body
@@ -71,17 +89,21 @@ func (s *eventSource) Next(req *Request) int {
 }
 
 func (s *eventSource) prepare(req *Request) {
+	contentType := "application/json"
+	if s.mix.Protocol == Protobuf {
+		contentType = "application/protobuf"
+	}
 	req.Method, req.Target = "POST", "/rpc"
 	req.Header = Header{
 		{"User-Agent", "eventobench"},
-		{"Content-Type", "application/json"},
+		{"Content-Type", contentType},
 		{"Authorization", "Bearer " + s.mix.Token},
 		{"Accept-Encoding", "identity"},
 	}
 }
 
 func appendRead(b []byte, stream int) []byte {
-	b = append(b, `["stream.get","order-`...)
+	b = append(b, `["stream.get","`+streamPrefix...)
 	b = strconv.AppendInt(b, int64(stream), 10)
 	b = append(b, `",{"batchSize":`...)
 	b = strconv.AppendInt(b, readBatch, 10)
@@ -89,18 +111,29 @@ func appendRead(b []byte, stream int) []byte {
 }
 
 func (s *eventSource) appendWrite(b []byte, stream int) []byte {
-	b = append(b, `["stream.write","order-`...)
+	b = append(b, `["stream.write","`+streamPrefix...)
 	b = strconv.AppendInt(b, int64(stream), 10)
-	b = append(b, `",{"type":"OrderPlaced","data":{"orderId":"`...)
+	b = append(b, `",{"type":"`+eventType+`","data":`...)
+	b = s.appendData(b)
+	b = append(b, `,"metadata":`...)
+	b = s.appendMetadata(b)
+	return append(b, `}]`...)
+}
+
+func (s *eventSource) appendData(b []byte) []byte {
+	b = append(b, `{"orderId":"`...)
 	b = appendHex(b, s.rng.Uint64())
 	b = append(b, `","amount":`...)
 	b = strconv.AppendInt(b, int64(s.rng.IntN(90000)+10000), 10)
 	b = append(b, `,"currency":"EUR","paid":false,"customer":{"id":"`...)
 	b = appendHex(b, s.rng.Uint64())
-	b = append(b, `","city":"Lisbon","vip":true},"items":[{"sku":"A-100","quantity":2,"price":19.95}]}`...)
-	b = append(b, `,"metadata":{"correlationStreamName":"checkout-`...)
+	return append(b, `","city":"Lisbon","vip":true},"items":[{"sku":"A-100","quantity":2,"price":19.95}]}`...)
+}
+
+func (s *eventSource) appendMetadata(b []byte) []byte {
+	b = append(b, `{"correlationStreamName":"checkout-`...)
 	b = strconv.AppendInt(b, int64(s.sent%10), 10)
-	return append(b, `","userId":"u-1001","trace":{"span":7,"sampled":true}}}]`...)
+	return append(b, `","userId":"u-1001","trace":{"span":7,"sampled":true}}`...)
 }
 
 // appendHex appends the 16 hexadecimal digits of n.
@@ -118,15 +151,18 @@ var (
 	errReadBody  = errors.New("no rows, or not an array of rows")
 )
 
-// Check returns an error about a status of 400 or above, or if the answer to a write is not an object with a
-// position, or the answer to a read not an array of rows. JSON's white space is
-// allowed everywhere. It is no full parse because it runs once per request in the
+// Check returns an error about a status of 400 or above, or if the answer to a
+// write is not an object with a position, or the answer to a read not an array of
+// rows. JSON's white space is allowed everywhere. It is no full parse because it runs once per request in the
 // measuring process (BenchmarkEventMixCheck).
 func (s *eventSource) Check(kind int, a *Answer) error {
 	if err := a.CheckStatus(); err != nil {
 		return err
 	}
 	body := a.Body
+	if s.mix.Protocol == Protobuf {
+		return checkProtobuf(kind, body)
+	}
 	if kind == kindWrite && !(startsWith(body, '{') && bytes.Contains(body, positionKey)) {
 		return errWriteBody
 	}

@@ -110,6 +110,61 @@ func TestEventMixCheck(t *testing.T) {
 	}
 }
 
+func TestEventMixCheckProtobuf(t *testing.T) {
+	const row, complete, position = "\x0a\x02\x08\x01", "\x10\x01", "\x1a\x04\x08\x03\x10\x09"
+	tests := []struct {
+		name string
+		kind int
+		body string
+		ok   bool
+	}{
+		{"position", kindWrite, position, true},
+		{"no position", kindWrite, "", false},
+		{"cut off", kindWrite, position[:3], false},
+		{"more", kindWrite, position + complete, false},
+		{"rows to a write", kindWrite, row + complete, false},
+		{"JSON", kindWrite, `{"position":3,"globalPosition":9}`, false},
+		{"rows", kindRead, row + row + complete, true},
+		{"no rows", kindRead, complete, true},
+		{"incomplete", kindRead, row + row, false},
+		{"incomplete, without rows", kindRead, "", false},
+		{"cut off", kindRead, row + row[:3], false},
+		{"position to a read", kindRead, position, false},
+		{"JSON", kindRead, `[]`, false},
+	}
+	source := EventMix{Streams: 1, Protocol: Protobuf}.Source(1, 0)
+	for _, tt := range tests {
+		if err := source.Check(tt.kind, NewAnswer(200, nil, []byte(tt.body))); (err == nil) != tt.ok {
+			t.Errorf("%s: Check(%q) = %v", tt.name, tt.body, err)
+		}
+	}
+	if source.Check(kindWrite, NewAnswer(409, nil, []byte(position))) == nil {
+		t.Error("status 409 was taken for a success")
+	}
+}
+
+// TestEventMixAllocatesNothing: neither a request nor a check costs the generator
+// memory, whatever the protocol.
+func TestEventMixAllocatesNothing(t *testing.T) {
+	answers := map[Protocol][]*Answer{
+		JSON:     {NewAnswer(200, nil, []byte(`{"position":3}`)), NewAnswer(200, nil, []byte(`[]`))},
+		Protobuf: {NewAnswer(200, nil, []byte("\x1a\x00")), NewAnswer(200, nil, []byte("\x10\x01"))},
+	}
+	for protocol, answer := range answers {
+		source := EventMix{Streams: 100, Protocol: protocol}.Source(1, 0)
+		var req Request
+		n := testing.AllocsPerRun(100, func() {
+			kind := source.Next(&req)
+			if err := source.Check(kind, answer[kind]); err != nil {
+				t.Error(err)
+			}
+		})
+		if n > 0 {
+			t.Errorf("%s: %v allocations per request", protocol, n)
+		}
+	}
+}
+
 func BenchmarkEventMixCheck(b *testing.B) {
 	source := EventMix{Streams: 1}.Source(1, 0)
 	for _, answer := range []struct {

@@ -85,7 +85,7 @@ func (r *recorder) startAll(ctx context.Context, block int) ([]*instance, error)
 			Instance:   started,
 			recorder:   r,
 			run:        r.runs[s],
-			generator:  r.NewGenerator(started.URL(), seed),
+			generator:  r.NewGenerator(r.infos[s], started.URL(), seed),
 			pages:      subject.NewPages(started.Debug()),
 			block:      runfolder.Block{Block: block, StartOrder: order},
 			recordings: map[string]*subject.Recording{},

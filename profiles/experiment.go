@@ -34,9 +34,9 @@ type Experiment struct {
 	Tool     string         // version of the program that records
 	Progress func(Progress) // called after every round and block; may be nil
 
-	// NewGenerator makes what puts the load on the server at a URL. Equal seeds
-	// give equal requests.
-	NewGenerator func(server *url.URL, seed uint64) Generator
+	// NewGenerator makes what puts the load on a subject, which listens at a URL.
+	// Equal seeds give equal requests.
+	NewGenerator func(s runfolder.SubjectInfo, server *url.URL, seed uint64) Generator
 
 	// Decide judges the runs so far at every look of the plan. A sequential
 	// experiment ends when it is done. It may be nil if there is one subject.
@@ -114,6 +114,7 @@ func (e Experiment) subjects() ([]runfolder.SubjectInfo, error) {
 // recorder is an experiment in progress.
 type recorder struct {
 	Experiment
+	infos []runfolder.SubjectInfo // of the subjects
 	start time.Time
 	rng   *rand.Rand // decides every order
 	runs  []*runfolder.Writer
@@ -122,7 +123,7 @@ type recorder struct {
 }
 
 func newRecorder(e Experiment, subjects []runfolder.SubjectInfo) (*recorder, error) {
-	r := &recorder{Experiment: e, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0))}
+	r := &recorder{Experiment: e, infos: subjects, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0))}
 	machine, missing := host.Read(), host.Missing(host.Root)
 	var templates []runfolder.Manifest
 	for _, info := range subjects {

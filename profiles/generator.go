@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // Generator puts the load of an experiment on one instance of a subject. Its
@@ -23,7 +25,11 @@ type Generator interface {
 }
 
 // Drive returns a factory of generators in this process, for
-// Experiment.NewGenerator.
-func Drive(w loadgen.Workload, l loadgen.Load, c loadgen.Connect) func(server *url.URL, seed uint64) Generator {
-	return func(server *url.URL, seed uint64) Generator { return loadgen.NewDriver(server, w, l, c, seed) }
+// Experiment.NewGenerator. All subjects get the same workload.
+func Drive(
+	w loadgen.Workload, l loadgen.Load, c loadgen.Connect,
+) func(s runfolder.SubjectInfo, server *url.URL, seed uint64) Generator {
+	return func(_ runfolder.SubjectInfo, server *url.URL, seed uint64) Generator {
+		return loadgen.NewDriver(server, w, l, c, seed)
+	}
 }

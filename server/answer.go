@@ -12,27 +12,29 @@ type Request struct {
 	Method string
 	Path   string
 	Credentials
-	Body []byte
+	Protocol Protocol // that the Content-Type names
+	Body     []byte
 }
 
-// Answer is the answer to a request: a JSON value, or the beginning of a long
-// one.
+// Answer is the answer to a request: a JSON value or a protobuf message, or the
+// beginning of a long one.
 type Answer struct {
-	Status int    // of HTTP
-	Body   []byte // appended to what the caller gave
-	Tail   *Tail  // what follows the body; nil if that is all
+	Status   int // of HTTP
+	Protocol Protocol
+	Body     []byte // appended to what the caller gave
+	Tail     *Tail  // what follows the body; nil if that is all
 }
 
-// Serve answers every request that is answered with one JSON value, and
-// appends the value to dst. Requests of routes that are not Short are for the
+// Serve answers every request that is answered with one value, and appends the
+// value to dst. Requests of routes that are not Short are for the
 // transport; here they find nothing.
 func (c *Core) Serve(ctx context.Context, r Request, dst []byte) Answer {
 	route := FindRoute(r.Path)
 	switch {
 	case len(r.Body) > c.maxBody:
-		return c.AppendBodyTooLarge(dst)
+		return c.AppendBodyTooLarge(dst, r.Protocol)
 	case !route.Allows(r.Method):
-		return AppendNotAllowed(dst, route)
+		return r.Protocol.AppendNotAllowed(dst, route)
 	case route.Kind != Short:
 		route = &notFound
 	}
@@ -47,50 +49,48 @@ func (c *Core) MaxBody() int { return c.maxBody }
 // before it reads why.
 func (c *Core) ReadBody() int { return 8 * c.maxBody }
 
-// AppendError appends an error's JSON to dst.
-func AppendError(dst []byte, err error) Answer {
+// AppendError appends the answer that is an error.
+func (p Protocol) AppendError(dst []byte, err error) Answer {
 	e := asError(err)
-	body, encodeErr := appendJSON(dst, struct {
-		Error *Error `json:"error"`
-	}{e})
+	body, encodeErr := new(Core).encoder(p).failure(dst, e)
 	if encodeErr != nil {
 		const text = `{"error":{"code":"BACKEND_ERROR","message":"The error could not be encoded"}}`
 		return Answer{Status: 500, Body: append(dst, text...)}
 	}
-	return Answer{Status: e.status(), Body: body}
+	return Answer{Status: e.status(), Protocol: p, Body: body}
 }
 
 // appendInvalid appends an INVALID_REQUEST error that has a status of its own.
-func appendInvalid(dst []byte, status int, format string, args ...any) Answer {
-	a := AppendError(dst, invalid(format, args...))
+func (p Protocol) appendInvalid(dst []byte, status int, format string, args ...any) Answer {
+	a := p.AppendError(dst, invalid(format, args...))
 	a.Status = status
 	return a
 }
 
 // AppendNotAllowed appends the answer to a request with a method that its route
 // does not allow.
-func AppendNotAllowed(dst []byte, route *Route) Answer {
-	return appendInvalid(dst, 405, "Only %s is allowed on %s", route.Methods[0], route.Path)
+func (p Protocol) AppendNotAllowed(dst []byte, route *Route) Answer {
+	return p.appendInvalid(dst, 405, "Only %s is allowed on %s", route.Methods[0], route.Path)
 }
 
 // AppendBodyTooLarge appends the answer to a request whose body is over
 // MaxBody.
-func (c *Core) AppendBodyTooLarge(dst []byte) Answer {
-	return appendInvalid(dst, 413, "The body is larger than %d bytes", c.maxBody)
+func (c *Core) AppendBodyTooLarge(dst []byte, p Protocol) Answer {
+	return p.appendInvalid(dst, 413, "The body is larger than %d bytes", c.maxBody)
 }
 
 // AppendHeaderTooLarge appends the answer to a request whose line and header
-// are over the transport's limit.
+// are over the transport's limit. It is JSON, since the header is not read.
 func AppendHeaderTooLarge(dst []byte) Answer {
-	return appendInvalid(dst, 431, "The request line and header are too large")
+	return JSON.appendInvalid(dst, 431, "The request line and header are too large")
 }
 
 // AppendMalformed appends the answer to what could not be read as an HTTP
 // request.
-func AppendMalformed(dst []byte, err error) Answer {
+func (p Protocol) AppendMalformed(dst []byte, err error) Answer {
 	var network net.Error
 	if errors.As(err, &network) && network.Timeout() {
-		return appendInvalid(dst, 408, "The request did not arrive in time")
+		return p.appendInvalid(dst, 408, "The request did not arrive in time")
 	}
-	return AppendError(dst, invalidText("This is not an HTTP request", err))
+	return p.AppendError(dst, invalidText("This is not an HTTP request", err))
 }

@@ -31,7 +31,7 @@ type Options struct {
 type Core struct {
 	store    Store
 	shared   SharedStore // the store, if it is one; else nil
-	codec    Codec
+	library  *library    // of the codec; nil for raw
 	testMode bool
 	version  string
 
@@ -47,11 +47,11 @@ type Core struct {
 // NewCore opens the core of a store and makes sure of the default namespace.
 // It returns the default namespace's token if it has just drawn it, else "".
 func NewCore(ctx context.Context, store Store, o Options) (core *Core, drawn string, err error) {
-	if o.Codec != CodecRaw && o.Codec != CodecStd {
-		return nil, "", fmt.Errorf("unknown codec %q; use raw or std", o.Codec)
+	if err := o.Codec.check(); err != nil {
+		return nil, "", err
 	}
 	c := &Core{
-		store: store, codec: o.Codec, testMode: o.TestMode, version: o.Version,
+		store: store, library: libraries[o.Codec], testMode: o.TestMode, version: o.Version,
 		maxBody:   cmp.Or(o.MaxBody, defaultBody),
 		maxBatch:  cmp.Or(o.MaxBatch, defaultMaxBatch),
 		heartbeat: cmp.Or(o.Heartbeat, defaultHeartbeat),
@@ -130,18 +130,23 @@ type Credentials struct {
 	Token         string // the token parameter of the query, which wins if not empty
 }
 
-// Call answers one call and appends the answer, a JSON value, to dst. A long
-// answer of rows is only begun: what follows it is its Tail. Neither the
+// Call answers one call in JSON and appends the answer, a JSON value, to dst. A
+// long answer of rows is only begun: what follows it is its Tail. Neither the
 // credentials nor the body are kept.
 func (c *Core) Call(ctx context.Context, cred Credentials, body, dst []byte) Answer {
+	return c.call(ctx, Request{Credentials: cred, Body: body}, dst)
+}
+
+// call is Call in the protocol of the request.
+func (c *Core) call(ctx context.Context, r Request, dst []byte) Answer {
 	call := calls.Get().(*call)
 	defer call.release()
-	call.core = c
-	answer, err := call.answer(ctx, cred, body, dst)
+	call.core, call.encoder = c, c.encoder(r.Protocol)
+	answer, err := call.answer(ctx, r, dst)
 	if err != nil {
-		return AppendError(dst, err)
+		return r.Protocol.AppendError(dst, err)
 	}
-	return Answer{Status: 200, Body: answer, Tail: call.tail}
+	return Answer{Status: 200, Protocol: r.Protocol, Body: answer, Tail: call.tail}
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -150,6 +155,7 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 type call struct {
 	request
 	core      *Core
+	encoder   encoder
 	namespace string
 	pager     pager // of an answer of rows
 	tail      *Tail // of an answer that is long
@@ -158,23 +164,20 @@ type call struct {
 func (call *call) release() {
 	clear(call.elements)
 	call.elements = call.elements[:0]
-	call.core, call.namespace, call.pager, call.tail = nil, "", pager{}, nil
+	call.message.Call = nil
+	call.core, call.encoder, call.namespace, call.pager, call.tail = nil, nil, "", pager{}, nil
 	calls.Put(call)
 }
 
-func (call *call) answer(ctx context.Context, cred Credentials, body, dst []byte) (answer []byte, err error) {
+func (call *call) answer(ctx context.Context, r Request, dst []byte) (answer []byte, err error) {
 	defer recovered(&err)
-	if call.namespace, err = call.core.authenticate(ctx, cred); err != nil {
+	if call.namespace, err = call.core.authenticate(ctx, r.Credentials); err != nil {
 		return nil, err
 	}
-	name, err := call.core.decode(body, &call.request)
+	method, err := call.core.decodeCall(r.Protocol, r.Body, &call.request)
 	if err != nil {
 		return nil, err
 	}
-	method, ok := methods[string(name)]
-	if !ok {
-		return nil, &Error{Code: CodeMethodNotFound, Message: fmt.Sprintf("Unknown method %q", name)}
-	}
 	answer, err = method(call.core.calledBy(ctx, call.namespace), call, dst)
-	return answer, call.core.reconsider(ctx, cred, call.namespace, err)
+	return answer, call.core.reconsider(ctx, r.Credentials, call.namespace, err)
 }

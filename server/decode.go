@@ -2,12 +2,14 @@ package server
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/eventobench/eventobench/server/wire"
 )
 
 var (
@@ -67,7 +69,10 @@ func unquote(quoted []byte) ([]byte, error) {
 }
 
 // request is a call as it came: the method name and its arguments.
-type request struct{ elements []value }
+type request struct {
+	elements []value
+	message  wire.Request // of protobuf, which elements point into
+}
 
 // arg returns an argument, from 0; one that is not there is null.
 func (r *request) arg(n int) value {
@@ -77,16 +82,34 @@ func (r *request) arg(n int) value {
 	return value{}
 }
 
+var errNoMethod = invalid("The request names no method")
+
+// decodeCall reads a call in either protocol and returns its method.
+func (c *Core) decodeCall(p Protocol, body []byte, r *request) (method, error) {
+	if p == Protobuf {
+		return r.decodeProtobuf(body)
+	}
+	name, err := c.decode(body, r)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := methods[string(name)]
+	if !ok {
+		return nil, &Error{Code: CodeMethodNotFound, Message: fmt.Sprintf("Unknown method %q", name)}
+	}
+	return m, nil
+}
+
 // decode reads a call and returns the name of its method, a part of the body.
 func (c *Core) decode(body []byte, r *request) (method []byte, err error) {
 	if err := r.split(body); err != nil {
 		return nil, invalidText("The request is not a JSON array of a method and its arguments", err)
 	}
 	if len(r.elements) == 0 {
-		return nil, invalid("The request names no method")
+		return nil, errNoMethod
 	}
-	if c.codec == CodecStd {
-		if err := r.decodeTrees(body); err != nil {
+	if c.library != nil {
+		if err := r.decodeTrees(c.library, body); err != nil {
 			return nil, invalidText("The request is not JSON", err)
 		}
 	}
@@ -138,16 +161,14 @@ func (d *decoder) end() error {
 }
 
 // decodeTrees decodes the request a second time into []any and map[string]any,
-// as the store of the story did: this is what the std codec costs.
-func (r *request) decodeTrees(body []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
+// as the store of the story did: this is what a library costs.
+func (r *request) decodeTrees(lib *library, body []byte) error {
 	var trees []any
-	if err := dec.Decode(&trees); err != nil {
+	if err := lib.decode(body, &trees); err != nil {
 		return err
 	}
 	for i := range r.elements {
-		r.elements[i].tree = trees[i]
+		r.elements[i].tree, r.elements[i].library = trees[i], lib
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// FuzzDecode holds that both codecs take the same texts for requests, that
+// FuzzDecode holds that all codecs take the same texts for requests, that
 // these are JSON, and that they find the same elements and fields in them.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`["stream.write","a-1",{"type":"T\u2028","data":{"n":1.50,"n":[{}]}},null,-0.5e3]`))
@@ -13,46 +13,46 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("[\"\xff\",\"\\ud800\"]"))
 	f.Add([]byte(`[[],{"a":{"b":[null,true,1e999]}}] x`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var raw, std request
-		method, err := (&Core{codec: CodecRaw}).decode(body, &raw)
-		stdMethod, stdErr := (&Core{codec: CodecStd}).decode(body, &std)
-		if (err == nil) != (stdErr == nil) || string(method) != string(stdMethod) {
-			t.Fatalf("%q is %q (%v) for raw, and %q (%v) for std", body, method, err, stdMethod, stdErr)
-		}
-		if err != nil {
-			return
-		}
-		if !json.Valid(body) {
+		var raw request
+		method, err := new(Core).decode(body, &raw)
+		if err == nil && !json.Valid(body) {
 			t.Errorf("%q was taken for JSON", body)
 		}
-		for i := range len(raw.elements) + 1 {
-			checkValue(t, raw.arg(i), std.arg(i))
+		for codec, lib := range libraries {
+			var decoded request
+			m, libErr := (&Core{library: lib}).decode(body, &decoded)
+			if (err == nil) != (libErr == nil) || string(method) != string(m) {
+				t.Fatalf("%q is %q (%v) for raw, and %q (%v) for %s", body, method, err, m, libErr, codec)
+			}
+			for i := range len(raw.elements) + 1 {
+				checkValue(t, codec, raw.arg(i), decoded.arg(i))
+			}
 		}
 	})
 }
 
-// checkValue reads a value in every way, as both codecs have it.
-func checkValue(t *testing.T, raw, std value) {
+// checkValue reads a value in every way, as raw and another codec have it.
+func checkValue(t *testing.T, codec Codec, raw, decoded value) {
 	t.Helper()
-	if raw.kind() != std.kind() || raw.null() && raw.text != nil && string(raw.text) != "null" {
-		t.Errorf("%q is of kind %c and %c", raw.text, raw.kind(), std.kind())
+	if raw.kind() != decoded.kind() || raw.null() && raw.text != nil && string(raw.text) != "null" {
+		t.Errorf("%s: %q is of kind %c and %c", codec, raw.text, raw.kind(), decoded.kind())
 	}
 	s, err := raw.string()
-	stdS, stdErr := std.string()
-	wantSame(t, "string", s, err, stdS, stdErr)
+	decodedS, decodedErr := decoded.string()
+	wantSame(t, string(codec)+" string", s, err, decodedS, decodedErr)
 	n, err := raw.integer()
-	stdN, stdErr := std.integer()
-	wantSame(t, "integer", n, err, stdN, stdErr)
+	decodedN, decodedErr := decoded.integer()
+	wantSame(t, string(codec)+" integer", n, err, decodedN, decodedErr)
 	data, err := raw.compact()
-	stdData, stdErr := std.compact()
-	wantSame(t, "object", string(data), err, string(stdData), stdErr)
-	wantSame(t, "fields", fieldTexts(raw), nil, fieldTexts(std), nil)
+	decodedData, decodedErr := decoded.compact()
+	wantSame(t, string(codec)+" object", string(data), err, string(decodedData), decodedErr)
+	wantSame(t, string(codec)+" fields", fieldTexts(raw), nil, fieldTexts(decoded), nil)
 }
 
-func wantSame[T comparable](t *testing.T, what string, raw T, err error, std T, stdErr error) {
+func wantSame[T comparable](t *testing.T, what string, raw T, err error, decoded T, decodedErr error) {
 	t.Helper()
-	if raw != std || (err == nil) != (stdErr == nil) {
-		t.Errorf("%s: raw has %v (%v), std %v (%v)", what, raw, err, std, stdErr)
+	if raw != decoded || (err == nil) != (decodedErr == nil) {
+		t.Errorf("%s: raw has %v (%v), not %v (%v)", what, raw, err, decoded, decodedErr)
 	}
 }
 

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
@@ -10,33 +9,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// Codec is the way requests and answers pass through memory. Every codec gives
-// the same answers, byte for byte.
-type Codec string
+// jsonEncoder appends JSON values, through the library of a codec if that has one.
+type jsonEncoder struct{ library *library }
 
-const (
-	// CodecRaw keeps payloads as bytes from the request to the row and back.
-	CodecRaw Codec = "raw"
-	// CodecStd decodes requests into []any and map[string]any and encodes answers
-	// with encoding/json.
-	CodecStd Codec = "std"
-)
-
-// appendJSON appends v as encoding/json writes it, without escaping HTML and
-// without a line feed: a client reads "null\n" as 0.
-func appendJSON(dst []byte, v any) ([]byte, error) {
-	buf := bytes.NewBuffer(dst)
-	enc := json.NewEncoder(buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return dst, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-func (c *Core) appendPosition(dst []byte, p Position) ([]byte, error) {
-	if c.codec == CodecStd {
-		return appendJSON(dst, p)
+func (e jsonEncoder) position(dst []byte, p Position) ([]byte, error) {
+	if e.library != nil {
+		return e.library.append(dst, p)
 	}
 	dst = append(dst, `{"position":`...)
 	dst = strconv.AppendInt(dst, p.Position, 10)
@@ -45,16 +23,23 @@ func (c *Core) appendPosition(dst []byte, p Position) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// appendRow appends a message as an array; rows of several streams carry the
-// stream's name.
-func (c *Core) appendRow(dst []byte, m *Message, withStream bool) ([]byte, error) {
-	if c.codec == CodecStd {
-		return appendJSON(dst, rowTree(m, withStream))
+func (jsonEncoder) beginRows(dst []byte) []byte { return append(dst, '[') }
+
+func (jsonEncoder) endRows(dst []byte) []byte { return append(dst, ']') }
+
+// row appends a message as an array; rows of several streams carry the stream's
+// name.
+func (e jsonEncoder) row(dst []byte, m *Message, shape rowShape) ([]byte, error) {
+	if !shape.first {
+		dst = append(dst, ',')
+	}
+	if e.library != nil {
+		return e.library.append(dst, rowTree(m, shape.stream))
 	}
 	dst = append(dst, '[', '"')
 	dst = appendUUID(dst, m.ID)
 	dst = append(dst, '"', ',')
-	if withStream {
+	if shape.stream {
 		dst = append(appendString(dst, m.Stream), ',')
 	}
 	dst = append(appendString(dst, m.Type), ',')
@@ -71,17 +56,38 @@ func (c *Core) appendRow(dst []byte, m *Message, withStream bool) ([]byte, error
 	return append(dst, '"', ']'), nil
 }
 
-// rowTree is a row for encoding/json.
+func (e jsonEncoder) lastRow(dst []byte, m *Message) ([]byte, error) {
+	return e.row(dst, m, rowShape{first: true})
+}
+
+func (jsonEncoder) noRow(dst []byte) []byte { return append(dst, "null"...) }
+
+func (jsonEncoder) version(dst []byte, version int64) []byte {
+	if version == NoStream {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendInt(dst, version, 10)
+}
+
+func (jsonEncoder) result(dst []byte, r result) ([]byte, error) { return appendJSON(dst, r) }
+
+func (jsonEncoder) failure(dst []byte, e *Error) ([]byte, error) {
+	return appendJSON(dst, struct {
+		Error *Error `json:"error"`
+	}{e})
+}
+
+// rowTree is a row for a library.
 func rowTree(m *Message, withStream bool) []any {
 	row := []any{m.ID.String()}
 	if withStream {
-		row = append(row, string(m.Stream))
+		row = append(row, nameTree(m.Stream))
 	}
 	var metadata any
 	if m.Metadata != nil {
 		metadata = json.RawMessage(m.Metadata)
 	}
-	return append(row, string(m.Type), m.Position.Position, m.GlobalPosition,
+	return append(row, nameTree(m.Type), m.Position.Position, m.GlobalPosition,
 		json.RawMessage(m.Data), metadata, m.Time.UTC().Format(time.RFC3339Nano))
 }
 

@@ -29,6 +29,7 @@ var (
 // waits for it.
 type pager struct {
 	core      *Core
+	encoder   encoder
 	namespace string
 	query     Query // what comes next
 	out       []byte
@@ -41,7 +42,8 @@ type pager struct {
 // is what follows.
 func (call *call) appendRows(ctx context.Context, dst []byte, q Query) ([]byte, error) {
 	p := &call.pager
-	*p = pager{core: call.core, namespace: call.namespace, query: q, out: append(dst, '[')}
+	*p = pager{core: call.core, encoder: call.encoder, namespace: call.namespace, query: q}
+	p.out = p.encoder.beginRows(dst)
 	whole, err := p.part(ctx)
 	if err == nil && !whole {
 		err = p.bound(ctx)
@@ -61,7 +63,7 @@ func (p *pager) part(ctx context.Context) (whole bool, err error) {
 	defer recovered(&err)
 	switch err := p.core.store.Read(ctx, p.namespace, p.query, p.add); err {
 	case nil, errAllRead:
-		p.out = append(p.out, ']')
+		p.out = p.encoder.endRows(p.out)
 		return true, nil
 	case errPartFull:
 		return false, nil
@@ -74,13 +76,11 @@ func (p *pager) add(m *Message) (err error) {
 	if p.bounded && p.place(m.Position) > p.last {
 		return errAllRead
 	}
-	if p.begun {
-		p.out = append(p.out, ',')
-	}
-	p.begun = true
-	if p.out, err = p.core.appendRow(p.out, m, p.query.Stream == ""); err != nil {
+	shape := rowShape{stream: p.query.Stream == "", first: !p.begun}
+	if p.out, err = p.encoder.row(p.out, m, shape); err != nil {
 		return err
 	}
+	p.begun = true
 	p.query.moveBehind(m)
 	p.query.Epoch = m.Epoch
 	if p.query.Limit > 0 {

@@ -81,7 +81,7 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	call.core.hub.publish(call.namespace, stream)
-	return call.core.appendPosition(dst, position)
+	return call.encoder.position(dst, position)
 }
 
 // readMessage reads the message argument of a write.
@@ -106,6 +106,9 @@ func readMessage(v value, m *NewMessage) error {
 
 // uuid reads a message id; an empty one is none.
 func (v value) uuid() (uuid.UUID, error) {
+	if field, ok := v.tree.(*[]byte); ok {
+		return fieldUUID(*field)
+	}
 	text, err := v.string()
 	if err != nil || text == "" {
 		return uuid.Nil, err
@@ -201,11 +204,11 @@ func streamLast(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	}
 	before := len(dst)
 	err = call.core.store.Read(ctx, call.namespace, q, func(m *Message) (err error) {
-		dst, err = call.core.appendRow(dst, m, false)
+		dst, err = call.encoder.lastRow(dst, m)
 		return err
 	})
 	if err == nil && len(dst) == before {
-		dst = append(dst, "null"...)
+		dst = call.encoder.noRow(dst)
 	}
 	return dst, err
 }
@@ -219,21 +222,14 @@ func streamVersion(ctx context.Context, call *call, dst []byte) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	if version == NoStream {
-		return append(dst, "null"...), nil
-	}
-	return fmt.Appendf(dst, "%d", version), nil
+	return call.encoder.version(dst, version), nil
 }
 
 func sysVersion(_ context.Context, call *call, dst []byte) ([]byte, error) {
-	return appendJSON(dst, call.core.version)
+	return call.encoder.result(dst, serverVersion(call.core.version))
 }
 
 // sysHealth counts open subscriptions as connections.
 func sysHealth(_ context.Context, call *call, dst []byte) ([]byte, error) {
-	return appendJSON(dst, struct {
-		Status      string `json:"status"`
-		Backend     string `json:"backend"`
-		Connections int    `json:"connections"`
-	}{"ok", call.core.store.Backend(), call.core.hub.count()})
+	return call.encoder.result(dst, health{"ok", call.core.store.Backend(), call.core.hub.count()})
 }

@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// stamp prints a time as answers show it.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
-
 func nsCreate(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	name, err := call.name(0, "namespace")
 	if err != nil {
@@ -34,11 +31,7 @@ func nsCreate(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return appendJSON(dst, struct {
-		Namespace string `json:"namespace"`
-		Token     string `json:"token"`
-		CreatedAt string `json:"createdAt"`
-	}{name, token, stamp(n.Created)})
+	return call.encoder.result(dst, createdNamespace{name, token, n.Created.UTC()})
 }
 
 // tokenFor returns the token that is given for a new namespace, or draws one.
@@ -68,26 +61,7 @@ func nsDelete(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return appendJSON(dst, struct {
-		Namespace       string `json:"namespace"`
-		DeletedAt       string `json:"deletedAt"`
-		MessagesDeleted int64  `json:"messagesDeleted"`
-	}{name, stamp(time.Now()), messages})
-}
-
-// namespaceRow is a namespace in ns.list.
-type namespaceRow struct {
-	Namespace    string `json:"namespace"`
-	Description  string `json:"description"`
-	CreatedAt    string `json:"createdAt"`
-	MessageCount int64  `json:"messageCount"`
-}
-
-// namespaceInfo is the answer to ns.info.
-type namespaceInfo struct {
-	namespaceRow
-	StreamCount  int64   `json:"streamCount"`
-	LastActivity *string `json:"lastActivity"`
+	return call.encoder.result(dst, deletedNamespace{name, time.Now().UTC(), messages})
 }
 
 func nsList(ctx context.Context, call *call, dst []byte) ([]byte, error) {
@@ -98,7 +72,7 @@ func nsList(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := []namespaceRow{}
+	rows := namespaceList{}
 	for _, n := range namespaces {
 		info, err := call.namespaceInfo(ctx, n.Name)
 		if hasCode(err, CodeNamespaceNotFound) {
@@ -109,7 +83,7 @@ func nsList(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		}
 		rows = append(rows, info.namespaceRow)
 	}
-	return appendJSON(dst, rows)
+	return call.encoder.result(dst, rows)
 }
 
 func nsInfo(ctx context.Context, call *call, dst []byte) ([]byte, error) {
@@ -124,7 +98,7 @@ func nsInfo(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return appendJSON(dst, info)
+	return call.encoder.result(dst, info)
 }
 
 func (call *call) namespaceInfo(ctx context.Context, name string) (namespaceInfo, error) {
@@ -135,12 +109,12 @@ func (call *call) namespaceInfo(ctx context.Context, name string) (namespaceInfo
 	info := namespaceInfo{
 		namespaceRow: namespaceRow{
 			Namespace: n.Name, Description: n.Description,
-			CreatedAt: stamp(n.Created), MessageCount: stats.Messages,
+			CreatedAt: n.Created.UTC(), MessageCount: stats.Messages,
 		},
 		StreamCount: stats.Streams,
 	}
 	if !stats.LastActivity.IsZero() {
-		info.LastActivity = new(stamp(stats.LastActivity))
+		info.LastActivity = new(stats.LastActivity.UTC())
 	}
 	return info, nil
 }
@@ -172,16 +146,11 @@ func nsStreams(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	type row struct {
-		Stream       string `json:"stream"`
-		Version      int64  `json:"version"`
-		LastActivity string `json:"lastActivity"`
-	}
-	rows := make([]row, len(streams))
+	rows := make(streamList, len(streams))
 	for i, s := range streams {
-		rows[i] = row{s.Name, s.Version, stamp(s.LastActivity)}
+		rows[i] = streamRow{s.Name, s.Version, s.LastActivity.UTC()}
 	}
-	return appendJSON(dst, rows)
+	return call.encoder.result(dst, rows)
 }
 
 func nsCategories(ctx context.Context, call *call, dst []byte) ([]byte, error) {
@@ -189,5 +158,5 @@ func nsCategories(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return appendJSON(dst, append([]CategoryInfo{}, categories...))
+	return call.encoder.result(dst, append(categoryList{}, categories...))
 }

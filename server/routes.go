@@ -11,7 +11,7 @@ type Kind int
 
 // The kinds of routes.
 const (
-	Short         Kind = iota // Core.Serve, with one JSON value
+	Short         Kind = iota // Core.Serve, with one value
 	Subscriptions             // Core.Subscribe, with events for as long as it takes
 	Imports                   // Core.Import, with events while the body is read
 	Debug                     // the transport, with Go's own pages, if it serves them at all
@@ -66,7 +66,7 @@ func (r *Route) Allows(method string) bool {
 }
 
 func answerCall(ctx context.Context, c *Core, r Request, dst []byte) Answer {
-	return c.Call(ctx, r.Credentials, r.Body, dst)
+	return c.call(ctx, r, dst)
 }
 
 func answerHealth(_ context.Context, _ *Core, _ Request, dst []byte) Answer {
@@ -76,11 +76,11 @@ func answerHealth(_ context.Context, _ *Core, _ Request, dst []byte) Answer {
 func answerVersion(_ context.Context, c *Core, _ Request, dst []byte) Answer {
 	body, err := appendJSON(dst, map[string]string{"version": c.version})
 	if err != nil {
-		return AppendError(dst, err)
+		return JSON.AppendError(dst, err)
 	}
 	return Answer{Status: 200, Body: body}
 }
 
 func answerNotFound(_ context.Context, _ *Core, _ Request, dst []byte) Answer {
-	return AppendError(dst, &Error{Code: CodeNotFound, Message: "Endpoint not found"})
+	return JSON.AppendError(dst, &Error{Code: CodeNotFound, Message: "Endpoint not found"})
 }

@@ -12,17 +12,19 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// value is one JSON value of a request: its text as it came and, if the std
-// codec decoded it, its tree of encoding/json types.
+// value is one JSON value of a request: its text as it came and, if a library
+// decoded it, its tree of encoding/json types. Of a field of a protobuf message
+// see messageField.
 type value struct {
-	text []byte
-	tree any
+	text    []byte
+	tree    any
+	library *library // that made the tree
 }
 
 // kind is the first byte of the text: { [ " t f n, and 0 for a number.
 func (v value) kind() byte {
 	if len(v.text) == 0 {
-		return 'n' // an argument that is not there is like null
+		return fieldKind(v.tree) // an argument that is not there is like null
 	}
 	if c := v.text[0]; c != '-' && (c < '0' || c > '9') {
 		return c
@@ -31,6 +33,9 @@ func (v value) kind() byte {
 }
 
 func (v value) null() bool { return v.kind() == 'n' }
+
+// absent reports whether a field was not there at all.
+func (v value) absent() bool { return v.text == nil && v.tree == nil }
 
 var (
 	errNotString = errors.New("must be a string")
@@ -42,8 +47,11 @@ func (v value) string() (string, error) {
 	if v.kind() != '"' {
 		return "", errNotString
 	}
-	if s, ok := v.tree.(string); ok {
+	switch s := v.tree.(type) {
+	case string:
 		return s, nil
+	case *string:
+		return *s, nil
 	}
 	s, err := unquote(v.text)
 	return string(s), err
@@ -55,8 +63,11 @@ func (v value) integer() (int64, error) {
 		return 0, errNotNumber
 	}
 	text := string(v.text)
-	if n, ok := v.tree.(json.Number); ok {
+	switch n := v.tree.(type) {
+	case json.Number:
 		text = n.String()
+	case *int64:
+		return *n, nil
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, nil
@@ -112,7 +123,7 @@ func (v value) fields(how lookup, known ...field) error {
 		return err
 	}
 	for i, f := range known {
-		if found[i].text == nil || how.nullable && found[i].null() {
+		if found[i].absent() || how.nullable && found[i].null() {
 			continue
 		}
 		if err := f.read(found[i]); err != nil {
@@ -125,7 +136,11 @@ func (v value) fields(how lookup, known ...field) error {
 // find finds the known fields.
 func (v value) find(how lookup, known []field, found []value) error {
 	if tree, ok := v.tree.(map[string]any); ok {
-		return findInTree(v.text, tree, known, found)
+		return v.findInTree(tree, known, found)
+	}
+	if len(v.text) == 0 {
+		v.findInMessage(known, found)
+		return nil
 	}
 	dec := getDecoder(v.text)
 	defer putDecoder(dec)
@@ -148,16 +163,22 @@ func (v value) find(how lookup, known []field, found []value) error {
 	return nil
 }
 
-// findInTree finds the fields of a decoded object. Their text is found again
-// with encoding/json, since a map keeps neither key order nor digits.
-func findInTree(text []byte, tree map[string]any, known []field, found []value) error {
+func (v value) findInMessage(known []field, found []value) {
+	for i, f := range known {
+		found[i] = messageField(v.tree, f.name)
+	}
+}
+
+// findInTree finds the fields of a decoded object. Their text is found again by
+// the library, since a map keeps neither key order nor digits.
+func (v value) findInTree(tree map[string]any, known []field, found []value) error {
 	var texts map[string]json.RawMessage
-	if err := json.Unmarshal(text, &texts); err != nil {
+	if err := v.library.unmarshal(v.text, &texts); err != nil {
 		return err
 	}
 	for i, f := range known {
 		if branch, ok := tree[f.name]; ok {
-			found[i] = value{text: texts[f.name], tree: branch}
+			found[i] = value{text: texts[f.name], tree: branch, library: v.library}
 		}
 	}
 	return nil
@@ -174,17 +195,32 @@ func (v value) checkObject() error {
 // compact returns the object's text without insignificant white space, all
 // digits and key order kept, as its own copy.
 func (v value) compact() ([]byte, error) {
+	if field, ok := v.tree.(*[]byte); ok {
+		return payload(*field)
+	}
 	if v.kind() != '{' {
 		return nil, errNotObject
 	}
-	text := jsontext.Value(bytes.Clone(v.text))
-	if err := text.Compact(jsontext.AllowDuplicateNames(true)); err != nil {
+	text, err := compactText(bytes.Clone(v.text))
+	if err != nil {
 		return nil, err
 	}
+	return text, checkDepth(text)
+}
+
+// compactText takes insignificant white space out of a text, in place. A text
+// that is not strict JSON is an error.
+func compactText(text jsontext.Value) ([]byte, error) {
+	err := text.Compact(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(false))
+	return text, err
+}
+
+// checkDepth returns an error if valid JSON is nested deeper than MaxDepth.
+func checkDepth(text []byte) error {
 	if tooDeep(text) {
-		return nil, fmt.Errorf("is nested deeper than %d levels", MaxDepth)
+		return fmt.Errorf("is nested deeper than %d levels", MaxDepth)
 	}
-	return text, nil
+	return nil
 }
 
 // optionalObject is compact, or nil for null.

@@ -45,7 +45,7 @@ func TestPublicServers(t *testing.T) {
 		repo := s.repository(t)
 		t.Chdir(repo)
 		report := s.compare(t, "--subject=old=git:HEAD~1:./server", "--subject=new=git:HEAD:./server",
-			"--start={out} -port={port}")
+			"--build=go build -mod=mod -o {out} ./server", "--start={out} -port={port}")
 		wantAll(t, report, "PUT /api/v1/cache/key", "new against old", "Allocated, B/op", "CPU time, us/op",
 			"github.com/allegro/bigcache/v3")
 	})
@@ -55,10 +55,10 @@ func TestPublicServers(t *testing.T) {
 		repo := s.repository(t)
 		t.Chdir(repo)
 		write(t, filepath.Join(repo, "cmd/go-httpbin/pprof.go"), pagesElsewhere)
-		git(t, repo, "reset", "--quiet", "--hard", "HEAD~1")
+		gitIn(t, repo, "reset", "--quiet", "--hard", "HEAD~1")
 		write(t, filepath.Join(repo, "cmd/go-httpbin/pprof.go"), pagesElsewhere)
-		git(t, repo, "add", ".")
-		git(t, repo, "commit", "--quiet", "--message=with profiles on a port of their own")
+		gitIn(t, repo, "add", ".")
+		gitIn(t, repo, "commit", "--quiet", "--message=with profiles on a port of their own")
 		copyModule(t, s.module+"@"+s.new, repo)
 		report := s.compare(t, "--subject=old=git:HEAD:./cmd/go-httpbin", "--subject=new=go:./cmd/go-httpbin",
 			"--start={out} -host={host} -port={port}", "--env=PAGES={host}:{port2}", "--pprof={host}:{port2}")
@@ -125,12 +125,12 @@ func (s publicServer) build(t *testing.T, version string) string {
 func (s publicServer) repository(t *testing.T) string {
 	t.Helper()
 	repo := t.TempDir()
-	git(t, repo, "init", "--quiet")
+	gitIn(t, repo, "init", "--quiet")
 	for _, version := range []string{s.old, s.new} {
 		copyModule(t, s.module+"@"+version, repo)
 		write(t, filepath.Join(repo, s.pkg, "pprof.go"), "package main\n\nimport _ \"net/http/pprof\"\n")
-		git(t, repo, "add", ".")
-		git(t, repo, "commit", "--quiet", "--message="+version)
+		gitIn(t, repo, "add", ".")
+		gitIn(t, repo, "commit", "--quiet", "--message="+version)
 	}
 	return repo
 }
@@ -168,7 +168,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-func git(t *testing.T, repo string, args ...string) {
+func gitIn(t *testing.T, repo string, args ...string) {
 	t.Helper()
 	who := []string{"-c", "user.name=a", "-c", "user.email=a@example.com"}
 	cmd := exec.CommandContext(t.Context(), "git", append(who, args...)...)

@@ -90,6 +90,9 @@ func (o *recordOptions) experiment(
 		return profiles.Experiment{}, err
 	}
 	sent, err := o.workload.workload(subjects)
+	if err == nil {
+		err = checkWorkload(sent, subjects)
+	}
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
@@ -101,7 +104,7 @@ func (o *recordOptions) experiment(
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),
 		Load:         load,
-		NewGenerator: profiles.Drive(sent, load, connect),
+		NewGenerator: drive(sent, load, connect),
 		Profiles:     kinds,
 		Plan:         o.plan.plan(len(subjects), given),
 		Out:          o.out,

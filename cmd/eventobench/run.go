@@ -72,6 +72,12 @@ are kept, marked interrupted).`,
   # with encoding/json on both sides
   eventobench run --transport=nethttp,fasthttp --codec=std
 
+  # what JSON costs: the same calls in protobuf
+  eventobench run --transport=fasthttp --protocol=json,protobuf
+
+  # which JSON library: none against three
+  eventobench run --transport=fasthttp --codec=raw,std,jsonv2,segmentio
+
   # with profiles of waiting for locks, and of blocking
   eventobench run --transport=nethttp,fasthttp --profiles=mutex,block
 

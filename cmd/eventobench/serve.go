@@ -51,6 +51,7 @@ func newServeCmd() *cobra.Command {
 		Short: "Run the built-in event store",
 		Long: `Serve runs an event store that speaks EventoDB's wire protocol over SQLite or
 PostgreSQL. It is what "eventobench run" measures, and a store in its own right.
+Calls are JSON, or protobuf if their Content-Type says so.
 
 The first line on stdout, "listening on URL", is printed once it accepts
 connections; if a token was drawn for the default namespace, it follows. SIGTERM
@@ -74,7 +75,7 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.StringVar(&o.store, "store", "sqlite::memory:",
 		"sqlite::memory:, sqlite:FILE or postgres://USER@HOST/DATABASE")
 	f.StringVar(&o.codec, "codec", string(server.CodecRaw),
-		"raw keeps payloads as bytes; std passes requests and answers through encoding/json")
+		"raw keeps payloads as bytes; std, jsonv2 and segmentio pass requests and answers through a JSON library")
 	f.StringVar(&o.sync, "sync", string(sqlite.SyncFull),
 		"when a store in a file waits for the disk: full, at every commit; normal, at checkpoints; off, never")
 	f.StringVar(&o.batch, "batch", "on",

@@ -77,6 +77,7 @@ type storeSpec struct {
 	batch     string
 	handicap  string
 	store     string
+	protocol  string // of the calls; the server takes both
 }
 
 // parseStoreSpec reads "fasthttp", or "fasthttp,codec=std,binary=./old", or
@@ -99,10 +100,10 @@ func parseStoreSpec(text string) (storeSpec, error) {
 func (s *storeSpec) set(name, value string) error {
 	option := map[string]*string{
 		"transport": &s.transport, "codec": &s.codec, "sync": &s.sync, "batch": &s.batch,
-		"handicap": &s.handicap, "store": &s.store, "binary": &s.binary,
+		"handicap": &s.handicap, "store": &s.store, "binary": &s.binary, protocolOption: &s.protocol,
 	}[name]
 	if option == nil || value == "" {
-		return fmt.Errorf("%q is none of transport=, codec=, sync=, batch=, handicap=, store= and binary=",
+		return fmt.Errorf("%q is none of transport=, protocol=, codec=, sync=, batch=, handicap=, store= and binary=",
 			name+"="+value)
 	}
 	*option = value
@@ -116,6 +117,9 @@ func (s storeSpec) subject() (subject.Exec, error) {
 		return subject.Exec{}, err
 	}
 	if _, err := handicap.Parse(s.handicap); err != nil {
+		return subject.Exec{}, err
+	}
+	if err := checkProtocol(s.protocol); err != nil {
 		return subject.Exec{}, err
 	}
 	store := cmp.Or(s.store, "sqlite::memory:")
@@ -147,6 +151,9 @@ func (s storeSpec) subject() (subject.Exec, error) {
 			subject.Options[name] = value
 		}
 	}
+	if s.protocol != "" {
+		subject.Options[protocolOption] = s.protocol
+	}
 	return subject, nil
 }
 
@@ -163,15 +170,17 @@ func freshStore(store string) (fresh, scratch string, err error) {
 
 // factorOptions are the flags of run: a subject for each combination of values.
 type factorOptions struct {
-	transports, codecs, syncs, batches []string
-	store                              string
+	transports, protocols, codecs, syncs, batches []string
+	store                                         string
 }
 
 func (o *factorOptions) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.transports, "transport", []string{"nethttp"},
 		"transport to measure, one subject each: nethttp, fasthttp or fasthttp-adapter; one named twice shows the noise")
+	f.StringSliceVar(&o.protocols, protocolOption, []string{string(loadgen.JSON)},
+		"protocol of the calls: json or protobuf; several are measured side by side")
 	f.StringSliceVar(&o.codecs, "codec", []string{"raw"},
-		"codec of the store: raw or std; several are measured side by side")
+		"codec of the store: raw, std, jsonv2 or segmentio; several are measured side by side")
 	f.StringSliceVar(&o.syncs, "sync", []string{"full"},
 		"when a store in a file waits for the disk: full, normal or off; several are measured side by side")
 	f.StringSliceVar(&o.batches, "batch", []string{"on"},
@@ -181,28 +190,30 @@ func (o *factorOptions) addFlags(f *pflag.FlagSet) {
 }
 
 // factorFlags are the flags that addFlags adds.
-var factorFlags = []string{"transport", "codec", "sync", "batch", "store"}
+var factorFlags = []string{"transport", "protocol", "codec", "sync", "batch", "store"}
 
-// subjects makes a subject of each combination of transport, codec, sync and
-// batch. A choice that has several values is part of the names, and a subject
+// subjects makes a subject of each combination of transport, protocol, codec, sync
+// and batch. A choice that has several values is part of the names, and a subject
 // that is asked for again gets a number.
 func (o *factorOptions) subjects() ([]subject.Target, error) {
 	var subjects []subject.Exec
-	for _, values := range combinations(o.transports, o.codecs, o.syncs, o.batches) {
-		spec := storeSpec{transport: values[0], codec: values[1], sync: values[2], batch: values[3], store: o.store}
+	for _, values := range combinations(o.transports, o.protocols, o.codecs, o.syncs, o.batches) {
+		spec := storeSpec{
+			transport: values[0], protocol: values[1], codec: values[2], sync: values[3], batch: values[4], store: o.store,
+		}
 		s, err := spec.subject()
 		if err != nil {
 			return nil, err
 		}
-		for i, choice := range [][]string{o.codecs, o.syncs, o.batches} {
+		for i, choice := range [][]string{o.protocols, o.codecs, o.syncs, o.batches} {
 			if len(choice) > 1 {
-				s.Name += "-" + []string{"codec", "sync", "batch"}[i] + "-" + values[i+1]
+				s.Name += "-" + []string{protocolOption, "codec", "sync", "batch"}[i] + "-" + values[i+1]
 			}
 		}
 		subjects = append(subjects, s)
 	}
 	if len(subjects) == 0 {
-		return nil, errors.New("there is nothing to measure; name a transport, codec, sync and batch")
+		return nil, errors.New("there is nothing to measure; name a transport, protocol, codec, sync and batch")
 	}
 	return numbered(subjects), nil
 }

@@ -42,6 +42,7 @@ func TestDefaultGroups(t *testing.T) {
 		{"github.com/modern-go/reflect2.(*UnsafeMapType).UnsafeIterate", "JSON"},
 		{"github.com/go-json-experiment/json/jsontext.x", "JSON"},
 		{"github.com/bytedance/sonic/internal/decoder.x", "JSON"},
+		{"google.golang.org/protobuf/internal/impl.(*MessageInfo).unmarshal main.handle", "protobuf"},
 		{"modernc.org/libc.Xmemcpy modernc.org/sqlite/lib._sqlite3VdbeExec", "storage"},
 		{"runtime.cgocall github.com/mattn/go-sqlite3._Cfunc_sqlite3_step", "storage"},
 		{"sqlite3VdbeExec runtime.asmcgocall runtime.cgocall github.com/mattn/go-sqlite3._Cfunc_sqlite3_step", "storage"},

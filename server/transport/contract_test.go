@@ -125,7 +125,9 @@ func serveOn(t *testing.T, ctx context.Context, kind Kind, db server.Store, o se
 	return store{url: "http://" + listener.Addr().String(), db: db, closed: closed}
 }
 
-// matrix runs a test on every transport, codec and kind of store.
+// matrix runs a test on every transport and kind of store, with the codec that
+// has no library and with one that has. The other codecs differ from that in
+// nothing but the library: TestCallsOfCodecs has them.
 func matrix(t *testing.T, testMode bool, test func(t *testing.T, s store)) {
 	for _, kind := range kinds {
 		for _, codec := range []server.Codec{server.CodecRaw, server.CodecStd} {
@@ -306,16 +308,27 @@ var calls = []struct {
 }
 
 func TestCalls(t *testing.T) {
-	matrix(t, false, func(t *testing.T, s store) {
-		for _, c := range calls {
-			status, answer := s.do(t, http.MethodPost, "/rpc", "Bearer "+defaultToken, []byte(c.body))
-			answer = hexes.ReplaceAllString(times.ReplaceAllString(answer, "TIME"), "SECRET")
-			beginning, cut := strings.CutSuffix(c.answer, "…")
-			if status != c.status || answer != c.answer && !(cut && strings.HasPrefix(answer, beginning)) {
-				t.Errorf("%.200s\n  answered %d %s\n  want     %d %s", c.body, status, answer, c.status, c.answer)
-			}
+	matrix(t, false, checkCalls)
+}
+
+// TestCallsOfCodecs makes the calls with the codecs that the matrix has not.
+func TestCallsOfCodecs(t *testing.T) {
+	for _, codec := range []server.Codec{server.CodecV2, server.CodecSegmentio} {
+		t.Run(string(codec), func(t *testing.T) {
+			checkCalls(t, startStore(t, FastHTTP, codec, sqlite.Memory, false))
+		})
+	}
+}
+
+func checkCalls(t *testing.T, s store) {
+	for _, c := range calls {
+		status, answer := s.do(t, http.MethodPost, "/rpc", "Bearer "+defaultToken, []byte(c.body))
+		answer = hexes.ReplaceAllString(times.ReplaceAllString(answer, "TIME"), "SECRET")
+		beginning, cut := strings.CutSuffix(c.answer, "…")
+		if status != c.status || answer != c.answer && !(cut && strings.HasPrefix(answer, beginning)) {
+			t.Errorf("%.200s\n  answered %d %s\n  want     %d %s", c.body, status, answer, c.status, c.answer)
 		}
-	})
+	}
 }
 
 // TestTimes holds that a message's time is that of its write, to the

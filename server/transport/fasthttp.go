@@ -85,13 +85,15 @@ func (s site) fastHandler() fasthttp.RequestHandler {
 }
 
 func (s site) fastCall(ctx *fasthttp.RequestCtx) {
+	protocol := fastProtocol(ctx)
 	body, err := fastBody(s.core, ctx)
 	if err != nil {
-		fastAnswer(ctx, server.AppendMalformed(nil, err))
+		fastAnswer(ctx, protocol.AppendMalformed(nil, err))
 		return
 	}
 	request := server.Request{
-		Method: text(ctx.Method()), Path: text(ctx.Path()), Credentials: fastCredentials(ctx), Body: body,
+		Method: text(ctx.Method()), Path: text(ctx.Path()), Credentials: fastCredentials(ctx),
+		Protocol: protocol, Body: body,
 	}
 	out := answers.Get().(*[]byte)
 	defer answers.Put(out)
@@ -110,11 +112,11 @@ func (s site) fastCall(ctx *fasthttp.RequestCtx) {
 func (s site) fastLong(ctx *fasthttp.RequestCtx, a server.Answer) {
 	if !ctx.Request.Header.IsHTTP11() {
 		ctx.HijackSetNoResponse(true)
-		ctx.Hijack(func(conn net.Conn) { s.sendUnframed(conn, a.Body, a.Tail) })
+		ctx.Hijack(func(conn net.Conn) { s.sendUnframed(conn, a) })
 		return
 	}
 	ctx.SetBodyStream(&fastLongAnswer{first: a.Body, tail: a.Tail, ctx: ctx, timeout: s.limits.Send}, -1)
-	ctx.Response.Header.SetContentType(jsonType)
+	ctx.Response.Header.SetContentType(a.Protocol.ContentType())
 }
 
 // fastLongAnswer is a long answer on its way to the client, which has some time to
@@ -173,7 +175,11 @@ func bodyFits(core Core, ctx *fasthttp.RequestCtx) bool {
 func fastAnswer(ctx *fasthttp.RequestCtx, a server.Answer) {
 	ctx.Response.SetBody(a.Body) // a copy: fasthttp writes it after the handler has returned
 	ctx.Response.SetStatusCode(a.Status)
-	ctx.Response.Header.SetContentType(jsonType)
+	ctx.Response.Header.SetContentType(a.Protocol.ContentType())
+}
+
+func fastProtocol(ctx *fasthttp.RequestCtx) server.Protocol {
+	return server.ProtocolOf(text(ctx.Request.Header.ContentType()))
 }
 
 func fastCredentials(ctx *fasthttp.RequestCtx) server.Credentials {
@@ -187,7 +193,7 @@ func (s site) fastSubscribe(ctx *fasthttp.RequestCtx) {
 	param := func(name string) string { return text(ctx.QueryArgs().Peek(name)) }
 	sub, err := s.core.Subscribe(context.Background(), fastCredentials(ctx), param)
 	if err != nil {
-		fastAnswer(ctx, server.AppendError(nil, err))
+		fastAnswer(ctx, server.JSON.AppendError(nil, err))
 		return
 	}
 	conn := ctx.Conn()
@@ -207,14 +213,14 @@ func (s site) fastImport(ctx *fasthttp.RequestCtx, route *server.Route) {
 		body = bytes.NewReader(ctx.PostBody())
 	}
 	if !route.Allows(text(ctx.Method())) {
-		s.fastRefuse(ctx, body, server.AppendNotAllowed(nil, route))
+		s.fastRefuse(ctx, body, fastProtocol(ctx).AppendNotAllowed(nil, route))
 		return
 	}
 	conn := ctx.Conn()
 	lines := patientReader{body, s.limits.Read, conn.SetReadDeadline}
 	im, err := s.core.Import(context.Background(), fastCredentials(ctx), text(ctx.QueryArgs().Peek("force")), lines)
 	if err != nil {
-		s.fastRefuse(ctx, body, server.AppendError(nil, err))
+		s.fastRefuse(ctx, body, server.JSON.AppendError(nil, err))
 		return
 	}
 	ctx.Response.Header.SetContentType(eventType)
@@ -272,9 +278,9 @@ func (s site) adaptedHandler() fasthttp.RequestHandler {
 		}
 		switch body, err := fastBody(s.core, ctx); {
 		case err != nil:
-			fastAnswer(ctx, server.AppendMalformed(nil, err))
+			fastAnswer(ctx, fastProtocol(ctx).AppendMalformed(nil, err))
 		case len(body) > s.core.MaxBody():
-			fastAnswer(ctx, s.core.AppendBodyTooLarge(nil))
+			fastAnswer(ctx, s.core.AppendBodyTooLarge(nil, fastProtocol(ctx)))
 		default:
 			ctx.Request.SetBodyRaw(body)
 			adapted(ctx)
@@ -289,5 +295,5 @@ func fastError(ctx *fasthttp.RequestCtx, err error) {
 		fastAnswer(ctx, server.AppendHeaderTooLarge(nil))
 		return
 	}
-	fastAnswer(ctx, server.AppendMalformed(nil, err))
+	fastAnswer(ctx, server.JSON.AppendMalformed(nil, err))
 }

@@ -99,7 +99,7 @@ func (s site) netCall(w http.ResponseWriter, r *http.Request) {
 
 func netAnswer(w http.ResponseWriter, a server.Answer) {
 	header := w.Header()
-	header.Set("Content-Type", jsonType)
+	header.Set("Content-Type", a.Protocol.ContentType())
 	header.Set("Content-Length", strconv.Itoa(len(a.Body)))
 	w.WriteHeader(a.Status)
 	_, _ = w.Write(a.Body) // if the client is gone there is nobody to tell
@@ -111,11 +111,11 @@ func (s site) netLong(w http.ResponseWriter, r *http.Request, a server.Answer) {
 	conn := http.NewResponseController(w)
 	if !r.ProtoAtLeast(1, 1) {
 		if raw, _, err := conn.Hijack(); err == nil {
-			s.sendUnframed(raw, a.Body, a.Tail)
+			s.sendUnframed(raw, a)
 			return
 		}
 	}
-	w.Header().Set("Content-Type", jsonType)
+	w.Header().Set("Content-Type", a.Protocol.ContentType())
 	w.WriteHeader(http.StatusOK)
 	patient := patientWriter{w, s.limits.Send, conn.SetWriteDeadline}
 	_, err := patient.Write(a.Body)
@@ -150,7 +150,7 @@ func netQuery(r *http.Request) func(name string) string {
 func (s site) netSubscribe(w http.ResponseWriter, r *http.Request) {
 	sub, err := s.core.Subscribe(r.Context(), netCredentials(r), netQuery(r))
 	if err != nil {
-		netAnswer(w, server.AppendError(nil, err))
+		netAnswer(w, server.JSON.AppendError(nil, err))
 		return
 	}
 	// The request's own context is not for streams: fasthttp's adapter reuses it
@@ -169,7 +169,7 @@ func (s site) netImport(w http.ResponseWriter, r *http.Request) {
 	body := patientReader{r.Body, s.limits.Read, conn.SetReadDeadline}
 	im, err := s.core.Import(r.Context(), netCredentials(r), netQuery(r)("force"), body)
 	if err != nil {
-		netAnswer(w, server.AppendError(nil, err))
+		netAnswer(w, server.JSON.AppendError(nil, err))
 		return
 	}
 	_ = conn.EnableFullDuplex() // frames are sent while the body is read; HTTP/2 always does
@@ -203,19 +203,22 @@ type netBuffer struct{ body, out []byte }
 var netBuffers = sync.Pool{New: func() any { return new(netBuffer) }}
 
 func (b *netBuffer) answer(core Core, w http.ResponseWriter, r *http.Request) server.Answer {
+	protocol := server.ProtocolOf(r.Header.Get("Content-Type"))
 	var err error
 	b.body, err = readAll(b.body[:0], http.MaxBytesReader(w, r.Body, int64(core.ReadBody())))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return core.AppendBodyTooLarge(b.out)
+		return core.AppendBodyTooLarge(b.out, protocol)
 	}
 	if err != nil {
 		w.Header().Set("Connection", "close") // what is left of the body cannot be told from a next request
-		return server.AppendMalformed(b.out, err)
+		return protocol.AppendMalformed(b.out, err)
 	}
 	// The request's own context is not used: with fasthttp's adapter it ends when
 	// the server is told to stop, which requests in progress may outlive.
-	request := server.Request{Method: r.Method, Path: r.URL.Path, Credentials: netCredentials(r), Body: b.body}
+	request := server.Request{
+		Method: r.Method, Path: r.URL.Path, Credentials: netCredentials(r), Protocol: protocol, Body: b.body,
+	}
 	return core.Serve(context.Background(), request, b.out)
 }
 

@@ -53,7 +53,6 @@ func (k Kind) check() error {
 }
 
 const (
-	jsonType  = "application/json"
 	eventType = "text/event-stream"
 
 	drainTimeout = 10 * time.Second // for requests in progress at the end
@@ -89,7 +88,7 @@ type Core interface {
 	Import(ctx context.Context, cred server.Credentials, force string, body io.Reader) (*server.Import, error)
 	MaxBody() int
 	ReadBody() int
-	AppendBodyTooLarge(dst []byte) server.Answer
+	AppendBodyTooLarge(dst []byte, p server.Protocol) server.Answer
 }
 
 // site is what the handlers of a transport share.
@@ -197,11 +196,11 @@ func (w patientWriter) Write(b []byte) (int, error) {
 // sendUnframed sends a long answer over a connection taken over from the server
 // and closes it. It is for clients of HTTP/1.0, which know no chunks: the end of
 // the connection is that of the answer.
-func (s site) sendUnframed(conn net.Conn, first []byte, tail *server.Tail) {
+func (s site) sendUnframed(conn net.Conn, a server.Answer) {
 	patient := patientWriter{conn, s.limits.Send, conn.SetWriteDeadline}
-	const header = "HTTP/1.1 200 OK\r\nContent-Type: " + jsonType + "\r\nConnection: close\r\n\r\n"
-	if _, err := patient.Write(append([]byte(header), first...)); err == nil {
-		_, _ = tail.WriteTo(patient) // there is no other way to tell the client than to end
+	header := "HTTP/1.1 200 OK\r\nContent-Type: " + a.Protocol.ContentType() + "\r\nConnection: close\r\n\r\n"
+	if _, err := patient.Write(append([]byte(header), a.Body...)); err == nil {
+		_, _ = a.Tail.WriteTo(patient) // there is no other way to tell the client than to end
 	}
 	_ = conn.Close()
 }
