@@ -120,14 +120,16 @@ func onlyKey(mapping *yaml.Node, index int) error {
 	return nil
 }
 
-// setFlags sets the flags of workload and plan that were not given.
+// setFlags sets the flags of workload and plan that were not given. A flag that says
+// what to send replaces all of those.
 func (c projectConfig) setFlags(f *pflag.FlagSet) error {
+	sent := slices.ContainsFunc(workloadFlags, f.Changed)
 	for _, flag := range slices.Concat(c.Workload, c.Plan) {
 		known := f.Lookup(flag.name)
 		if known == nil || flag.name == "config" {
 			return fmt.Errorf("%s: line %d: there is no flag --%s; --help lists those there are", c.path, flag.line, flag.name)
 		}
-		if known.Changed {
+		if known.Changed || sent && slices.Contains(workloadFlags, flag.name) {
 			continue
 		}
 		for _, value := range flag.values {

@@ -41,7 +41,7 @@ func TestPublicServers(t *testing.T) {
 	})
 	t.Run("key-value server, git", func(t *testing.T) {
 		s := publicServer{"github.com/allegro/bigcache/v3", "v3.0.0", "v3.1.0", "./server",
-			"PUT /api/v1/cache/key\n@value\n\nGET /api/v1/cache/key\n"}
+			"PUT /api/v1/cache/key\n@value\n\nGET /api/v1/stats\n"}
 		repo := s.repository(t)
 		t.Chdir(repo)
 		report := s.compare(t, "--subject=old=git:HEAD~1:./server", "--subject=new=git:HEAD:./server",

@@ -85,7 +85,7 @@ func serveStore(t *testing.T) (url string) {
 // both and for one of them.
 func TestStrangers(t *testing.T) {
 	url, dir := serveStore(t), t.TempDir()
-	code, text := eventobench(t, dir, dir, append(tinyPlan, "run", "--out=out",
+	code, text := eventobench(t, dir, dir, append(tinyPlan, "run", "--out=out", "--get=/health",
 		"--subject=cmd=exec:"+ourServe+" --addr={addr} --transport=${UNSET:-fasthttp}", "--subject=there=url:"+url,
 		"--env=GOMAXPROCS=2", "--env=cmd:GOGC=200", "--ready=cmd:/health", "--ready=there:tcp")...)
 	if code != exitOK {
@@ -134,7 +134,7 @@ func TestSubjectErrors(t *testing.T) {
 
 func TestSelftestOfStranger(t *testing.T) {
 	dir := t.TempDir()
-	code, text := eventobench(t, dir, dir, append(tinyPlan, "selftest", "--case=none:1",
+	code, text := eventobench(t, dir, dir, append(tinyPlan, "selftest", "--case=none:1", "--get=/health",
 		"--subject=exec:"+ourServe+" --addr={addr}")...)
 	if code != exitOK || !strings.Contains(text, "\nnone                1 ") {
 		t.Errorf("exit code %d: %s", code, text)
@@ -250,7 +250,7 @@ func TestKilledRecorderLeavesNoDaemon(t *testing.T) {
 		"env -i PATH=$PATH setsid " + ourServe + " --addr={addr} & exit 0",
 	} {
 		r := &running{out: t.TempDir()}
-		r.start(t, "--subject=a=exec:sh -c '"+daemon+"'", "--subject=b=fasthttp")
+		r.start(t, "--subject=a=exec:sh -c '"+daemon+"'", "--subject=b=fasthttp", "--get=/health")
 		var pids []int
 		eventually(t, "there are not two servers", func() bool {
 			pids = r.subjects(t)

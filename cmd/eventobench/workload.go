@@ -29,6 +29,9 @@ type workloadOptions struct {
 	speed   float64
 }
 
+// workloadFlags are those flags of which one says what is sent.
+var workloadFlags = []string{"targets", "get", "workload"}
+
 func (o *workloadOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.targets, "targets", "", "file of requests to send in turn, in one of vegeta's formats (http or JSON)")
 	f.StringArrayVar(&o.get, "get", nil, "path to GET, such as /search?q=go; repeatable")
