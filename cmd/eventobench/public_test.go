@@ -99,7 +99,7 @@ func (s publicServer) compare(t *testing.T, flags ...string) string {
 func run(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "eventobench", args...)
-	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir())
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "GOCACHE="+goCache(t))
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%q: %v", args, withStderr(err))
