@@ -95,7 +95,7 @@ func (s *Spec) parseTarget() error {
 	case "http", "https":
 		return fmt.Errorf("write url:%s", strings.TrimPrefix(s.text, s.Name+"="))
 	}
-	return fmt.Errorf("%q is no kind of subject; use exec:, url:, go:, git: or builtin:", s.Kind+":")
+	return fmt.Errorf("%q is no kind of subject; the kinds are exec:, url:, go:, git:, and builtin: for our store", s.Kind+":")
 }
 
 func (s *Spec) checkURL() error {

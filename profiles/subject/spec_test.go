@@ -37,7 +37,7 @@ func TestParseSpecRejects(t *testing.T) {
 	for text, want := range map[string]string{
 		"http://127.0.0.1:8080":          "write url:http://127.0.0.1:8080",
 		"a=https://127.0.0.1":            "write url:https://127.0.0.1",
-		"ecex:./server":                  `"ecex:" is no kind of subject; use exec:, url:, go:, git: or builtin:`,
+		"ecex:./server":                  `"ecex:" is no kind of subject; the kinds are exec:, url:`,
 		"exec:":                          `the command "" is empty`,
 		"exec:./a | ./b":                 "what needs a shell is written sh -c '…'",
 		"exec:./a 'b":                    "closing quote",
