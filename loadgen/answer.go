@@ -28,6 +28,7 @@ type answerReader struct {
 	head   []byte  // the lines of the header, without their ends
 	fields []field // in head
 	body   []byte
+	events bool // the body is a stream of events, of which the first is read
 }
 
 // field is one line of a header, as offsets in answerReader.head. White space
@@ -59,6 +60,8 @@ func (r *answerReader) read(method string, a *Answer) (closed bool, err error) {
 		return true, err
 	}
 	r.body = r.body[:0]
+	r.events = isEventStream(r.header("Content-Type"))
+	f.close = f.close || r.events
 	if err = r.readBody(f.length); err != nil {
 		return true, noEOF(err)
 	}
@@ -250,7 +253,7 @@ func (r *answerReader) readBody(length int64) error {
 	case chunked:
 		return r.readChunks()
 	case untilClose:
-		return appendAll(&r.body, r.in)
+		return appendAll(&r.body, r.in, r.events)
 	}
 	return r.readBytes(length)
 }
@@ -292,6 +295,12 @@ func (r *answerReader) readChunks() error {
 		if err = r.readChunkEnd(); err != nil {
 			return err
 		}
+		if r.events {
+			if event, ok := firstEvent(r.body); ok {
+				r.body = event
+				return nil
+			}
+		}
 	}
 }
 
@@ -332,12 +341,18 @@ func (r *answerReader) skipTrailer() error {
 
 var errBodyTooLarge = &failure{errorTooLarge, errors.New("the body is larger than 1 GiB")}
 
-// appendAll adds all that a reader has to a body.
-func appendAll(body *[]byte, in io.Reader) error {
+// appendAll adds all that a reader has to a body, or the first event of a stream.
+func appendAll(body *[]byte, in io.Reader, events bool) error {
 	for {
 		*body = slices.Grow(*body, 512)
 		n, err := in.Read((*body)[len(*body):cap(*body)])
 		*body = (*body)[:len(*body)+n]
+		if events {
+			if event, ok := firstEvent(*body); ok {
+				*body = event
+				return nil
+			}
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
