@@ -123,13 +123,20 @@ func onlyKey(mapping *yaml.Node, index int) error {
 // setFlags sets the flags of workload and plan that were not given. A flag that says
 // what to send replaces all of those.
 func (c projectConfig) setFlags(f *pflag.FlagSet) error {
+	given := map[string]bool{}
+	f.Visit(func(flag *pflag.Flag) { given[flag.Name] = true })
 	sent := slices.ContainsFunc(workloadFlags, f.Changed)
+	lines := map[string]int{}
 	for _, flag := range slices.Concat(c.Workload, c.Plan) {
+		if first, twice := lines[flag.name]; twice {
+			return fmt.Errorf("%s: line %d: %s stands on line %d already", c.path, flag.line, flag.name, first)
+		}
+		lines[flag.name] = flag.line
 		known := f.Lookup(flag.name)
 		if known == nil || flag.name == "config" {
 			return fmt.Errorf("%s: line %d: there is no flag --%s; --help lists those there are", c.path, flag.line, flag.name)
 		}
-		if known.Changed || sent && slices.Contains(workloadFlags, flag.name) {
+		if given[flag.name] || sent && slices.Contains(workloadFlags, flag.name) {
 			continue
 		}
 		for _, value := range flag.values {
@@ -156,7 +163,7 @@ func readProject(path string) (projectConfig, error) {
 	d.KnownFields(true)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
 		oneLine := strings.Join(strings.Fields(err.Error()), " ")
-		return c, fmt.Errorf("%s: %s", c.path, oneLine)
+		return c, fmt.Errorf("%s: %s; values with {, : or # stand in quotes", c.path, oneLine)
 	}
 	return c, nil
 }

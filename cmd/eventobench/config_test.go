@@ -73,6 +73,8 @@ func TestBadProjectConfig(t *testing.T) {
 		{"workload:\n  config: other.yaml", "line 2: there is no flag --config"},
 		{"plan:\n  slice: 20", `line 2: invalid argument "20" for "--slice"`},
 		{"plan:\n  slice: 1s\n  slice: 2s", "line 3: slice stands on line 2 already"},
+		{"workload:\n  workers: 3\nplan:\n  workers: 1x", "line 4: workers stands on line 2 already"},
+		{"subjects:\n  a: go:", "values with {, : or # stand in quotes"},
 		{"plan: [", "did not find expected node content"},
 	} {
 		c, err := readProject(writeConfig(t, tt.text))

@@ -63,6 +63,8 @@ machine that recorded it, and only if it differs by more than the declared drift
 The configuration (eventobench.yaml, or --config):
 
   gate:
+    base: git:origin/main
+    head: "go:"
     baseline: benchmarks/baseline
     drift: 15%
     inconclusive: fail

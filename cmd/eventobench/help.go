@@ -10,7 +10,10 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/render"
+	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
+	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/transport"
 )
 
@@ -102,10 +105,14 @@ var formats = map[string][]string{
 // knownValues are the values that a flag may have, or may begin with; nil if any.
 func knownValues(command, flag string) []string {
 	switch flag {
-	case "transport", "subject", "base", "head":
+	case "transport":
 		return transportNames()
+	case "subject", "base", "head":
+		return subjectBeginnings()
+	case "protocol":
+		return []string{string(loadgen.JSON), string(loadgen.Protobuf)}
 	case "codec":
-		return []string{"raw", "std"}
+		return codecNames()
 	case "sync":
 		return []string{"full", "normal", "off"}
 	case "batch":
@@ -124,6 +131,33 @@ func knownValues(command, flag string) []string {
 		return formats[command]
 	}
 	return nil
+}
+
+// subjectBeginnings are the subjects of the project by name, the kinds of others, and
+// the transports of our store.
+func subjectBeginnings() []string {
+	var all []string
+	project, err := readProject("")
+	if err == nil { // of a file that is damaged nothing is proposed
+		for _, s := range project.Subjects {
+			name, _, _ := strings.Cut(s, "=")
+			all = append(all, name)
+		}
+	}
+	for _, kind := range []string{
+		subject.KindExec, subject.KindURL, subject.KindGo, subject.KindGit, subject.KindBuiltin,
+	} {
+		all = append(all, kind+":")
+	}
+	return append(all, transportNames()...)
+}
+
+func codecNames() []string {
+	var names []string
+	for _, c := range server.Codecs() {
+		names = append(names, string(c))
+	}
+	return names
 }
 
 func transportNames() []string {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -101,14 +103,20 @@ func TestCompletion(t *testing.T) {
 	}{
 		{[]string{"run", "--transport", ""}, []string{"nethttp", "fasthttp", "fasthttp-adapter"}},
 		{[]string{"run", "--transport", "nethttp,fast"}, []string{"nethttp,fasthttp", "nethttp,fasthttp-adapter"}},
-		{[]string{"run", "--codec="}, []string{"raw", "std"}},
+		{[]string{"run", "--codec="}, []string{"raw", "std", "jsonv2", "segmentio"}},
 		{[]string{"run", "--profiles", "m"}, []string{"mutex"}},
 		{[]string{"gate", "--tolerance", "ops"}, []string{"ops_per_sec="}},
 		{[]string{"gate", "--metric", "latency_p9"}, []string{"latency_p90", "latency_p99", "latency_p999"}},
 		{[]string{"gate", "--base", "net"}, []string{"nethttp"}},
+		{[]string{"gate", "--head", "g"}, []string{"green", "go:", "git:"}},
 		{[]string{"gate", "--format", "j"}, []string{"json", "junit"}},
 		{[]string{"compare", "--format", "h"}, []string{"html"}},
 		{[]string{"diff", "--format", ""}, []string{"text", "md", "html", "json"}},
+	}
+	path := writeConfig(t, "subjects:\n  green: git:main\n")
+	t.Chdir(filepath.Dir(path))
+	if err := os.Rename(path, defaultConfig); err != nil {
+		t.Fatal(err)
 	}
 	for _, tt := range tests {
 		if got := completions(t, tt.args...); !slices.Equal(got, tt.want) {

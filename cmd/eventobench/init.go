@@ -74,7 +74,8 @@ func (m goModule) config() (string, error) {
 	data := map[string]any{
 		"Package": server.pkg, "Others": others, "Start": server.start(), "Listens": server.listens(),
 		"Pprof": m.pprof, "Expvar": m.expvar,
-		"Routes": m.routes[:min(mostRoutes, len(m.routes))], "MoreRoutes": max(len(m.routes)-mostRoutes, 0),
+		"Patterns": strings.Join(m.patterns[:min(mostRoutes, len(m.patterns))], ", "),
+		"Routes":   m.routes[:min(mostRoutes, len(m.routes))], "MoreRoutes": max(len(m.routes)-mostRoutes, 0),
 	}
 	var b strings.Builder
 	err := configTemplate.Execute(&b, data)
@@ -123,8 +124,8 @@ func placeholder(name string) string {
 var configTemplate = template.Must(template.New(defaultConfig).Parse(`# What "eventobench run" and "eventobench gate" do in this module. Flags win over it.
 
 subjects: # NAME: what it is; see docs/subjects.md
-  base: git:HEAD:{{.Package}} # the last commit; git:main would be that of a branch
-  head: go:{{.Package}} # the working tree
+  base: git:HEAD{{if .Others}}:{{.Package}}{{end}} # the last commit; git:main would be that of a branch
+  head: "go:{{if .Others}}{{.Package}}{{end}}" # the working tree
 {{- if .Others}}
   # Other main packages: {{range $i, $p := .Others}}{{if $i}}, {{end}}{{$p}}{{end}}
 {{- end}}
@@ -144,7 +145,10 @@ workload: # flags of "eventobench run", without their dashes
   # explanation of a difference.{{if not .Expvar}} Allocations need that import, or expvar's.{{end}}
 {{- end}}
   get: {{if .Routes}}[{{range $i, $r := .Routes}}{{if $i}}, {{end}}{{$r}}{{end}}]{{else}}[/]{{end}}
-{{- if .MoreRoutes}} # the first of {{.MoreRoutes}} more{{end}}
+{{- if .MoreRoutes}} # and {{.MoreRoutes}} more{{end}}
+{{- if .Patterns}}
+  # Not among them, since they take values: {{.Patterns}}
+{{- end}}
   # targets: load/targets.txt # requests with bodies and headers; see docs/workloads.md
   workers: 10
 

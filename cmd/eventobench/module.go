@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,8 @@ type goModule struct {
 	programs []program
 	pprof    bool     // some package imports net/http/pprof
 	expvar   bool     // some package imports expvar
-	routes   []string // paths that a GET without parameters may ask for
+	routes   []string // paths that a GET may ask for; those that tell how a server is come last
+	patterns []string // routes of a GET that need a value
 }
 
 // program is a main package.
@@ -57,13 +59,29 @@ func scanModule(ctx context.Context) (goModule, error) {
 		m.expvar = m.expvar || slices.Contains(p.Imports, "expvar")
 		found := lookAt(files)
 		m.routes = append(m.routes, found.routes...)
+		m.patterns = append(m.patterns, found.patterns...)
 		if p.Name == "main" {
 			m.programs = append(m.programs, program{pkg: relative(p), flags: found.flags, env: found.env})
 		}
 	}
-	slices.Sort(m.routes)
-	m.routes = slices.Compact(m.routes)
+	m.routes, m.patterns = distinctSorted(m.routes), distinctSorted(m.patterns)
+	slices.SortStableFunc(m.routes, func(a, b string) int { return cmp.Compare(ofCare(a), ofCare(b)) })
 	return m, nil
+}
+
+func distinctSorted(texts []string) []string {
+	slices.Sort(texts)
+	return slices.Compact(texts)
+}
+
+// ofCare is 1 for a path that tells how a server is, which is not what it is for.
+func ofCare(path string) int {
+	for _, word := range []string{"health", "ready", "live", "metrics", "ping", "version"} {
+		if strings.Contains(path, word) {
+			return 1
+		}
+	}
+	return 0
 }
 
 func listPackages(ctx context.Context) ([]goPackage, error) {
@@ -117,7 +135,7 @@ func parsePackage(p goPackage) ([]*ast.File, error) {
 }
 
 // sight is what the source of a package shows.
-type sight struct{ flags, env, routes []string }
+type sight struct{ flags, env, routes, patterns []string }
 
 func lookAt(files []*ast.File) sight {
 	var s sight
@@ -146,7 +164,7 @@ func (s *sight) call(call *ast.CallExpr) {
 		return
 	}
 	switch {
-	case declaresFlag(name):
+	case declaresFlag(name) && onFlags(call):
 		if slices.Contains(listenWords, strings.ToLower(texts[0])) {
 			s.flags = append(s.flags, texts[0])
 		}
@@ -156,7 +174,9 @@ func (s *sight) call(call *ast.CallExpr) {
 			s.env = append(s.env, texts[0])
 		}
 	case registersRoute(name):
-		if path := getPath(texts[0]); path != "" {
+		if path := getPath(texts[0]); strings.ContainsAny(path, "{}:*") {
+			s.patterns = append(s.patterns, path)
+		} else if path != "" {
 			s.routes = append(s.routes, path)
 		}
 	}
@@ -191,19 +211,36 @@ func declaresFlag(name string) bool {
 	return slices.Contains([]string{"String", "Int", "Uint", "Int64", "Uint16", "TextVar", "Func"}, kind)
 }
 
+// onFlags reports whether a method is called on a set of flags: package flag or
+// pflag, a command's Flags(), or a variable with such a name.
+func onFlags(call *ast.CallExpr) bool {
+	method, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	switch of := method.X.(type) {
+	case *ast.Ident:
+		name := strings.ToLower(of.Name)
+		return strings.Contains(name, "flag") || name == "fs" || name == "f"
+	case *ast.CallExpr:
+		return strings.HasSuffix(calledName(of), "Flags")
+	}
+	return false
+}
+
 // registersRoute tells the methods of routers for any method and for GET.
 func registersRoute(name string) bool {
 	return slices.Contains([]string{"Handle", "HandleFunc", "Get", "GET"}, name)
 }
 
-// getPath is the path of a route that a plain GET can ask for, else "".
+// getPath is the path of a route for GET, which may need values, else "".
 func getPath(pattern string) string {
 	method, path, found := strings.Cut(pattern, " ")
 	if !found {
 		method, path = "GET", pattern
 	}
 	path = strings.TrimSuffix(strings.TrimSpace(path), "{$}")
-	if method != "GET" || !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{}:* ") ||
+	if method != "GET" || !strings.HasPrefix(path, "/") || strings.Contains(path, " ") ||
 		strings.HasPrefix(path, "/debug/") {
 		return ""
 	}

@@ -140,7 +140,9 @@ func (o *runOptions) applyConfig(f *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	if len(o.specs) == 0 && !slices.ContainsFunc(factorFlags, f.Changed) {
+	if slices.ContainsFunc(factorFlags, f.Changed) {
+		project.Workload = nil // it is that of the project's subjects
+	} else if len(o.specs) == 0 {
 		o.specs = project.Subjects
 	}
 	return project.setFlags(f)
@@ -174,6 +176,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		columns = append(columns, "late", "missed")
 	}
 	table := texttab.New(columns...)
+	var missing []string
 	for _, dir := range dirs {
 		run, err := runfolder.Open(dir)
 		if err != nil {
@@ -182,6 +185,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		if run.Manifest.Reason != "" {
 			ended = run.Manifest.Reason + "\n"
 		}
+		missing = append(missing, whyMissing(run.Manifest))
 		t := run.Totals()
 		cells := []string{
 			run.Manifest.Subject.Name,
@@ -194,8 +198,20 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		}
 		table.Add(cells...)
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n%s%s\n\nnext: %s\n", table, ended, strings.Join(dirs, "\n"), nextCommand(dirs))
+	_, err := fmt.Fprintf(w, "\n%s%s\n%s%s\n\nnext: %s\n",
+		table, strings.Join(missing, ""), ended, strings.Join(dirs, "\n"), nextCommand(dirs))
 	return err
+}
+
+// whyMissing explains the figures that a run's row does not have.
+func whyMissing(m runfolder.Manifest) string {
+	text := ""
+	for _, source := range []runfolder.Source{runfolder.SourceCPUClock, runfolder.SourceMemStats} {
+		if reason, missing := m.Unavailable[source]; missing {
+			text += fmt.Sprintf("%s of %s: unavailable, %s\n", source, m.Subject.Name, reason)
+		}
+	}
+	return text
 }
 
 // nextCommand is what a user will want to type after a run.
