@@ -36,6 +36,16 @@ var strangers = map[string]func(argument string){
 		go serveAt(pages, pagesBelow("/internal"))
 		serveAt(address, requestMux(nil))
 	},
+	"shy": func(arguments string) { // does without pages of its own if their port is taken
+		address, pages, _ := strings.Cut(arguments, ",")
+		go func() {
+			l, err := net.Listen("tcp", pages)
+			if err == nil {
+				panic(http.Serve(l, pagesBelow("")))
+			}
+		}()
+		serveAt(address, requestMux(nil))
+	},
 	"answers": func(arguments string) {
 		address, answer, _ := strings.Cut(arguments, ",")
 		serveAt(address, requestMux(answers[answer]))
@@ -298,11 +308,7 @@ func TestSeveralPorts(t *testing.T) {
 // cannot be had, and those of the command do not stand in for them.
 func TestListenerIsNotOurs(t *testing.T) {
 	t.Parallel()
-	l := listenAt("127.0.0.1:0")
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := freeAddress(t)
 	opened := make(chan net.Listener, 1)
 	onceBegun := writerFunc(func(b []byte) (int, error) { // this process listens, which is nobody's child
 		opened <- listenAt(address)
@@ -351,6 +357,43 @@ func TestPagesApart(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "nothing listens where its profiling pages are said to be") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// TestPagesOfAnother: of two subjects with the same port for their pages, one would
+// be given the other's figures.
+func TestPagesOfAnother(t *testing.T) {
+	t.Parallel()
+	pages := freeAddress(t)
+	start := func(name string) (subject.Instance, error) {
+		s := stranger(t, name, "shy:{addr},"+pages)
+		s.Debug = pages
+		return s.Start(t.Context(), io.Discard)
+	}
+	first, err := start("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Stop()
+	second, err := start("two")
+	if err == nil {
+		second.Stop()
+		t.Fatal("it was given the pages of another process")
+	}
+	want := "subject two: the profiling pages at http://" + pages + "/debug/pprof belong to another process; " +
+		"give each subject its own port with {port2}"
+	if err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
+	}
+}
+
+// freeAddress is an address on loopback that nothing listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l := listenAt("127.0.0.1:0")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
 }
 
 // TestAnswersOfStrangers: whatever a server answers ends in the right error, or

@@ -99,6 +99,10 @@ func (e Exec) Start(ctx context.Context, log io.Writer) (Instance, error) {
 		return nil, err
 	}
 	p.findServer()
+	if err := p.checkPages(); err != nil {
+		p.Stop()
+		return nil, err
+	}
 	return p, nil
 }
 
