@@ -46,10 +46,32 @@ var strangers = map[string]func(argument string){
 		}()
 		serveAt(address, requestMux(nil))
 	},
+	"moody": func(arguments string) {
+		address, mood, _ := strings.Cut(arguments, ",")
+		s := http.Server{Handler: http.HandlerFunc(moods[mood]), Protocols: new(http.Protocols)}
+		s.Protocols.SetHTTP1(mood != "h2c")
+		s.Protocols.SetUnencryptedHTTP2(mood == "h2c")
+		panic(s.Serve(listenAt(address)))
+	},
 	"answers": func(arguments string) {
 		address, answer, _ := strings.Cut(arguments, ",")
 		serveAt(address, requestMux(answers[answer]))
 	},
+}
+
+// moods are what a server may do to all requests but those for /work.
+var moods = map[string]func(http.ResponseWriter, *http.Request){
+	"503": func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/work" {
+			http.Error(w, "no such service", http.StatusServiceUnavailable)
+		}
+	},
+	"hang-up": func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/work" {
+			panic(http.ErrAbortHandler)
+		}
+	},
+	"h2c": func(http.ResponseWriter, *http.Request) {},
 }
 
 // answers are what a server may do to a request, given its number.
@@ -394,6 +416,41 @@ func freeAddress(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return l.Addr().String()
+}
+
+// TestMoodyStrangers: a server that fails when it is asked for pages it does not
+// have, or does not speak HTTP/1.1, can be measured without them.
+func TestMoodyStrangers(t *testing.T) {
+	t.Parallel()
+	for mood, want := range map[string]string{
+		"503":     "was answered with 503 Service Unavailable: no such service; ",
+		"hang-up": ": EOF; ",
+		"h2c":     "reading a debug page: Get \"http://127.0.0.1:",
+	} {
+		t.Run(mood, func(t *testing.T) {
+			s := stranger(t, "one", "moody:{addr},"+mood)
+			s.Ready = subject.ReadyTCP
+			e := testExperiment(t, s)
+			if mood == "h2c" {
+				load := e.Load
+				load.Protocol = loadgen.ProtocolH2
+				e.setLoad(load)
+			}
+			run := record(t, e)
+			sources := []runfolder.Source{runfolder.SourceMemStats, runfolder.SourceGoroutines}
+			for _, k := range e.Profiles {
+				sources = append(sources, k.Source())
+			}
+			for _, source := range sources {
+				if reason := run.Manifest.Unavailable[source]; !strings.Contains(reason, want) {
+					t.Errorf("%s is missing because of %q, want %q", source, reason, want)
+				}
+			}
+			if totals := run.Totals(); totals.TotalOps == 0 || totals.Errors != 0 {
+				t.Errorf("totals %+v", totals)
+			}
+		})
+	}
 }
 
 // TestAnswersOfStrangers: whatever a server answers ends in the right error, or
