@@ -29,6 +29,11 @@ var strangers = map[string]func(argument string){
 	"plain":  func(address string) { serveAt(address, requestMux(nil)) },
 	"two":    func(address string) { openBoth(address) },
 	"prints": func(address string) { openBoth(address) },
+	"heeds": func(string) { // opens other ports first
+		listenAt("127.0.0.1:0")
+		listenAt("127.0.0.1:0")
+		serveAt(os.Getenv("LISTEN"), requestMux(nil))
+	},
 	"late":   serveLate,
 	"daemon": daemonize,
 	"apart": func(arguments string) {
@@ -189,6 +194,12 @@ func TestListenerIsFound(t *testing.T) {
 			return s
 		}
 	}
+	withEnv := func(variable string) func(subject.Exec) subject.Exec {
+		return func(s subject.Exec) subject.Exec {
+			s.Env = []string{variable}
+			return s
+		}
+	}
 	for _, tt := range []struct {
 		name, mode string
 		change     func(subject.Exec) subject.Exec
@@ -197,6 +208,8 @@ func TestListenerIsFound(t *testing.T) {
 		{"told nothing", "plain:127.0.0.1:0", nil},
 		{"on all addresses", "plain::{port}", nil},
 		{"prints some line with its URL", "prints:running at", nil},
+		{"heeds its environment", "heeds:", withEnv("LISTEN={addr}")},
+		{"does not heed its environment", "plain:127.0.0.1:0", withEnv("PORT={port}")},
 		{"a shell waits for it", "plain:{addr}", behind("", "; echo ended")},
 		{"a shell leaves it alone", "plain:{addr}", behind("", " & exit 0")},
 		{"told nothing, in a session of its own", "plain:127.0.0.1:0", behind("setsid ", " & exit 0")},

@@ -38,7 +38,8 @@ const loopback = "127.0.0.1"
 // one of four ways: it has ChosenAddress or ChosenPort in its command; or a
 // fixed Address; or, having neither, it prints "listening on URL" as a line of
 // its own once it accepts connections; or else it opens a port, which is then
-// found, among those of all processes that the command started.
+// found, among those of all processes that the command started. If one of these
+// is the ChosenPort of its environment, it is that.
 type Exec struct {
 	Name    string               // distinct within an experiment; ends the folder's name
 	Kind    string               // for the manifest, such as built-in
@@ -110,6 +111,7 @@ func (e Exec) Start(ctx context.Context, log io.Writer) (Instance, error) {
 type chosen struct {
 	replacer *strings.Replacer
 	address  string // where it must listen; empty if it was not told
+	offered  string // port on which it may listen, as its environment says; may be empty
 }
 
 // choose makes what the command, the environment and the URL of debug pages ask
@@ -124,8 +126,10 @@ func (p *process) choose() (chosen, error) {
 	}
 	first, second := strconv.Itoa(ports[0]), strconv.Itoa(ports[1])
 	address := net.JoinHostPort(loopback, first)
-	if strings.Contains(command, ChosenAddress) || strings.Contains(command, ChosenPort) {
+	if asksForPort(command) {
 		c.address = address
+	} else if asksForPort(strings.Join(p.Env, "\n")) {
+		c.offered = first
 	}
 	if strings.Contains(all, ScratchFolder) {
 		p.scratch, err = os.MkdirTemp(p.Scratch, "eventobench-")
@@ -134,6 +138,10 @@ func (p *process) choose() (chosen, error) {
 		ChosenPort, first, SecondPort, second, ScratchFolder, p.scratch)
 	c.address = cmp.Or(c.address, p.Address)
 	return c, err
+}
+
+func asksForPort(text string) bool {
+	return strings.Contains(text, ChosenAddress) || strings.Contains(text, ChosenPort)
 }
 
 // freePorts are ports on loopback that nothing listens on.

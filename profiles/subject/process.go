@@ -25,7 +25,9 @@ type process struct {
 	janitor *janitor
 	scratch string // removed at the end; may be empty
 	url     *url.URL
-	guessed bool // url is of a port that was found open
+	guessed bool      // url is of a port that was found open
+	offered string    // port on which it may listen; may be empty
+	opened  time.Time // when it was first seen to have another one open
 	debug   DebugPages
 	ended   chan struct{} // closed when the command has ended
 	exited  chan struct{} // closed when the server has
@@ -45,6 +47,7 @@ func (p *process) start() error {
 	if p.debug, err = parseDebugPages(own.replacer.Replace(p.Exec.Debug), p.Remote); err != nil {
 		return err
 	}
+	p.offered = own.offered
 	if err := p.setAddress(own.address); err != nil {
 		return err
 	}
@@ -107,7 +110,10 @@ func (p *process) setURL(text string) error {
 	if err != nil {
 		return fmt.Errorf("subject %s: %w", p.Name, err)
 	}
-	p.url, p.debug = u, p.debug.orOf(u)
+	p.url = u
+	if !p.debug.apart {
+		p.debug = debugPagesOf(u)
+	}
 	return nil
 }
 
