@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,13 +104,47 @@ func (b Build) fromWorkingTree(ctx context.Context, environment []string) (Built
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", "HEAD")
 	if err == nil {
 		info.Commit = commit
-		changes, err := b.git(ctx, "status", "--porcelain")
+		info.Dirty, err = b.dirty(ctx)
 		if err != nil {
 			return Built{}, err
 		}
-		info.Dirty = changes != ""
 	}
 	return b.compile(ctx, b.Dir, "", info)
+}
+
+// dirty reports whether the working tree is other than its commit: a file that Git
+// knows was changed, or Go would build or embed one that Git does not know. Other
+// unknown files, such as run folders, are no part of a program.
+func (b Build) dirty(ctx context.Context) (bool, error) {
+	changes, err := b.git(ctx, "status", "--porcelain", "-z", "--untracked-files=all")
+	if err != nil || changes == "" {
+		return false, err
+	}
+	top, err := b.git(ctx, "rev-parse", "--show-toplevel")
+	if err != nil {
+		return false, err
+	}
+	var embedded []string
+	list := []string{"go", "list", "-e", "-f", `{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}`, "./..."}
+	text, err := b.run(ctx, b.Dir, list)
+	if err == nil { // else it is not Go's
+		embedded = strings.Split(text, "\n")
+	}
+	for change := range strings.SplitSeq(strings.TrimRight(changes, "\x00"), "\x00") {
+		name, unknown := strings.CutPrefix(change, "?? ")
+		if !unknown || goReads(name) || slices.Contains(embedded, filepath.Join(top, name)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// sourceFiles are what go build reads by itself, beside what is embedded.
+var sourceFiles = regexp.MustCompile(`\.(go|s|S|sx|c|cc|cpp|cxx|m|h|hh|hpp|hxx|f|F|for|f90|swig|swigcxx|syso)$` +
+	`|(^|/)(go\.mod|go\.sum|go\.work|go\.work\.sum|vendor/modules\.txt)$`)
+
+func goReads(name string) bool {
+	return sourceFiles.MatchString(name) && !strings.HasSuffix(name, "_test.go")
 }
 
 // fromCommit builds a commit in a worktree of its own, unless that was done

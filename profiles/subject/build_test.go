@@ -106,6 +106,35 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// TestDirty: files that Git does not know count if Go builds or embeds them.
+func TestDirty(t *testing.T) {
+	dir := repository(t)
+	write(t, dir, "pages/pages.go", "package pages\n\nimport _ \"embed\"\n\n//go:embed *.html\nvar Page string\n")
+	write(t, dir, "pages/page.html", "<p>")
+	commit(t, dir, "pages")
+	for name, want := range map[string]bool{
+		"profiles/20260101-one/run.json": false,
+		"eventobench.yaml":               false,
+		"more_test.go":                   false,
+		"a b.txt":                        false,
+		"more.go":                        true,
+		"deep/er/table.s":                true,
+		"go.sum":                         true,
+		"pages/ä new.html":               true,
+		"pages/page.html":                true, // which is known, and changed
+	} {
+		write(t, dir, name, "package main\n")
+		for _, below := range []string{dir, filepath.Join(dir, "pages")} {
+			dirty, err := Build{Dir: below}.dirty(t.Context())
+			if err != nil || dirty != want {
+				t.Errorf("%s, seen from %s: dirty %v (%v), want %v", name, below, dirty, err, want)
+			}
+		}
+		git(t, dir, "clean", "--quiet", "--force", "-d")
+		git(t, dir, "checkout", "--quiet", ".")
+	}
+}
+
 func TestBuildErrors(t *testing.T) {
 	dir, cache := repository(t), t.TempDir()
 	write(t, dir, "main.go", "package main\n\nfunc main() { nope() }\n")
