@@ -59,7 +59,7 @@ func CacheDir() (string, error) {
 func (b Build) Make(ctx context.Context) (Built, error) {
 	built, err := b.make(ctx)
 	if ctx.Err() != nil {
-		return built, ctx.Err()
+		return built, fmt.Errorf("interrupted while building %s", b.what())
 	}
 	if err != nil {
 		return built, fmt.Errorf("building %s: %w", b.what(), err)
@@ -152,7 +152,7 @@ func goReads(name string) bool {
 func (b Build) fromCommit(ctx context.Context, environment []string) (built Built, err error) {
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", b.Ref+"^{commit}")
 	if err != nil {
-		return built, fmt.Errorf("%q is no commit of the repository in %s", b.Ref, b.where())
+		return built, b.noCommit(ctx)
 	}
 	prefix, err := b.git(ctx, "rev-parse", "--show-prefix")
 	if err != nil {
@@ -170,6 +170,18 @@ func (b Build) fromCommit(ctx context.Context, environment []string) (built Buil
 	defer func() { err = errors.Join(err, tree.remove()) }()
 	info := runfolder.BuildInfo{Ref: b.Ref, Commit: commit, Flags: relevant(environment)}
 	return b.compile(ctx, filepath.Join(tree.dir, prefix), key, info)
+}
+
+// noCommit explains why the commit was not found.
+func (b Build) noCommit(ctx context.Context) error {
+	_, err := b.git(ctx, "rev-parse", "--git-dir")
+	switch {
+	case err == nil:
+		return fmt.Errorf("%q is no commit of the repository in %s", b.Ref, b.where())
+	case strings.Contains(err.Error(), "not a git repository"):
+		return errors.New("this is not a Git repository")
+	}
+	return err
 }
 
 func (b Build) where() string {

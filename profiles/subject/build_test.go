@@ -3,7 +3,6 @@ package subject
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -163,6 +162,13 @@ func TestBuildErrors(t *testing.T) {
 	}
 }
 
+func TestBuildOutsideOfRepository(t *testing.T) {
+	_, err := Build{Dir: t.TempDir(), Ref: "HEAD", Cache: t.TempDir()}.Make(t.Context())
+	if err == nil || err.Error() != "building HEAD: this is not a Git repository" {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestToolchain: the version of Go that was asked for is in the environment of
 // the build. It is the one that is here, so that none is fetched.
 func TestToolchain(t *testing.T) {
@@ -235,7 +241,8 @@ func TestBuildIsCancelled(t *testing.T) {
 	dir, cache := repository(t), t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (Build{Dir: dir, Ref: "HEAD", Cache: cache}).Make(ctx); !errors.Is(err, context.Canceled) {
+	_, err := Build{Dir: dir, Ref: "HEAD", Cache: cache}.Make(ctx)
+	if err == nil || err.Error() != "interrupted while building HEAD" {
 		t.Errorf("error %v", err)
 	}
 	checkNoWorktrees(t, dir, cache)
