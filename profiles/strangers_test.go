@@ -34,6 +34,15 @@ var strangers = map[string]func(argument string){
 		listenAt("127.0.0.1:0")
 		serveAt(os.Getenv("LISTEN"), requestMux(nil))
 	},
+	"told": func(arguments string) { // says where it will listen, and is told whether to
+		address, fifo, _ := strings.Cut(arguments, ",")
+		fmt.Println(address)
+		order, err := os.ReadFile(fifo)
+		if err != nil || string(order) == "die" {
+			os.Exit(1)
+		}
+		serveAt(address, requestMux(nil))
+	},
 	"late":   serveLate,
 	"daemon": daemonize,
 	"apart": func(arguments string) {
@@ -369,6 +378,40 @@ func TestListenerIsNotOurs(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// TestLostPort: a server that cannot have the port that was chosen for it is given
+// another one, once.
+func TestLostPort(t *testing.T) {
+	t.Parallel()
+	for _, orders := range [][]string{{"die", "serve"}, {"die", "die"}} {
+		fifo := filepath.Join(t.TempDir(), "order")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var addresses []string
+		log := writerFunc(func(b []byte) (int, error) {
+			order := orders[len(addresses)]
+			addresses = append(addresses, strings.TrimSpace(string(b)))
+			if order == "die" {
+				l := listenAt(addresses[len(addresses)-1])
+				t.Cleanup(func() { _ = l.Close() })
+			}
+			return len(b), os.WriteFile(fifo, []byte(order), 0)
+		})
+		s := stranger(t, "one", "told:{addr},"+fifo)
+		s.Ready = "/debug/pprof/"
+		i, err := s.Start(t.Context(), log)
+		if err == nil {
+			defer i.Stop()
+		}
+		if len(addresses) != 2 || addresses[0] == addresses[1] {
+			t.Errorf("%v: it was to listen on %v", orders, addresses)
+		}
+		if served := orders[1] == "serve"; served != (err == nil) || served && i.URL().Host != addresses[1] {
+			t.Errorf("%v: error %v", orders, err)
+		}
+	}
+}
 
 // TestPagesApart: profiling pages may be on a port of their own and below
 // another path, and the usual place then is not looked at.

@@ -88,23 +88,51 @@ func (e Exec) program() string {
 	return e.Dir + "/" + first
 }
 
-// Start starts the program.
+// Start starts the program. If another program takes a chosen port before this
+// one can, it is started once more, with others.
 func (e Exec) Start(ctx context.Context, log io.Writer) (Instance, error) {
+	p, err := e.startOnce(ctx, log)
+	if p.lostPort {
+		p, err = e.startOnce(ctx, log)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// startOnce returns, also with an error, what was started.
+func (e Exec) startOnce(ctx context.Context, log io.Writer) (*process, error) {
 	p := &process{Exec: e, output: newOutput(log), marker: newMarker(), exited: make(chan struct{})}
 	if err := p.start(); err != nil {
 		p.cleanUp()
-		return nil, fmt.Errorf("starting subject %s: %w", e.Name, err)
+		p.lostPort = p.isPortTaken()
+		return p, fmt.Errorf("starting subject %s: %w", e.Name, err)
 	}
 	if err := p.awaitReady(ctx); err != nil {
+		died := !p.lives()
 		p.Stop()
-		return nil, err
+		p.lostPort = died && p.isPortTaken()
+		return p, err
 	}
 	p.findServer()
 	if err := p.checkPages(); err != nil {
 		p.Stop()
-		return nil, err
+		return p, err
 	}
 	return p, nil
+}
+
+// isPortTaken reports whether a port that was chosen for the process is not free.
+func (p *process) isPortTaken() bool {
+	for _, port := range p.ports {
+		l, err := net.Listen("tcp", net.JoinHostPort(loopback, port))
+		if err != nil {
+			return true
+		}
+		_ = l.Close()
+	}
+	return false
 }
 
 // chosen is what a process gets of its own.
@@ -130,6 +158,12 @@ func (p *process) choose() (chosen, error) {
 		c.address = address
 	} else if asksForPort(strings.Join(p.Env, "\n")) {
 		c.offered = first
+	}
+	if asksForPort(all) {
+		p.ports = append(p.ports, first)
+	}
+	if strings.Contains(all, SecondPort) {
+		p.ports = append(p.ports, second)
 	}
 	if strings.Contains(all, ScratchFolder) {
 		p.scratch, err = os.MkdirTemp(p.Scratch, "eventobench-")
