@@ -63,8 +63,13 @@ func (i *instance) lacks(s runfolder.Source, needs string, err error) error {
 	if !i.first() {
 		return fmt.Errorf("subject %s had a page in earlier blocks that it now lacks: %w", i.name(), err)
 	}
-	i.run.Manifest.Unavailable[s] = err.Error() + "; " + needs
+	i.unavailable(s, needs, err)
 	return nil
+}
+
+// unavailable notes that the subject does not have a source, and why.
+func (i *instance) unavailable(s runfolder.Source, needs string, err error) {
+	i.run.Manifest.Unavailable[s] = err.Error() + "; " + needs
 }
 
 // What makes a Go server serve the pages that are no profiles.
@@ -83,17 +88,36 @@ func (i *instance) findSources(ctx context.Context) (err error) {
 	if m.Subject.Binary, err = i.Binary(); err != nil {
 		return fmt.Errorf("subject %s: %w", i.name(), err)
 	}
-	for _, k := range i.recorder.Profiles {
-		err := i.lacks(k.Source(), k.Needs, i.pages.CheckSampling(ctx, k))
-		if err != nil {
-			return err
-		}
-	}
+	i.probePprof(ctx)
 	m.Capture.Counters, err = i.pages.CountersPage(ctx)
 	if err != nil {
 		m.Capture.Counters = ""
+		i.unavailable(runfolder.SourceMemStats, needsCounters, err)
 	}
-	return i.lacks(runfolder.SourceMemStats, needsCounters, err)
+	return ctx.Err()
+}
+
+// probePprof finds out whether the pages of net/http/pprof can be read at all, and
+// which kinds of profiles are sampled. A server may answer unknown paths with
+// whatever it likes, or speak something else: no failure of a probe is the run's.
+func (i *instance) probePprof(ctx context.Context) {
+	var notServed *subject.NotServedError
+	_, failure := i.pages.Goroutines(ctx)
+	if errors.As(failure, &notServed) {
+		failure = nil // each kind may have a page nevertheless
+	}
+	if failure != nil {
+		i.unavailable(runfolder.SourceGoroutines, needsGoroutines, failure)
+	}
+	for _, k := range i.recorder.Profiles {
+		err := failure
+		if err == nil {
+			err = i.pages.CheckSampling(ctx, k)
+		}
+		if err != nil {
+			i.unavailable(k.Source(), k.Needs, err)
+		}
+	}
 }
 
 // warmUp loads the instance, unmeasured.

@@ -29,6 +29,20 @@ var strangers = map[string]func(argument string){
 	"plain":  func(address string) { serveAt(address, requestMux(nil)) },
 	"two":    func(address string) { openBoth(address) },
 	"prints": func(address string) { openBoth(address) },
+	"heeds": func(string) { // opens other ports first
+		listenAt("127.0.0.1:0")
+		listenAt("127.0.0.1:0")
+		serveAt(os.Getenv("LISTEN"), requestMux(nil))
+	},
+	"told": func(arguments string) { // says where it will listen, and is told whether to
+		address, fifo, _ := strings.Cut(arguments, ",")
+		fmt.Println(address)
+		order, err := os.ReadFile(fifo)
+		if err != nil || string(order) == "die" {
+			os.Exit(1)
+		}
+		serveAt(address, requestMux(nil))
+	},
 	"late":   serveLate,
 	"daemon": daemonize,
 	"apart": func(arguments string) {
@@ -36,10 +50,42 @@ var strangers = map[string]func(argument string){
 		go serveAt(pages, pagesBelow("/internal"))
 		serveAt(address, requestMux(nil))
 	},
+	"shy": func(arguments string) { // does without pages of its own if their port is taken
+		address, pages, _ := strings.Cut(arguments, ",")
+		go func() {
+			l, err := net.Listen("tcp", pages)
+			if err == nil {
+				panic(http.Serve(l, pagesBelow("")))
+			}
+		}()
+		serveAt(address, requestMux(nil))
+	},
+	"moody": func(arguments string) {
+		address, mood, _ := strings.Cut(arguments, ",")
+		s := http.Server{Handler: http.HandlerFunc(moods[mood]), Protocols: new(http.Protocols)}
+		s.Protocols.SetHTTP1(mood != "h2c")
+		s.Protocols.SetUnencryptedHTTP2(mood == "h2c")
+		panic(s.Serve(listenAt(address)))
+	},
 	"answers": func(arguments string) {
 		address, answer, _ := strings.Cut(arguments, ",")
 		serveAt(address, requestMux(answers[answer]))
 	},
+}
+
+// moods are what a server may do to all requests but those for /work.
+var moods = map[string]func(http.ResponseWriter, *http.Request){
+	"503": func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/work" {
+			http.Error(w, "no such service", http.StatusServiceUnavailable)
+		}
+	},
+	"hang-up": func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/work" {
+			panic(http.ErrAbortHandler)
+		}
+	},
+	"h2c": func(http.ResponseWriter, *http.Request) {},
 }
 
 // answers are what a server may do to a request, given its number.
@@ -157,6 +203,12 @@ func TestListenerIsFound(t *testing.T) {
 			return s
 		}
 	}
+	withEnv := func(variable string) func(subject.Exec) subject.Exec {
+		return func(s subject.Exec) subject.Exec {
+			s.Env = []string{variable}
+			return s
+		}
+	}
 	for _, tt := range []struct {
 		name, mode string
 		change     func(subject.Exec) subject.Exec
@@ -165,6 +217,8 @@ func TestListenerIsFound(t *testing.T) {
 		{"told nothing", "plain:127.0.0.1:0", nil},
 		{"on all addresses", "plain::{port}", nil},
 		{"prints some line with its URL", "prints:running at", nil},
+		{"heeds its environment", "heeds:", withEnv("LISTEN={addr}")},
+		{"does not heed its environment", "plain:127.0.0.1:0", withEnv("PORT={port}")},
 		{"a shell waits for it", "plain:{addr}", behind("", "; echo ended")},
 		{"a shell leaves it alone", "plain:{addr}", behind("", " & exit 0")},
 		{"told nothing, in a session of its own", "plain:127.0.0.1:0", behind("setsid ", " & exit 0")},
@@ -298,11 +352,7 @@ func TestSeveralPorts(t *testing.T) {
 // cannot be had, and those of the command do not stand in for them.
 func TestListenerIsNotOurs(t *testing.T) {
 	t.Parallel()
-	l := listenAt("127.0.0.1:0")
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := freeAddress(t)
 	opened := make(chan net.Listener, 1)
 	onceBegun := writerFunc(func(b []byte) (int, error) { // this process listens, which is nobody's child
 		opened <- listenAt(address)
@@ -329,6 +379,40 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
+// TestLostPort: a server that cannot have the port that was chosen for it is given
+// another one, once.
+func TestLostPort(t *testing.T) {
+	t.Parallel()
+	for _, orders := range [][]string{{"die", "serve"}, {"die", "die"}} {
+		fifo := filepath.Join(t.TempDir(), "order")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var addresses []string
+		log := writerFunc(func(b []byte) (int, error) {
+			order := orders[len(addresses)]
+			addresses = append(addresses, strings.TrimSpace(string(b)))
+			if order == "die" {
+				l := listenAt(addresses[len(addresses)-1])
+				t.Cleanup(func() { _ = l.Close() })
+			}
+			return len(b), os.WriteFile(fifo, []byte(order), 0)
+		})
+		s := stranger(t, "one", "told:{addr},"+fifo)
+		s.Ready = "/debug/pprof/"
+		i, err := s.Start(t.Context(), log)
+		if err == nil {
+			defer i.Stop()
+		}
+		if len(addresses) != 2 || addresses[0] == addresses[1] {
+			t.Errorf("%v: it was to listen on %v", orders, addresses)
+		}
+		if served := orders[1] == "serve"; served != (err == nil) || served && i.URL().Host != addresses[1] {
+			t.Errorf("%v: error %v", orders, err)
+		}
+	}
+}
+
 // TestPagesApart: profiling pages may be on a port of their own and below
 // another path, and the usual place then is not looked at.
 func TestPagesApart(t *testing.T) {
@@ -350,6 +434,78 @@ func TestPagesApart(t *testing.T) {
 	_, err := testExperiment(t, s).Record(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "nothing listens where its profiling pages are said to be") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestPagesOfAnother: of two subjects with the same port for their pages, one would
+// be given the other's figures.
+func TestPagesOfAnother(t *testing.T) {
+	t.Parallel()
+	pages := freeAddress(t)
+	start := func(name string) (subject.Instance, error) {
+		s := stranger(t, name, "shy:{addr},"+pages)
+		s.Debug = pages
+		return s.Start(t.Context(), io.Discard)
+	}
+	first, err := start("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Stop()
+	second, err := start("two")
+	if err == nil {
+		second.Stop()
+		t.Fatal("it was given the pages of another process")
+	}
+	want := "subject two: the profiling pages at http://" + pages + "/debug/pprof belong to another process; " +
+		"give each subject its own port with {port2}"
+	if err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
+	}
+}
+
+// freeAddress is an address on loopback that nothing listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l := listenAt("127.0.0.1:0")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
+}
+
+// TestMoodyStrangers: a server that fails when it is asked for pages it does not
+// have, or does not speak HTTP/1.1, can be measured without them.
+func TestMoodyStrangers(t *testing.T) {
+	t.Parallel()
+	for mood, want := range map[string]string{
+		"503":     "was answered with 503 Service Unavailable: no such service; ",
+		"hang-up": ": EOF; ",
+		"h2c":     "reading a debug page: Get \"http://127.0.0.1:",
+	} {
+		t.Run(mood, func(t *testing.T) {
+			s := stranger(t, "one", "moody:{addr},"+mood)
+			s.Ready = subject.ReadyTCP
+			e := testExperiment(t, s)
+			if mood == "h2c" {
+				load := e.Load
+				load.Protocol = loadgen.ProtocolH2
+				e.setLoad(load)
+			}
+			run := record(t, e)
+			sources := []runfolder.Source{runfolder.SourceMemStats, runfolder.SourceGoroutines}
+			for _, k := range e.Profiles {
+				sources = append(sources, k.Source())
+			}
+			for _, source := range sources {
+				if reason := run.Manifest.Unavailable[source]; !strings.Contains(reason, want) {
+					t.Errorf("%s is missing because of %q, want %q", source, reason, want)
+				}
+			}
+			if totals := run.Totals(); totals.TotalOps == 0 || totals.Errors != 0 {
+				t.Errorf("totals %+v", totals)
+			}
+		})
 	}
 }
 

@@ -155,7 +155,7 @@ func (o *runOptions) targets(cmd *cobra.Command) ([]subject.Target, error) {
 	}
 	for _, flag := range factorFlags {
 		if cmd.Flags().Changed(flag) {
-			return nil, fmt.Errorf("--%s and --subject exclude each other; write --subject=builtin:fasthttp,codec=std", flag)
+			return nil, fmt.Errorf("--%s and --subject cannot be used together; write --subject=builtin:fasthttp,codec=std", flag)
 		}
 	}
 	log := cmd.ErrOrStderr()

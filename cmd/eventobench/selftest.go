@@ -223,7 +223,7 @@ func (o *selftestOptions) makeSides(cmd *cobra.Command) error {
 	for _, side := range sides {
 		s, ok := side.(subject.Exec)
 		if !ok {
-			return errors.New("a server that is running is no two; let --subject be one that can be started")
+			return errors.New("a running server cannot be compared with itself; use exec:, go: or git: instead")
 		}
 		s.Options = maps.Clone(s.Options)
 		if s.Options == nil {

@@ -3,8 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +23,12 @@ type subjectOptions struct {
 	env, dirs, ready, timeouts, pprof, builds, starts []string
 
 	remote, tls bool
+
+	flags *pflag.FlagSet
 }
 
 func (o *subjectOptions) addFlags(f *pflag.FlagSet) {
+	o.flags = f
 	f.StringArrayVar(&o.env, "env", nil,
 		"KEY=VALUE for the environment of every subject, or NAME:KEY=VALUE for that of one, as with all these flags; repeatable")
 	f.StringArrayVar(&o.dirs, "dir", nil, "working directory of subjects")
@@ -40,16 +47,15 @@ func (o *subjectOptions) addFlags(f *pflag.FlagSet) {
 // built. log is told so; it may be nil.
 func (o *subjectOptions) targets(ctx context.Context, texts []string, log io.Writer) ([]subject.Target, error) {
 	specs, err := parseSpecs(texts)
+	if err == nil {
+		err = o.check(specs)
+	}
 	if err != nil {
 		return nil, err
 	}
 	var all []subject.Target
 	for _, s := range specs {
-		settings, err := o.settings(s.Name, specs)
-		if err != nil {
-			return nil, err
-		}
-		t, err := settings.target(ctx, s, log)
+		t, err := o.settings(s.Name, specs).target(ctx, s, log)
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +110,8 @@ type settings struct {
 	remote, tls                     bool
 }
 
-func (o *subjectOptions) settings(name string, specs []subject.Spec) (s settings, err error) {
+// settings are those of one subject. They have been checked.
+func (o *subjectOptions) settings(name string, specs []subject.Spec) settings {
 	last := func(given []string) string {
 		values := valuesFor(name, specs, given)
 		if len(values) == 0 {
@@ -112,25 +119,90 @@ func (o *subjectOptions) settings(name string, specs []subject.Spec) (s settings
 		}
 		return values[len(values)-1]
 	}
-	s = settings{
-		name: name, env: valuesFor(name, specs, o.env), dir: last(o.dirs), ready: last(o.ready),
+	timeout, _ := time.ParseDuration(last(o.timeouts)) // none if it was not given
+	return settings{
+		name: name, env: valuesFor(name, specs, o.env), dir: last(o.dirs), ready: last(o.ready), timeout: timeout,
 		pprof: last(o.pprof), build: last(o.builds), start: last(o.starts), remote: o.remote, tls: o.tls,
 	}
-	for _, variable := range s.env {
-		if key, _, ok := strings.Cut(variable, "="); !ok || key == "" {
-			return s, fmt.Errorf("--env %q: write KEY=VALUE, or NAME:KEY=VALUE with the name of a subject", variable)
+}
+
+var environmentVariable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+
+// check rejects values that mean nothing, and those that no subject can use.
+func (o *subjectOptions) check(specs []subject.Spec) error {
+	named := fmt.Sprintf(" with the name of a subject (%s)", strings.Join(namesOf(specs), ", "))
+	for _, flag := range []struct {
+		name    string
+		given   []string
+		useful  func(kind string) bool // to a subject of the kind; nil if to all
+		correct func(value string) bool
+		advice  string // what to do about a value that is not
+	}{
+		{"env", o.env, isStarted, environmentVariable.MatchString, "write KEY=VALUE, or NAME:KEY=VALUE" + named},
+		{"dir", o.dirs, isStarted, isFolder, "no such folder"},
+		{"ready", o.ready, nil, isReadiness, "write a path such as /health, or tcp, or either after NAME:" + named},
+		{"ready-timeout", o.timeouts, nil, isTimeout, "write a time such as 30s, or NAME:30s" + named},
+		{"build", o.builds, isBuilt, nil, ""},
+		{"start", o.starts, isBuilt, nil, ""},
+	} {
+		for _, text := range flag.given {
+			name, value := addressee(specs, text)
+			if flag.correct != nil && !flag.correct(value) {
+				return fmt.Errorf("--%s %s: %s", flag.name, value, flag.advice)
+			}
+			if flag.useful != nil && !anyUses(specs, name, flag.useful) && !o.configured(flag.name) {
+				return fmt.Errorf("no subject of this run can use --%s %s", flag.name, text)
+			}
 		}
 	}
-	if s.ready != "" && s.ready != subject.ReadyTCP && !strings.HasPrefix(s.ready, "/") {
-		return s, fmt.Errorf("--ready %q: write a path such as /health, or tcp", s.ready)
+	if o.tls && !anyUses(specs, "", isStarted) && !o.configured("tls") {
+		return errors.New("no subject of this run can use --tls")
 	}
-	if text := last(o.timeouts); text != "" {
-		s.timeout, err = time.ParseDuration(text)
-		if err != nil || s.timeout <= 0 {
-			return s, fmt.Errorf("--ready-timeout %q: write a time such as 30s", text)
-		}
+	return nil
+}
+
+func isStarted(kind string) bool { return kind != subject.KindURL }
+func isBuilt(kind string) bool   { return kind == subject.KindGo || kind == subject.KindGit }
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+func isReadiness(text string) bool {
+	return text == subject.ReadyDefault || text == subject.ReadyTCP || strings.HasPrefix(text, "/")
+}
+
+func isTimeout(text string) bool {
+	d, err := time.ParseDuration(text)
+	return err == nil && d > 0
+}
+
+// anyUses reports whether what is for one subject, or for all if the name is empty,
+// is of use to any.
+func anyUses(specs []subject.Spec, name string, useful func(kind string) bool) bool {
+	return slices.ContainsFunc(specs, func(s subject.Spec) bool {
+		return (name == "" || name == s.Name) && useful(s.Kind)
+	})
+}
+
+// configured reports whether the project's configuration has a flag. It may be for
+// other subjects than those of this run.
+func (o *subjectOptions) configured(flag string) bool {
+	config := o.flags.Lookup("config")
+	if config == nil {
+		return false
 	}
-	return s, nil
+	project, err := readProject(config.Value.String())
+	return err == nil && slices.ContainsFunc(slices.Concat(project.Workload, project.Plan),
+		func(v flagValue) bool { return v.name == flag })
+}
+
+func namesOf(specs []subject.Spec) (names []string) {
+	for _, s := range specs {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // valuesFor are the values of a flag for one subject, those for it alone last.

@@ -113,14 +113,14 @@ func TestStrangers(t *testing.T) {
 func TestSubjectErrors(t *testing.T) {
 	dir := t.TempDir()
 	for want, args := range map[string][]string{
-		`--codec and --subject exclude each other`:       {"run", "--subject=fasthttp", "--codec=std"},
-		`--env "FOO": write KEY=VALUE`:                   {"run", "--subject=exec:true", "--env=FOO"},
-		`--ready "health": write a path such as /health`: {"run", "--subject=exec:true", "--ready=health"},
-		`--ready-timeout "soon": write a time`:           {"run", "--subject=exec:true", "--ready-timeout=soon"},
-		`"nope": executable file not found`:              {"run", "--subject=exec:nope {addr}"},
-		`--allow-remote permits it`:                      {"run", "--subject=url:http://192.0.2.1"},
-		`is running is no two`:                           {"selftest", "--subject=url:http://127.0.0.1:1"},
-		`can be planted in the built-in store only`:      {"selftest", "--subject=exec:true", "--case=cpu=5%:1"},
+		`--codec and --subject cannot be used together`:                           {"run", "--subject=fasthttp", "--codec=std"},
+		`--env FOO: write KEY=VALUE`:                                              {"run", "--subject=exec:true", "--env=FOO"},
+		`--ready health: write a path such as /health`:                            {"run", "--subject=exec:true", "--ready=health"},
+		`--ready-timeout soon: write a time`:                                      {"run", "--subject=exec:true", "--ready-timeout=soon"},
+		`"nope": executable file not found`:                                       {"run", "--subject=exec:nope {addr}"},
+		`--allow-remote permits it`:                                               {"run", "--subject=url:http://192.0.2.1"},
+		`a running server cannot be compared with itself; use exec:, go: or git:`: {"selftest", "--subject=url:http://127.0.0.1:1"},
+		`can be planted in the built-in store only`:                               {"selftest", "--subject=exec:true", "--case=cpu=5%:1"},
 		`did not answer on http://127.0.0.1:1 within 50ms; is it running?`: {"run",
 			"--subject=url:http://127.0.0.1:1", "--ready-timeout=50ms"},
 		`subject sh died before it was ready (exit status 3); its last output:` + "\n  no such flag": {"run",
@@ -129,6 +129,46 @@ func TestSubjectErrors(t *testing.T) {
 		if code, text := eventobench(t, dir, dir, args...); code != exitFailed || !strings.Contains(text, want) {
 			t.Errorf("%v: exit code %d, want %q: %s", args, code, want, text)
 		}
+	}
+}
+
+// TestUselessValues: what no subject can use is an error before anything is built.
+func TestUselessValues(t *testing.T) {
+	dir := t.TempDir()
+	const cannot = "no subject of this run can use "
+	for want, args := range map[string][]string{
+		`--env nwe:GOGC=50: write KEY=VALUE, or NAME:KEY=VALUE with the name of a subject (old, new)`: {"--env=nwe:GOGC=50"},
+		`--env 1A=50: write KEY=VALUE`:          {"--env=new:1A=50"},
+		`--ready typo:/x: write a path`:         {"--ready=typo:/x", "--ready=/y"},
+		`--ready-timeout typo:1s: write a time`: {"--ready-timeout=typo:1s", "--ready-timeout=2s"},
+		`--dir /nonexistent: no such folder`:    {"--dir=/nonexistent", "--subject=git:HEAD"},
+		cannot + `--start {out}`:                {"--start={out}"},
+		cannot + `--start new:{out}`:            {"--start=new:{out}", "--subject=go:"},
+		cannot + `--build make {out}`:           {"--build=make {out}"},
+		cannot + `--env new:A=1`:                {"--env=new:A=1"},
+		cannot + `--dir there:.`:                {"--dir=there:.", "--subject=there=url:http://127.0.0.1:1"},
+	} {
+		args = append([]string{"run", "--subject=old=exec:nope", "--subject=new=url:http://127.0.0.1:1"}, args...)
+		if code, text := eventobench(t, dir, dir, args...); code != exitFailed || !strings.Contains(text, want) {
+			t.Errorf("%v: exit code %d, want %q: %s", args, code, want, text)
+		}
+	}
+	code, text := eventobench(t, dir, dir, "run", "--subject=url:http://127.0.0.1:1", "--tls")
+	if want := cannot + "--tls"; code != exitFailed || !strings.Contains(text, want) {
+		t.Errorf("exit code %d, want %q: %s", code, want, text)
+	}
+}
+
+// TestConfiguredValues: those of the project may be for other subjects.
+func TestConfiguredValues(t *testing.T) {
+	dir := t.TempDir()
+	err := os.WriteFile(filepath.Join(dir, "eventobench.yaml"), []byte("workload:\n  start: \"{out}\"\n  env: A=1\n"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text := eventobench(t, dir, dir, "run", "--subject=url:http://127.0.0.1:1", "--ready-timeout=50ms")
+	if want := "did not answer on http://127.0.0.1:1 within 50ms"; !strings.Contains(text, want) {
+		t.Errorf("want %q: %s", want, text)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +59,7 @@ func CacheDir() (string, error) {
 func (b Build) Make(ctx context.Context) (Built, error) {
 	built, err := b.make(ctx)
 	if ctx.Err() != nil {
-		return built, ctx.Err()
+		return built, fmt.Errorf("interrupted while building %s", b.what())
 	}
 	if err != nil {
 		return built, fmt.Errorf("building %s: %w", b.what(), err)
@@ -102,13 +104,47 @@ func (b Build) fromWorkingTree(ctx context.Context, environment []string) (Built
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", "HEAD")
 	if err == nil {
 		info.Commit = commit
-		changes, err := b.git(ctx, "status", "--porcelain")
+		info.Dirty, err = b.dirty(ctx)
 		if err != nil {
 			return Built{}, err
 		}
-		info.Dirty = changes != ""
 	}
 	return b.compile(ctx, b.Dir, "", info)
+}
+
+// dirty reports whether the working tree is other than its commit: a file that Git
+// knows was changed, or Go would build or embed one that Git does not know. Other
+// unknown files, such as run folders, are no part of a program.
+func (b Build) dirty(ctx context.Context) (bool, error) {
+	changes, err := b.git(ctx, "status", "--porcelain", "-z", "--untracked-files=all")
+	if err != nil || changes == "" {
+		return false, err
+	}
+	top, err := b.git(ctx, "rev-parse", "--show-toplevel")
+	if err != nil {
+		return false, err
+	}
+	var embedded []string
+	list := []string{"go", "list", "-e", "-f", `{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}`, "./..."}
+	text, err := b.run(ctx, b.Dir, list)
+	if err == nil { // else it is not Go's
+		embedded = strings.Split(text, "\n")
+	}
+	for change := range strings.SplitSeq(strings.TrimRight(changes, "\x00"), "\x00") {
+		name, unknown := strings.CutPrefix(change, "?? ")
+		if !unknown || goReads(name) || slices.Contains(embedded, filepath.Join(top, name)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// sourceFiles are what go build reads by itself, beside what is embedded.
+var sourceFiles = regexp.MustCompile(`\.(go|s|S|sx|c|cc|cpp|cxx|m|h|hh|hpp|hxx|f|F|for|f90|swig|swigcxx|syso)$` +
+	`|(^|/)(go\.mod|go\.sum|go\.work|go\.work\.sum|vendor/modules\.txt)$`)
+
+func goReads(name string) bool {
+	return sourceFiles.MatchString(name) && !strings.HasSuffix(name, "_test.go")
 }
 
 // fromCommit builds a commit in a worktree of its own, unless that was done
@@ -116,7 +152,7 @@ func (b Build) fromWorkingTree(ctx context.Context, environment []string) (Built
 func (b Build) fromCommit(ctx context.Context, environment []string) (built Built, err error) {
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", b.Ref+"^{commit}")
 	if err != nil {
-		return built, fmt.Errorf("%q is no commit of the repository in %s", b.Ref, b.where())
+		return built, b.noCommit(ctx)
 	}
 	prefix, err := b.git(ctx, "rev-parse", "--show-prefix")
 	if err != nil {
@@ -134,6 +170,18 @@ func (b Build) fromCommit(ctx context.Context, environment []string) (built Buil
 	defer func() { err = errors.Join(err, tree.remove()) }()
 	info := runfolder.BuildInfo{Ref: b.Ref, Commit: commit, Flags: relevant(environment)}
 	return b.compile(ctx, filepath.Join(tree.dir, prefix), key, info)
+}
+
+// noCommit explains why the commit was not found.
+func (b Build) noCommit(ctx context.Context) error {
+	_, err := b.git(ctx, "rev-parse", "--git-dir")
+	switch {
+	case err == nil:
+		return fmt.Errorf("%q is no commit of the repository in %s", b.Ref, b.where())
+	case strings.Contains(err.Error(), "not a git repository"):
+		return errors.New("this is not a Git repository")
+	}
+	return err
 }
 
 func (b Build) where() string {

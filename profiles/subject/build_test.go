@@ -3,7 +3,6 @@ package subject
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,6 +105,35 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// TestDirty: files that Git does not know count if Go builds or embeds them.
+func TestDirty(t *testing.T) {
+	dir := repository(t)
+	write(t, dir, "pages/pages.go", "package pages\n\nimport _ \"embed\"\n\n//go:embed *.html\nvar Page string\n")
+	write(t, dir, "pages/page.html", "<p>")
+	commit(t, dir, "pages")
+	for name, want := range map[string]bool{
+		"profiles/20260101-one/run.json": false,
+		"eventobench.yaml":               false,
+		"more_test.go":                   false,
+		"a b.txt":                        false,
+		"more.go":                        true,
+		"deep/er/table.s":                true,
+		"go.sum":                         true,
+		"pages/ä new.html":               true,
+		"pages/page.html":                true, // which is known, and changed
+	} {
+		write(t, dir, name, "package main\n")
+		for _, below := range []string{dir, filepath.Join(dir, "pages")} {
+			dirty, err := Build{Dir: below}.dirty(t.Context())
+			if err != nil || dirty != want {
+				t.Errorf("%s, seen from %s: dirty %v (%v), want %v", name, below, dirty, err, want)
+			}
+		}
+		git(t, dir, "clean", "--quiet", "--force", "-d")
+		git(t, dir, "checkout", "--quiet", ".")
+	}
+}
+
 func TestBuildErrors(t *testing.T) {
 	dir, cache := repository(t), t.TempDir()
 	write(t, dir, "main.go", "package main\n\nfunc main() { nope() }\n")
@@ -131,6 +159,13 @@ func TestBuildErrors(t *testing.T) {
 			}
 		}
 		checkNoWorktrees(t, dir, cache)
+	}
+}
+
+func TestBuildOutsideOfRepository(t *testing.T) {
+	_, err := Build{Dir: t.TempDir(), Ref: "HEAD", Cache: t.TempDir()}.Make(t.Context())
+	if err == nil || err.Error() != "building HEAD: this is not a Git repository" {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -206,7 +241,8 @@ func TestBuildIsCancelled(t *testing.T) {
 	dir, cache := repository(t), t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (Build{Dir: dir, Ref: "HEAD", Cache: cache}).Make(ctx); !errors.Is(err, context.Canceled) {
+	_, err := Build{Dir: dir, Ref: "HEAD", Cache: cache}.Make(ctx)
+	if err == nil || err.Error() != "interrupted while building HEAD" {
 		t.Errorf("error %v", err)
 	}
 	checkNoWorktrees(t, dir, cache)

@@ -20,15 +20,12 @@ const (
 )
 
 // CountersPage finds the page from which to read runtime.MemStats: the one that
-// costs the server less. The error is a NotServedError if it has none.
+// costs the server less. The error is that of HeapPage: a NotServedError if the
+// server does not have it.
 func (p *Pages) CountersPage(ctx context.Context) (string, error) {
-	var notServed *NotServedError
 	_, err := p.memStats(ctx, VarsPage)
 	if err == nil {
 		return VarsPage, nil
-	}
-	if !errors.As(err, &notServed) {
-		return "", err
 	}
 	_, err = p.memStats(ctx, HeapPage)
 	return HeapPage, err

@@ -38,7 +38,8 @@ const loopback = "127.0.0.1"
 // one of four ways: it has ChosenAddress or ChosenPort in its command; or a
 // fixed Address; or, having neither, it prints "listening on URL" as a line of
 // its own once it accepts connections; or else it opens a port, which is then
-// found, among those of all processes that the command started.
+// found, among those of all processes that the command started. If one of these
+// is the ChosenPort of its environment, it is that.
 type Exec struct {
 	Name    string               // distinct within an experiment; ends the folder's name
 	Kind    string               // for the manifest, such as built-in
@@ -87,25 +88,58 @@ func (e Exec) program() string {
 	return e.Dir + "/" + first
 }
 
-// Start starts the program.
+// Start starts the program. If another program takes a chosen port before this
+// one can, it is started once more, with others.
 func (e Exec) Start(ctx context.Context, log io.Writer) (Instance, error) {
+	p, err := e.startOnce(ctx, log)
+	if p.lostPort {
+		p, err = e.startOnce(ctx, log)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// startOnce returns, also with an error, what was started.
+func (e Exec) startOnce(ctx context.Context, log io.Writer) (*process, error) {
 	p := &process{Exec: e, output: newOutput(log), marker: newMarker(), exited: make(chan struct{})}
 	if err := p.start(); err != nil {
 		p.cleanUp()
-		return nil, fmt.Errorf("starting subject %s: %w", e.Name, err)
+		p.lostPort = p.isPortTaken()
+		return p, fmt.Errorf("starting subject %s: %w", e.Name, err)
 	}
 	if err := p.awaitReady(ctx); err != nil {
+		died := !p.lives()
 		p.Stop()
-		return nil, err
+		p.lostPort = died && p.isPortTaken()
+		return p, err
 	}
 	p.findServer()
+	if err := p.checkPages(); err != nil {
+		p.Stop()
+		return p, err
+	}
 	return p, nil
+}
+
+// isPortTaken reports whether a port that was chosen for the process is not free.
+func (p *process) isPortTaken() bool {
+	for _, port := range p.ports {
+		l, err := net.Listen("tcp", net.JoinHostPort(loopback, port))
+		if err != nil {
+			return true
+		}
+		_ = l.Close()
+	}
+	return false
 }
 
 // chosen is what a process gets of its own.
 type chosen struct {
 	replacer *strings.Replacer
 	address  string // where it must listen; empty if it was not told
+	offered  string // port on which it may listen, as its environment says; may be empty
 }
 
 // choose makes what the command, the environment and the URL of debug pages ask
@@ -120,8 +154,16 @@ func (p *process) choose() (chosen, error) {
 	}
 	first, second := strconv.Itoa(ports[0]), strconv.Itoa(ports[1])
 	address := net.JoinHostPort(loopback, first)
-	if strings.Contains(command, ChosenAddress) || strings.Contains(command, ChosenPort) {
+	if asksForPort(command) {
 		c.address = address
+	} else if asksForPort(strings.Join(p.Env, "\n")) {
+		c.offered = first
+	}
+	if asksForPort(all) {
+		p.ports = append(p.ports, first)
+	}
+	if strings.Contains(all, SecondPort) {
+		p.ports = append(p.ports, second)
 	}
 	if strings.Contains(all, ScratchFolder) {
 		p.scratch, err = os.MkdirTemp(p.Scratch, "eventobench-")
@@ -130,6 +172,10 @@ func (p *process) choose() (chosen, error) {
 		ChosenPort, first, SecondPort, second, ScratchFolder, p.scratch)
 	c.address = cmp.Or(c.address, p.Address)
 	return c, err
+}
+
+func asksForPort(text string) bool {
+	return strings.Contains(text, ChosenAddress) || strings.Contains(text, ChosenPort)
 }
 
 // freePorts are ports on loopback that nothing listens on.

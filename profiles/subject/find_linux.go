@@ -110,6 +110,27 @@ func (p *process) listener() (int, error) {
 	return listenerAmong(portOf(p.url), func(pid int) bool { return among[pid] })
 }
 
+// checkPages rejects debug pages of their own port that another process serves
+// than those of the subject. Of a server whose process cannot be seen, such as
+// one in a container, nothing is known about that of the pages either.
+func (p *process) checkPages() error {
+	pages := p.debug.Pprof
+	if !p.debug.apart || checkLoopback(pages) != nil {
+		return nil
+	}
+	anyone := func(int) bool { return true }
+	owners := listenersOn(portOf(pages), anyone)
+	if len(owners) == 0 && p.server == 0 {
+		return nil
+	}
+	own := append(p.members(), listenersOn(portOf(p.url), anyone)...)
+	if slices.ContainsFunc(owners, func(pid int) bool { return slices.Contains(own, pid) }) {
+		return nil
+	}
+	return fmt.Errorf("subject %s: the profiling pages at %s belong to another process; "+
+		"give each subject its own port with %s", p.Name, pages, SecondPort)
+}
+
 // listenerAmong finds the only process that listens on a port, of those that
 // come into question. A process may for a moment share the port with one that it
 // is about to start.

@@ -17,18 +17,22 @@ import (
 type process struct {
 	Exec
 	figures
-	cmd     *exec.Cmd
-	output  *output
-	pipe    *os.File      // what the processes print
-	printed chan struct{} // closed when nobody can print any more
-	marker  string        // in the environment of all processes
-	janitor *janitor
-	scratch string // removed at the end; may be empty
-	url     *url.URL
-	guessed bool // url is of a port that was found open
-	debug   DebugPages
-	ended   chan struct{} // closed when the command has ended
-	exited  chan struct{} // closed when the server has
+	cmd      *exec.Cmd
+	output   *output
+	pipe     *os.File      // what the processes print
+	printed  chan struct{} // closed when nobody can print any more
+	marker   string        // in the environment of all processes
+	janitor  *janitor
+	scratch  string // removed at the end; may be empty
+	url      *url.URL
+	guessed  bool      // url is of a port that was found open
+	offered  string    // port on which it may listen; may be empty
+	opened   time.Time // when it was first seen to have another one open
+	debug    DebugPages
+	ports    []string      // that were chosen for it
+	lostPort bool          // it ended before it was ready, and another program has one of them
+	ended    chan struct{} // closed when the command has ended
+	exited   chan struct{} // closed when the server has
 
 	signaled []int // processes that did not end by themselves, but for the command's
 }
@@ -45,6 +49,7 @@ func (p *process) start() error {
 	if p.debug, err = parseDebugPages(own.replacer.Replace(p.Exec.Debug), p.Remote); err != nil {
 		return err
 	}
+	p.offered = own.offered
 	if err := p.setAddress(own.address); err != nil {
 		return err
 	}
@@ -107,7 +112,10 @@ func (p *process) setURL(text string) error {
 	if err != nil {
 		return fmt.Errorf("subject %s: %w", p.Name, err)
 	}
-	p.url, p.debug = u, p.debug.orOf(u)
+	p.url = u
+	if !p.debug.apart {
+		p.debug = debugPagesOf(u)
+	}
 	return nil
 }
 

@@ -24,5 +24,6 @@ func adoptOrphans()                                     {}
 func awaitEnd(_ int, commandEnded <-chan struct{})      { <-commandEnded }
 func (p *process) members() []int                       { return nil }
 func (p *process) listener() (int, error)               { return 0, errElsewhere }
+func (p *process) checkPages() error                    { return nil }
 func (p *process) openPorts() ([]string, error)         { return nil, errElsewhere }
 func listenerAmong(string, func(int) bool) (int, error) { return 0, errElsewhere }

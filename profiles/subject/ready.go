@@ -102,17 +102,26 @@ func (p *process) awaitReady(ctx context.Context) error {
 			return err
 		}
 	}
-	r := newReadiness(p.url, p.Ready)
-	look := func(ctx context.Context) (bool, error) { return r.look(ctx), nil }
-	if err := p.await(ctx, look, fmt.Sprintf("it did not answer on %s", r.what())); err != nil {
+	if err := p.awaitAnswer(ctx); err != nil {
 		return err
 	}
-	if err := p.checkLocation(); err != nil || !p.debug.apart {
+	moved, err := p.checkLocation()
+	if moved {
+		err = p.awaitAnswer(ctx)
+	}
+	if err != nil || !p.debug.apart {
 		return err
 	}
 	pages := p.debug.Pprof
 	return p.await(ctx, func(ctx context.Context) (bool, error) { return accepts(ctx, hostPort(pages)), nil },
 		fmt.Sprintf("nothing listens where its profiling pages are said to be, at %s", pages))
+}
+
+// awaitAnswer waits until the server is ready where it is known to listen.
+func (p *process) awaitAnswer(ctx context.Context) error {
+	r := newReadiness(p.url, p.Ready)
+	look := func(ctx context.Context) (bool, error) { return r.look(ctx), nil }
+	return p.await(ctx, look, fmt.Sprintf("it did not answer on %s", r.what()))
 }
 
 // howToLocate is what to do about a server that cannot be found.
@@ -176,6 +185,9 @@ func (p *process) locate(context.Context) (bool, error) {
 	if err != nil { // what it prints is all there is to go by
 		open = printed
 	}
+	if p.awaitsOffered(open) {
+		return false, nil
+	}
 	if found := choose(open, printed); found != "" {
 		p.guessed = true
 		return true, p.setURL(found)
@@ -183,14 +195,39 @@ func (p *process) locate(context.Context) (bool, error) {
 	return false, p.ambiguous(open)
 }
 
+// offerPatience is how long a server that has opened other ports may take to open
+// the one that it was offered, before it is taken not to heed the offer.
+const offerPatience = time.Second
+
+// awaitsOffered reports whether the server may still open the port that it was
+// offered: the ports that are open may be those of something else in it.
+func (p *process) awaitsOffered(open []string) bool {
+	if p.offered == "" || len(open) == 0 || p.isOffered(open[0]) {
+		return false
+	}
+	if p.opened.IsZero() {
+		p.opened = time.Now()
+	}
+	return time.Since(p.opened) < offerPatience
+}
+
+func (p *process) isOffered(address string) bool {
+	return p.offered != "" && strings.HasSuffix(address, ":"+p.offered)
+}
+
 // serverPorts are the URLs of the ports that the processes of the command have
-// opened, without that of the debug pages.
+// opened, without that of the debug pages. If the one that was offered is among
+// them, it is that alone.
 func (p *process) serverPorts() ([]string, error) {
 	open, err := p.openPorts()
 	var urls []string
 	for _, address := range open {
+		url := p.scheme() + "://" + address
+		if p.isOffered(address) {
+			return []string{url}, err
+		}
 		if !p.debug.apart || portOf(p.debug.Pprof) != address[strings.LastIndex(address, ":")+1:] {
-			urls = append(urls, p.scheme()+"://"+address)
+			urls = append(urls, url)
 		}
 	}
 	return urls, err
@@ -225,15 +262,22 @@ func (p *process) ambiguous(open []string) error {
 		p.Name, strings.Join(open, ", "), howToLocate)
 }
 
-// checkLocation rejects a choice among ports if more of them have been opened
-// since.
-func (p *process) checkLocation() error {
+// checkLocation chooses among ports again, as more of them may have been opened
+// since. It reports whether that led to another choice.
+func (p *process) checkLocation() (moved bool, err error) {
 	if !p.guessed {
-		return nil
+		return false, nil
 	}
 	open, err := p.serverPorts()
-	if err != nil || choose(open, p.output.printedURLs()) != "" {
-		return nil
+	if err != nil {
+		return false, nil // there was nothing but what it prints
 	}
-	return p.ambiguous(open)
+	found := choose(open, p.output.printedURLs())
+	if found == "" {
+		return false, p.ambiguous(open)
+	}
+	if strings.HasSuffix(found, ":"+portOf(p.url)) {
+		return false, nil
+	}
+	return true, p.setURL(found)
 }

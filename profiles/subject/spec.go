@@ -104,7 +104,7 @@ func (s *Spec) checkURL() error {
 		return fmt.Errorf("%q is not the URL of a server, such as http://127.0.0.1:8080", s.Target)
 	}
 	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return fmt.Errorf("the paths to ask for are the workload's; leave %q away", u.RequestURI())
+		return fmt.Errorf("the paths to ask for are the workload's; leave out %q", u.RequestURI())
 	}
 	return nil
 }

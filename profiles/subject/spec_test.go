@@ -45,7 +45,7 @@ func TestParseSpecRejects(t *testing.T) {
 		"git::./cmd":                     `":./cmd" names no commit`,
 		"git:--help":                     "names no commit",
 		"url:127.0.0.1:8080":             "is not the URL of a server, such as http://127.0.0.1:8080",
-		"url:http://127.0.0.1:8080/shop": `leave "/shop" away`,
+		"url:http://127.0.0.1:8080/shop": `leave out "/shop"`,
 	} {
 		if s, err := ParseSpec(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %+v, error %v, want %q", text, s, err, want)
