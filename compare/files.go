@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/eventobench/eventobench/compare/profdiff"
@@ -140,11 +141,22 @@ func newFileSide(f profdiff.File, ops float64) FileSide {
 // distinctNames are the files' names, with as much of their paths as tells them
 // apart.
 func distinctNames(base, head string) (string, string) {
-	b, h := filepath.Base(base), filepath.Base(head)
-	if b != h {
-		return b, h
+	b, h := pathElements(base), pathElements(head)
+	for n := range max(len(b), len(h)) {
+		x, y := lastElements(b, n+1), lastElements(h, n+1)
+		if x != y {
+			return x, y
+		}
 	}
 	return base, head
+}
+
+func pathElements(path string) []string {
+	return strings.Split(filepath.ToSlash(filepath.Clean(path)), "/")
+}
+
+func lastElements(all []string, n int) string {
+	return strings.Join(all[max(0, len(all)-n):], "/")
 }
 
 // attribute fills in the tables.

@@ -86,11 +86,17 @@ func TestFilesRejected(t *testing.T) {
 }
 
 func TestDistinctNames(t *testing.T) {
-	b, h := distinctNames("a/cpu.prof", "b/cpu.prof")
-	if b != "a/cpu.prof" || h != "b/cpu.prof" {
-		t.Errorf("%s and %s", b, h)
-	}
-	if b, h = distinctNames("x/before.prof", "x/after.prof"); b != "before.prof" || h != "after.prof" {
-		t.Errorf("%s and %s", b, h)
+	for _, tt := range []struct{ base, head, wantBase, wantHead string }{
+		{"x/before.prof", "x/after.prof", "before.prof", "after.prof"},
+		{"/tmp/x/a/cpu.prof", "/tmp/x/b/cpu.prof", "a/cpu.prof", "b/cpu.prof"},
+		{"/tmp/a/x/cpu.prof", "/tmp/b/x/cpu.prof", "a/x/cpu.prof", "b/x/cpu.prof"},
+		{"cpu.prof", "old/cpu.prof", "cpu.prof", "old/cpu.prof"},
+		{"./x//cpu.prof", "../x/cpu.prof", "x/cpu.prof", "../x/cpu.prof"},
+		{"/x/cpu.prof", "x/cpu.prof", "/x/cpu.prof", "x/cpu.prof"},
+	} {
+		base, head := distinctNames(tt.base, tt.head)
+		if base != tt.wantBase || head != tt.wantHead {
+			t.Errorf("%s and %s are %s and %s, want %s and %s", tt.base, tt.head, base, head, tt.wantBase, tt.wantHead)
+		}
 	}
 }
