@@ -169,3 +169,18 @@ func TestCriteriaBy(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestSubjectAt(t *testing.T) {
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	for text, want := range map[string]string{
+		"git:{commit}":                     "0123456789=git:" + commit,
+		"git:{commit}:./cmd/server":        "0123456789=git:" + commit + ":./cmd/server",
+		"mine-{commit}=git:{commit}":       "mine-" + commit + "=git:" + commit,
+		"exec:./{commit}/server -l {addr}": "exec:./" + commit + "/server -l {addr}",
+	} {
+		o := bisectOptions{subject: text}
+		if got := o.subjectAt(commit); got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
+}
