@@ -64,9 +64,11 @@ func (o FileOptions) check() error {
 	}
 	switch {
 	case (o.BaseOps == 0) != (o.HeadOps == 0):
-		return errors.New("operations are known of one profile only; give those of both (--per-a and --per-b), or of none")
+		return errors.New("operations are known of one profile only; " +
+			"give those of both (--per-a and --per-b), or of none")
 	case o.perOperation() && o.Normalize:
-		return errors.New("values are per operation (--per-a, --per-b) or scaled to the base's total (--normalize), not both")
+		return errors.New("values are per operation (--per-a, --per-b) or scaled to the base's total " +
+			"(--normalize), not both")
 	}
 	return nil
 }
@@ -173,7 +175,8 @@ func (d *FileDiff) attribute(base, head profdiff.File, kind runfolder.ProfileKin
 		ratio := d.Head.Functions.Total.Value / d.Base.Functions.Total.Value
 		if !(ratio > 0) || math.IsInf(ratio, 0) {
 			return fmt.Errorf("%s cannot be scaled to the total of %s: they are %s and %s %s", head.Path, base.Path,
-				texttab.Decimals(d.Head.Functions.Total.Value), texttab.Decimals(d.Base.Functions.Total.Value), kind.Unit)
+				texttab.Decimals(d.Head.Functions.Total.Value), texttab.Decimals(d.Base.Functions.Total.Value),
+				kind.Unit)
 		}
 		d.Head.DividedBy = ratio
 		if h, err = d.Head.attribute(head, kind, o); err != nil {
@@ -231,7 +234,8 @@ func (d *FileDiff) basis() string {
 			d.Head.Name, texttab.Decimals(d.Head.DividedBy))
 	}
 	return fmt.Sprintf("Values are totals, which depend on how long each was recorded and on how much was "+
-		"done meanwhile%s. Operations of both (--per-a, --per-b) give costs per operation; --normalize compares shares.",
+		"done meanwhile%s. Operations of both (--per-a, --per-b) give costs per operation; "+
+		"--normalize compares shares.",
 		d.durations())
 }
 

@@ -29,7 +29,8 @@ func TestFilesPerOperation(t *testing.T) {
 		t.Fatalf("units %s, %s, %s", total.Changes.Unit, perOp.Changes.Unit, perOp.Changes.CountUnit)
 	}
 	for _, side := range []struct{ total, perOp, ops float64 }{
-		{total.Changes.Total.Base, perOp.Changes.Total.Base, 100}, {total.Changes.Total.Head, perOp.Changes.Total.Head, 400},
+		{total.Changes.Total.Base, perOp.Changes.Total.Base, 100},
+		{total.Changes.Total.Head, perOp.Changes.Total.Head, 400},
 	} {
 		if !near(side.total*megabytes/side.ops, side.perOp, 1e-6*side.perOp) {
 			t.Errorf("total %v MB, %v B/op of %v operations", side.total, side.perOp, side.ops)
@@ -56,7 +57,8 @@ func TestFilesPerOperation(t *testing.T) {
 func TestFilesNormalized(t *testing.T) {
 	plain := mustCompareFiles(t, "nethttp-cpu.prof", "fasthttp-cpu.prof", FileOptions{})
 	scaled := mustCompareFiles(t, "nethttp-cpu.prof", "fasthttp-cpu.prof", FileOptions{Normalize: true})
-	if b, h := scaled.Changes.Total.Base, scaled.Changes.Total.Head; b != plain.Changes.Total.Base || !near(b, h, 1e-9*b) {
+	b, h := scaled.Changes.Total.Base, scaled.Changes.Total.Head
+	if b != plain.Changes.Total.Base || !near(b, h, 1e-9*b) {
 		t.Errorf("totals %v and %v, from %v", b, h, plain.Changes.Total.Base)
 	}
 	share := func(d *FileDiff) float64 { return d.Head.Functions.Functions[0].Share }

@@ -61,11 +61,11 @@ type Comparison struct {
 	Head           string                 `json:"head"`
 	Verdict        Verdict                `json:"verdict"`                // on all gated metrics together
 	Paired         bool                   `json:"paired"`                 // recorded together, so that drift cancels
-	Foreign        bool                   `json:"foreign,omitempty"`      // a side was recorded by something else, without blocks
-	OpenLoop       bool                   `json:"open_loop"`              // the load sets the throughput, so it is not judged
-	SameProcess    bool                   `json:"same_process,omitempty"` // a side was not started afresh for each block
-	GeneratorBound bool                   `json:"generator_bound"`        // throughput shows only part of what the CPU per operation shows
-	Blocks         int                    `json:"blocks"`                 // of each side that were compared; the smaller number if unpaired
+	Foreign        bool                   `json:"foreign,omitempty"`      // a side was recorded by something else
+	OpenLoop       bool                   `json:"open_loop"`              // the load sets the throughput
+	SameProcess    bool                   `json:"same_process,omitempty"` // a side is not fresh in each block
+	GeneratorBound bool                   `json:"generator_bound"`        // throughput shows less than CPU does
+	Blocks         int                    `json:"blocks"`                 // of each side; the fewer if unpaired
 	Metrics        []MetricChange         `json:"metrics"`
 	Requests       *Requests              `json:"requests,omitempty"` // of every kind; nil if the load has one
 	Waivers        []WaiverUse            `json:"waivers,omitempty"`

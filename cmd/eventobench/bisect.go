@@ -183,7 +183,8 @@ func bisectCommits(
 		}
 		fmt.Fprintf(w, "  %s\n", what)
 	}
-	return exitError{exitInconclusive, "nothing could be said of the commits between; more blocks may tell (--max-blocks)"}
+	return exitError{exitInconclusive, "nothing could be said of the commits between; " +
+		"more blocks may tell (--max-blocks)"}
 }
 
 func tellJudgement(w io.Writer, j history.Judgement) {

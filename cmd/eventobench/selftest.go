@@ -140,7 +140,8 @@ func (o *selftestOptions) schedule() (func(yield func(string) bool), error) {
 			return nil, fmt.Errorf("--case %q: write a handicap and a number, such as none:12 or cpu=5%%:10", text)
 		}
 		if o.spec != "" && planted != "none" {
-			return nil, fmt.Errorf("--case %q: a regression can be planted in the built-in store only, not with --subject", text)
+			return nil, fmt.Errorf("--case %q: a regression can be planted in the built-in store only, "+
+				"not with --subject", text)
 		}
 		for range n {
 			all = append(all, planted)

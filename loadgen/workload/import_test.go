@@ -96,11 +96,13 @@ func TestRefusesRecordings(t *testing.T) {
 	const fine = `h - - [24/Nov/2026:10:00:03 +0000] "GET /e HTTP/1.1" 200 1`
 	for _, c := range []struct{ text, host, want string }{
 		{"", "", "r: no requests to take; it is empty"},
-		{fine + "\n  nonsense", "", `r:2:3: want HOST IDENT USER [TIME] "METHOD PATH PROTOCOL" STATUS SIZE, not "nonsense"`},
+		{fine + "\n  nonsense", "",
+			`r:2:3: want HOST IDENT USER [TIME] "METHOD PATH PROTOCOL" STATUS SIZE, not "nonsense"`},
 		{strings.Replace(fine, "Nov", "Nev", 1), "",
 			`r:1:8: the time is "24/Nev/2026:10:00:03 +0000"; want one such as 24/Nov/2026:10:00:00 +0000`},
 		{fine, "h", "r: an access log tells no hosts to choose from; leave out --host"},
-		{strings.Replace(fine, "200", "500", 1), "", "r: no requests to take; left out 1 request that was answered with status 500"},
+		{strings.Replace(fine, "200", "500", 1), "",
+			"r: no requests to take; left out 1 request that was answered with status 500"},
 		{" {}", "", `r:1:2: no HAR: it has no "log"`},
 		{"{\n\"log\": 7}", "", "r:2:8: log must not be a number"},
 		{`{"log": {`, "", "r:1:10: no JSON: unexpected EOF"},
