@@ -61,11 +61,16 @@ type Comparison struct {
 	Head           string                 `json:"head"`
 	Verdict        Verdict                `json:"verdict"`                // on all gated metrics together
 	Paired         bool                   `json:"paired"`                 // recorded together, so that drift cancels
-	Foreign        bool                   `json:"foreign,omitempty"`      // a side was recorded by something else
-	OpenLoop       bool                   `json:"open_loop"`              // the load sets the throughput
-	SameProcess    bool                   `json:"same_process,omitempty"` // a side is not fresh in each block
-	GeneratorBound bool                   `json:"generator_bound"`        // throughput shows less than CPU does
-	Blocks         int                    `json:"blocks"`                 // of each side; the fewer if unpaired
+	// a side was recorded by something else, without blocks
+	Foreign        bool                   `json:"foreign,omitempty"`
+	// the load sets the throughput, so it is not judged
+	OpenLoop       bool                   `json:"open_loop"`
+	// a side was not started afresh for each block
+	SameProcess    bool                   `json:"same_process,omitempty"`
+	// throughput shows only part of what the CPU per operation shows
+	GeneratorBound bool                   `json:"generator_bound"`
+	// of each side that were compared; the smaller number if unpaired
+	Blocks         int                    `json:"blocks"`
 	Metrics        []MetricChange         `json:"metrics"`
 	Requests       *Requests              `json:"requests,omitempty"` // of every kind; nil if the load has one
 	Waivers        []WaiverUse            `json:"waivers,omitempty"`

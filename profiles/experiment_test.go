@@ -80,7 +80,7 @@ func checkRun(t *testing.T, e Experiment, dir string) {
 
 func checkProfiles(t *testing.T, run *runfolder.Run) {
 	t.Helper()
-	for _, k := range runfolder.DefaultKinds() {
+	for _, k := range defaultKinds() {
 		if !run.Recorded(k) {
 			t.Errorf("%s was not recorded: %v", k.Name, run.Manifest.Unavailable)
 			continue

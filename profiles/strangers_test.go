@@ -354,7 +354,7 @@ func TestPagesApart(t *testing.T) {
 	s := stranger(t, "one", "apart:{addr},127.0.0.1:{port2}")
 	s.Debug = "http://127.0.0.1:{port2}/internal/debug/pprof"
 	run := record(t, testExperiment(t, s))
-	m, kinds := run.Manifest, len(runfolder.DefaultKinds())
+	m, kinds := run.Manifest, len(defaultKinds())
 	if m.Capture.Counters != subject.HeapPage || len(run.Profiles()) != kinds {
 		t.Errorf("counters of %q, profiles %v, unavailable %v", m.Capture.Counters, run.Profiles(), m.Unavailable)
 	}

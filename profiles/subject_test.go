@@ -213,6 +213,15 @@ func (work) Next(req *loadgen.Request) int {
 	return 0
 }
 
+// defaultKinds are the profiles that are recorded unless asked otherwise.
+func defaultKinds() []runfolder.ProfileKind {
+	kinds, err := runfolder.ParseKinds(nil)
+	if err != nil {
+		panic(err)
+	}
+	return kinds
+}
+
 // testSubject is the test binary as a server in one of serve's modes.
 func testSubject(t *testing.T, name, mode string) subject.Exec {
 	t.Helper()
@@ -231,7 +240,7 @@ func testExperiment(t *testing.T, subjects ...subject.Target) Experiment {
 	e := Experiment{
 		Subjects: subjects,
 		Plan:     runfolder.Plan{Blocks: 2, Rounds: 3, Slice: 5 * time.Millisecond, Warmup: 10, Seed: 1},
-		Profiles: runfolder.DefaultKinds(),
+		Profiles: defaultKinds(),
 		Out:      t.TempDir(),
 		Label:    "a test",
 		Tool:     "test",
