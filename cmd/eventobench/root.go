@@ -62,7 +62,7 @@ func newRootCmd() *cobra.Command {
 	root.AddCommand(
 		newRunCmd(), newCompareCmd(), newReportCmd(), newDiffCmd(), newGateCmd(), newHistoryCmd(), newListCmd(),
 		newShowCmd(), newViewCmd(), newSelftestCmd(), newDoctorCmd(), newInitCmd(), newWorkloadCmd(), newServeCmd(),
-			newExportCmd(),
+		newExportCmd(),
 		newImportCmd(),
 	)
 	addHelp(root)
