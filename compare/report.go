@@ -76,7 +76,7 @@ type Comparison struct {
 	Waivers     []WaiverUse            `json:"waivers,omitempty"`
 	Looks       []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
 	Profiles    []profdiff.ChangeTable `json:"profiles"`        // of the kinds that both runs have
-	Explanation []string               `json:"explanation"`     // what kinds of work account for the change, largest first
+	Explanation []string               `json:"explanation"`     // kinds of work behind the change, largest first
 
 	answers answerChanges
 }
