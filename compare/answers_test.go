@@ -61,8 +61,10 @@ func TestOtherAnswers(t *testing.T) {
 		{"some in one block", none, inBlocks(read, become(404, 0.01), 5), "", "", Improved},
 		{"no content", none, inBlocks(write, become(204, 1)), WarnOtherAnswers,
 			"write 200 from 100 to 0% of answers, 204 from 0 to 100% of answers", Inconclusive},
-		{"bodies of half the size", none, inBlocks(read, sized(0.5)), WarnOtherSizes, "read from 3,780 to 1,890 B", Inconclusive},
-		{"bodies 3% larger", none, inBlocks(read, sized(1.03)), WarnOtherSizes, "read from 3,780 to 3,893 B", Inconclusive},
+		{"bodies of half the size", none, inBlocks(read, sized(0.5)), WarnOtherSizes, "read from 3,780 to 1,890 B",
+			Inconclusive},
+		{"bodies 3% larger", none, inBlocks(read, sized(1.03)), WarnOtherSizes, "read from 3,780 to 3,893 B",
+			Inconclusive},
 		{"bodies 1% larger", none, inBlocks(read, sized(1.01)), "", "", Improved},
 		{"numbers that grew by a digit", none, inBlocks(write, sized(39.0/37)), "", "", Improved},
 		{"no bodies", none, inBlocks(write, sized(0)), WarnOtherSizes, "write from 37.0 to 0 B", Inconclusive},
@@ -234,7 +236,8 @@ func TestSameProcess(t *testing.T) {
 			if got.Verdict != tt.want || c.Verdict != tt.overall {
 				t.Errorf("%s", c.summary())
 			}
-			if wider := (got.Change.High - got.Change.Low) - (fresh.High - fresh.Low); !near(wider, 2*ProcessAllowance, 0.8) {
+			wider := (got.Change.High - got.Change.Low) - (fresh.High - fresh.Low)
+			if !near(wider, 2*ProcessAllowance, 0.8) {
 				t.Errorf("%v, and %v of fresh processes", got.Change, fresh)
 			}
 			if got := c.Metric("alloc_bytes_per_op"); got.Verdict != Equivalent {

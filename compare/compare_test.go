@@ -325,7 +325,8 @@ func TestFailedRequests(t *testing.T) {
 			tt.head(head)
 			c := mustCompare(t, variant(base, nil), variant(head, nil))
 			got := c.Metric("failed_requests")
-			if !strings.HasPrefix(got.Found(), tt.found) || got.Verdict != tt.want || got.Gated != (tt.want != NotJudged) {
+			if !strings.HasPrefix(got.Found(), tt.found) || got.Verdict != tt.want ||
+				got.Gated != (tt.want != NotJudged) {
 				t.Errorf("%s, %q, gated %v; want %s, %s", got.Found(), got.Verdict, got.Gated, tt.found, tt.want)
 			}
 			if c.Verdict != tt.overall {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/eventobench/eventobench/compare/profdiff"
@@ -63,9 +64,11 @@ func (o FileOptions) check() error {
 	}
 	switch {
 	case (o.BaseOps == 0) != (o.HeadOps == 0):
-		return errors.New("operations are known of one profile only; give those of both (--per-a and --per-b), or of none")
+		return errors.New("operations are known of one profile only; " +
+			"give those of both (--per-a and --per-b), or of none")
 	case o.perOperation() && o.Normalize:
-		return errors.New("values are per operation (--per-a, --per-b) or scaled to the base's total (--normalize), not both")
+		return errors.New("values are per operation (--per-a, --per-b) or scaled to the base's total " +
+			"(--normalize), not both")
 	}
 	return nil
 }
@@ -140,11 +143,22 @@ func newFileSide(f profdiff.File, ops float64) FileSide {
 // distinctNames are the files' names, with as much of their paths as tells them
 // apart.
 func distinctNames(base, head string) (string, string) {
-	b, h := filepath.Base(base), filepath.Base(head)
-	if b != h {
-		return b, h
+	b, h := pathElements(base), pathElements(head)
+	for n := range max(len(b), len(h)) {
+		x, y := lastElements(b, n+1), lastElements(h, n+1)
+		if x != y {
+			return x, y
+		}
 	}
 	return base, head
+}
+
+func pathElements(path string) []string {
+	return strings.Split(filepath.ToSlash(filepath.Clean(path)), "/")
+}
+
+func lastElements(all []string, n int) string {
+	return strings.Join(all[max(0, len(all)-n):], "/")
 }
 
 // attribute fills in the tables.
@@ -161,7 +175,8 @@ func (d *FileDiff) attribute(base, head profdiff.File, kind runfolder.ProfileKin
 		ratio := d.Head.Functions.Total.Value / d.Base.Functions.Total.Value
 		if !(ratio > 0) || math.IsInf(ratio, 0) {
 			return fmt.Errorf("%s cannot be scaled to the total of %s: they are %s and %s %s", head.Path, base.Path,
-				texttab.Decimals(d.Head.Functions.Total.Value), texttab.Decimals(d.Base.Functions.Total.Value), kind.Unit)
+				texttab.Decimals(d.Head.Functions.Total.Value), texttab.Decimals(d.Base.Functions.Total.Value),
+				kind.Unit)
 		}
 		d.Head.DividedBy = ratio
 		if h, err = d.Head.attribute(head, kind, o); err != nil {
@@ -219,7 +234,8 @@ func (d *FileDiff) basis() string {
 			d.Head.Name, texttab.Decimals(d.Head.DividedBy))
 	}
 	return fmt.Sprintf("Values are totals, which depend on how long each was recorded and on how much was "+
-		"done meanwhile%s. Operations of both (--per-a, --per-b) give costs per operation; --normalize compares shares.",
+		"done meanwhile%s. Operations of both (--per-a, --per-b) give costs per operation; "+
+		"--normalize compares shares.",
 		d.durations())
 }
 

@@ -29,7 +29,8 @@ func TestFilesPerOperation(t *testing.T) {
 		t.Fatalf("units %s, %s, %s", total.Changes.Unit, perOp.Changes.Unit, perOp.Changes.CountUnit)
 	}
 	for _, side := range []struct{ total, perOp, ops float64 }{
-		{total.Changes.Total.Base, perOp.Changes.Total.Base, 100}, {total.Changes.Total.Head, perOp.Changes.Total.Head, 400},
+		{total.Changes.Total.Base, perOp.Changes.Total.Base, 100},
+		{total.Changes.Total.Head, perOp.Changes.Total.Head, 400},
 	} {
 		if !near(side.total*megabytes/side.ops, side.perOp, 1e-6*side.perOp) {
 			t.Errorf("total %v MB, %v B/op of %v operations", side.total, side.perOp, side.ops)
@@ -56,7 +57,8 @@ func TestFilesPerOperation(t *testing.T) {
 func TestFilesNormalized(t *testing.T) {
 	plain := mustCompareFiles(t, "nethttp-cpu.prof", "fasthttp-cpu.prof", FileOptions{})
 	scaled := mustCompareFiles(t, "nethttp-cpu.prof", "fasthttp-cpu.prof", FileOptions{Normalize: true})
-	if b, h := scaled.Changes.Total.Base, scaled.Changes.Total.Head; b != plain.Changes.Total.Base || !near(b, h, 1e-9*b) {
+	b, h := scaled.Changes.Total.Base, scaled.Changes.Total.Head
+	if b != plain.Changes.Total.Base || !near(b, h, 1e-9*b) {
 		t.Errorf("totals %v and %v, from %v", b, h, plain.Changes.Total.Base)
 	}
 	share := func(d *FileDiff) float64 { return d.Head.Functions.Functions[0].Share }
@@ -86,11 +88,17 @@ func TestFilesRejected(t *testing.T) {
 }
 
 func TestDistinctNames(t *testing.T) {
-	b, h := distinctNames("a/cpu.prof", "b/cpu.prof")
-	if b != "a/cpu.prof" || h != "b/cpu.prof" {
-		t.Errorf("%s and %s", b, h)
-	}
-	if b, h = distinctNames("x/before.prof", "x/after.prof"); b != "before.prof" || h != "after.prof" {
-		t.Errorf("%s and %s", b, h)
+	for _, tt := range []struct{ base, head, wantBase, wantHead string }{
+		{"x/before.prof", "x/after.prof", "before.prof", "after.prof"},
+		{"/tmp/x/a/cpu.prof", "/tmp/x/b/cpu.prof", "a/cpu.prof", "b/cpu.prof"},
+		{"/tmp/a/x/cpu.prof", "/tmp/b/x/cpu.prof", "a/x/cpu.prof", "b/x/cpu.prof"},
+		{"cpu.prof", "old/cpu.prof", "cpu.prof", "old/cpu.prof"},
+		{"./x//cpu.prof", "../x/cpu.prof", "x/cpu.prof", "../x/cpu.prof"},
+		{"/x/cpu.prof", "x/cpu.prof", "/x/cpu.prof", "x/cpu.prof"},
+	} {
+		base, head := distinctNames(tt.base, tt.head)
+		if base != tt.wantBase || head != tt.wantHead {
+			t.Errorf("%s and %s are %s and %s, want %s and %s", tt.base, tt.head, base, head, tt.wantBase, tt.wantHead)
+		}
 	}
 }

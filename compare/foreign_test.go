@@ -90,7 +90,8 @@ func TestForeignPerOperation(t *testing.T) {
 		t.Fatal("no allocations")
 	}
 	during := func(dir string) float64 {
-		return allocated(t, filepath.Join(dir, "allocs-after.prof")) - allocated(t, filepath.Join(dir, "allocs-before.prof"))
+		return allocated(t, filepath.Join(dir, "allocs-after.prof")) -
+			allocated(t, filepath.Join(dir, "allocs-before.prof"))
 	}
 	for _, side := range []struct{ got, want float64 }{
 		{table.Total.Base, during(foreignDirs[0]) / 329426}, {table.Total.Head, during(foreignDirs[1]) / 349305},

@@ -115,7 +115,8 @@ var Metrics = []Metric{
 		value: func(m *measured) float64 { return float64(m.window.Mallocs) / m.ops },
 	},
 	{
-		ID: "failed_requests", Label: "failed requests", Unit: "% of requests", Better: Down, Decimals: 2, Rule: shareRule,
+		ID: "failed_requests", Label: "failed requests", Unit: "% of requests", Better: Down, Decimals: 2,
+		Rule:  shareRule,
 		Gated: true, Share: true, Short: "failures", ByKind: JudgedByKind,
 		value: func(m *measured) float64 { return (m.failed + m.redirected) / (m.ops + m.failed) * 100 },
 	},

@@ -57,21 +57,26 @@ type KindValues struct {
 
 // Comparison is what changed from the base to one other run.
 type Comparison struct {
-	Base           string                 `json:"base"`
-	Head           string                 `json:"head"`
-	Verdict        Verdict                `json:"verdict"`                // on all gated metrics together
-	Paired         bool                   `json:"paired"`                 // recorded together, so that drift cancels
-	Foreign        bool                   `json:"foreign,omitempty"`      // a side was recorded by something else, without blocks
-	OpenLoop       bool                   `json:"open_loop"`              // the load sets the throughput, so it is not judged
-	SameProcess    bool                   `json:"same_process,omitempty"` // a side was not started afresh for each block
-	GeneratorBound bool                   `json:"generator_bound"`        // throughput shows only part of what the CPU per operation shows
-	Blocks         int                    `json:"blocks"`                 // of each side that were compared; the smaller number if unpaired
-	Metrics        []MetricChange         `json:"metrics"`
-	Requests       *Requests              `json:"requests,omitempty"` // of every kind; nil if the load has one
-	Waivers        []WaiverUse            `json:"waivers,omitempty"`
-	Looks          []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
-	Profiles       []profdiff.ChangeTable `json:"profiles"`        // of the kinds that both runs have
-	Explanation    []string               `json:"explanation"`     // what kinds of work account for the change, largest first
+	Base    string  `json:"base"`
+	Head    string  `json:"head"`
+	Verdict Verdict `json:"verdict"` // on all gated metrics together
+	Paired  bool    `json:"paired"`  // recorded together, so that drift cancels
+	// a side was recorded by something else, without blocks
+	Foreign bool `json:"foreign,omitempty"`
+	// the load sets the throughput, so it is not judged
+	OpenLoop bool `json:"open_loop"`
+	// a side was not started afresh for each block
+	SameProcess bool `json:"same_process,omitempty"`
+	// throughput shows only part of what the CPU per operation shows
+	GeneratorBound bool `json:"generator_bound"`
+	// of each side that were compared; the smaller number if unpaired
+	Blocks      int                    `json:"blocks"`
+	Metrics     []MetricChange         `json:"metrics"`
+	Requests    *Requests              `json:"requests,omitempty"` // of every kind; nil if the load has one
+	Waivers     []WaiverUse            `json:"waivers,omitempty"`
+	Looks       []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
+	Profiles    []profdiff.ChangeTable `json:"profiles"`        // of the kinds that both runs have
+	Explanation []string               `json:"explanation"`     // kinds of work behind the change, largest first
 
 	answers answerChanges
 }

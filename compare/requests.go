@@ -74,8 +74,8 @@ func compareRequests(base, head side, c Criteria, doubt string) *Requests {
 	}
 	r.Summary = sentence(r.Kinds, doubt)
 	if short(family) {
-		r.Summary += fmt.Sprintf("; %s are too few to judge %d figures together",
-			texttab.Count(min(len(base.blocks), len(head.blocks)), "block"), len(family))
+		r.Summary += fmt.Sprintf("; %s too few to judge %d figures together",
+			texttab.CountIs(min(len(base.blocks), len(head.blocks)), "block"), len(family))
 		if paired(base.Run, head.Run) {
 			r.Summary += fmt.Sprintf(", that takes %d", fewestBlocks(level/float64(len(family))))
 		}

@@ -43,24 +43,31 @@ func TestRequests(t *testing.T) {
 		want    []Verdict // of write and read
 		summary string
 	}{
-		{"the same", 12, none, []Verdict{Equivalent, Equivalent}, "nothing changed beyond tolerance in any of the 2 kinds"},
+		{"the same", 12, none, []Verdict{Equivalent, Equivalent},
+			"nothing changed beyond tolerance in any of the 2 kinds"},
 		{"slower reads", 12, slower(t, read, 1.5), []Verdict{Equivalent, Regressed},
 			"p50 and p99 of read regressed; nothing changed beyond tolerance in write"},
-		{"faster both", 12, func(r *runfolder.Run) { slower(t, read, 1)(r); slower(t, write, 1)(r) }, []Verdict{Improved, Improved},
+		{"faster both", 12, func(r *runfolder.Run) { slower(t, read, 1)(r); slower(t, write, 1)(r) },
+			[]Verdict{Improved, Improved},
 			"p50 and p99 of write, read improved"},
-		{"one each way", 12, func(r *runfolder.Run) { slower(t, read, 2)(r); slower(t, write, 1)(r) }, []Verdict{Improved, Regressed},
+		{"one each way", 12, func(r *runfolder.Run) { slower(t, read, 2)(r); slower(t, write, 1)(r) },
+			[]Verdict{Improved, Regressed},
 			"p50 and p99 of read regressed; p50 and p99 of write improved"},
 		{"failing writes", 12, failingKind(write, 0.02), []Verdict{Regressed, Equivalent},
 			"failures of write regressed; nothing changed beyond tolerance in read"},
-		{"faster with other answers", 12, func(r *runfolder.Run) { slower(t, read, 1)(r); inBlocks(read, become(404, 0.1))(r) },
-			[]Verdict{Equivalent, Inconclusive}, "nothing changed beyond tolerance in write; undecided: read (other answers)"},
-		{"no reads", 12, vanished, []Verdict{Equivalent, Inconclusive}, "nothing changed beyond tolerance in write; undecided: read"},
+		{"faster with other answers", 12,
+			func(r *runfolder.Run) { slower(t, read, 1)(r); inBlocks(read, become(404, 0.1))(r) },
+			[]Verdict{Equivalent, Inconclusive},
+			"nothing changed beyond tolerance in write; undecided: read (other answers)"},
+		{"no reads", 12, vanished, []Verdict{Equivalent, Inconclusive},
+			"nothing changed beyond tolerance in write; undecided: read"},
 		{"few blocks", 6, none, []Verdict{Inconclusive, Inconclusive},
 			"undecided: write, read; 6 blocks are too few to judge 4 figures together, that takes 10"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			base, head := synthesize(t, "base", "e1", tt.blocks, slow, 7), synthesize(t, "head", "e1", tt.blocks, slow, 7)
+			base, head := synthesize(t, "base", "e1", tt.blocks, slow, 7),
+				synthesize(t, "head", "e1", tt.blocks, slow, 7)
 			tt.change(head)
 			c := mustCompare(t, variant(base, nil), variant(head, nil))
 			got := []Verdict{c.Requests.Kinds[0].Verdict, c.Requests.Kinds[1].Verdict}
@@ -99,7 +106,8 @@ func TestRequestsFigures(t *testing.T) {
 	for _, m := range read.Metrics {
 		figures[m.ID] = m
 	}
-	if p99 := figures["latency_p99"]; !near(*p99.Base, 1.2, 0.01) || !near(*p99.Head, 1.5, 0.01) || !near(p99.Change.Percent, 25, 0.2) || p99.Gated {
+	if p99 := figures["latency_p99"]; !near(*p99.Base, 1.2, 0.01) || !near(*p99.Head, 1.5, 0.01) ||
+		!near(p99.Change.Percent, 25, 0.2) || p99.Gated {
 		t.Errorf("p99 %+v", p99)
 	}
 	if size := figures["body_bytes"]; *size.Base != 3780 || size.Verdict != NotJudged {
@@ -117,7 +125,8 @@ func TestRequestsFigures(t *testing.T) {
 
 func TestSentence(t *testing.T) {
 	kind := func(name string, p50, p99 Verdict) KindChange {
-		k := KindChange{Kind: name, Metrics: []MetricChange{{ID: "latency_p50", Verdict: p50}, {ID: "latency_p99", Verdict: p99}}}
+		k := KindChange{Kind: name, Metrics: []MetricChange{{ID: "latency_p50", Verdict: p50},
+			{ID: "latency_p99", Verdict: p99}}}
 		k.Verdict = worst(k.Metrics)
 		return k
 	}
@@ -128,10 +137,14 @@ func TestSentence(t *testing.T) {
 	}{
 		{"p99 of POST /cart regressed; nothing changed beyond tolerance in the other 3",
 			[]KindChange{same("a"), kind("POST /cart", Equivalent, Regressed), same("b"), same("c")}},
-		{"p99 of a regressed; p50 of a improved; nothing changed beyond tolerance in b", []KindChange{kind("a", Improved, Regressed), same("b")}},
-		{"nothing changed beyond tolerance in 2 of 3 kinds; undecided: c", []KindChange{same("a"), same("b"), kind("c", Equivalent, Inconclusive)}},
-		{"undecided: a, b, c, d, e and 1 more", []KindChange{kind("a", NotJudged, NotJudged), kind("b", Inconclusive, Equivalent), kind("c", Inconclusive, Equivalent),
-			kind("d", Inconclusive, Equivalent), kind("e", Inconclusive, Equivalent), kind("f", Inconclusive, Equivalent)}},
+		{"p99 of a regressed; p50 of a improved; nothing changed beyond tolerance in b",
+			[]KindChange{kind("a", Improved, Regressed), same("b")}},
+		{"nothing changed beyond tolerance in 2 of 3 kinds; undecided: c",
+			[]KindChange{same("a"), same("b"), kind("c", Equivalent, Inconclusive)}},
+		{"undecided: a, b, c, d, e and 1 more", []KindChange{kind("a", NotJudged, NotJudged),
+			kind("b", Inconclusive, Equivalent), kind("c", Inconclusive, Equivalent),
+			kind("d", Inconclusive, Equivalent), kind("e", Inconclusive, Equivalent),
+			kind("f", Inconclusive, Equivalent)}},
 	}
 	for _, tt := range tests {
 		if got := sentence(tt.kinds, ""); got != tt.want {
@@ -277,7 +290,8 @@ func (e *experiment) judged(looks []int) (right, wrong float64) {
 func TestFewestBlocks(t *testing.T) {
 	for _, figures := range []float64{1, 4, 8, 10, 20} {
 		n := fewestBlocks(lookAlpha / figures)
-		if reach := func(n int) float64 { return 2 / math.Exp2(float64(n)) }; reach(n) > lookAlpha/figures || reach(n-1) <= lookAlpha/figures {
+		reach := func(n int) float64 { return 2 / math.Exp2(float64(n)) }
+		if reach(n) > lookAlpha/figures || reach(n-1) <= lookAlpha/figures {
 			t.Errorf("%d blocks for %v figures", n, figures)
 		}
 	}

@@ -168,7 +168,8 @@ var wireTests = []struct {
 		answer: okChunked + "2\r\nhi\r\n6;a=\"b\"\r\n there\r\n0\r\n\r\n",
 		status: 200, body: "hi there"},
 	{name: "trailers",
-		answer: ok + "Trailer: X-Sum\r\nTransfer-Encoding: Chunked\r\n\r\nA \r\n0123456789\r\n0\r\nX-Sum: 5\r\nY: \r\n\r\n",
+		answer: ok + "Trailer: X-Sum\r\nTransfer-Encoding: Chunked\r\n\r\n" +
+			"A \r\n0123456789\r\n0\r\nX-Sum: 5\r\nY: \r\n\r\n",
 		status: 200, body: "0123456789"},
 	{name: "chunked with a length",
 		answer: ok + "Content-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
@@ -251,7 +252,8 @@ func TestAnswersOnTheWire(t *testing.T) {
 				d.Close()
 				server.stop()
 				if n := second.Ops(); n != 1 || second.Reopened != 0 {
-					t.Errorf("the next request: %d answered, %d reopened, errors %+v", n, second.Reopened, second.Errors)
+					t.Errorf("the next request: %d answered, %d reopened, errors %+v", n, second.Reopened,
+						second.Errors)
 				}
 				wantConnections := 1
 				if tt.again || tt.kind != "" {

@@ -87,7 +87,8 @@ func TestRequestReachesTheServer(t *testing.T) {
 		{Method: "OPTIONS", Target: "*"},
 		{Method: "DELETE", Target: "/thing", Host: "other.example:99"},
 		{Method: "POST", Target: "/write", Body: []byte("a body"), Header: Header{
-			{"user-agent", "tester"}, {"X-Two", "1"}, {"x-two", "2"}, {"Content-Type", "text/x"}, {"Connection", "keep-alive"},
+			{"user-agent", "tester"}, {"X-Two", "1"}, {"x-two", "2"}, {"Content-Type", "text/x"},
+			{"Connection", "keep-alive"},
 		}},
 		{Method: "PUT", Target: "/long", Body: []byte(strings.Repeat("x", 300000)),
 			Header: Header{{"Content-Length", "300000"}}},
@@ -111,7 +112,8 @@ func TestRequestReachesTheServer(t *testing.T) {
 				if host == "" {
 					host = at(server.URL).Host
 				}
-				if got.Proto != way.seen || got.Method != want.method() || got.RequestURI != want.Target || got.Host != host {
+				if got.Proto != way.seen || got.Method != want.method() || got.RequestURI != want.Target ||
+					got.Host != host {
 					t.Errorf("%s: %s %s for %s", got.Proto, got.Method, got.RequestURI, got.Host)
 				}
 				if string(body) != string(want.Body) || got.ContentLength != int64(len(want.Body)) {
@@ -409,7 +411,8 @@ func TestGoAway(t *testing.T) {
 			_ = f.WriteGoAway(id, http2.ErrCodeInternal, nil)
 			_ = f.conn.Close()
 		}, false, 1, 0, errorLost},
-		{"with an error", func(f *framed, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeInternal, nil) }, true, 1, 1, ""},
+		{"with an error", func(f *framed, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeInternal, nil) },
+			true, 1, 1, ""},
 		{"after the answer", func(f *framed, id uint32) {
 			_ = f.WriteGoAway(id, http2.ErrCodeNo, nil)
 			f.answer(id)

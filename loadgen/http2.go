@@ -246,7 +246,8 @@ func (l *http2Link) lost(conn *http.ClientConn, err error, rested bool) error {
 	l.forget(conn)
 	switch {
 	case l.http1.Load():
-		return &failure{errorProtocol, fmt.Errorf("the server answers in HTTP/1.1 when HTTP/2 is spoken to it: %w", err)}
+		return &failure{errorProtocol, fmt.Errorf("the server answers in HTTP/1.1 "+
+			"when HTTP/2 is spoken to it: %w", err)}
 	case rested:
 		return fmt.Errorf("%w: %w", errAgain, err)
 	}

@@ -91,8 +91,8 @@ type Answer struct {
 	header func(name string) string
 }
 
-// NewAnswer makes an answer as a worker gives it to Source.Check. The header may
-// be nil.
+// NewAnswer makes an answer as a worker gives it to Source.Check, for the tests of
+// workloads. The header may be nil.
 func NewAnswer(status int, header func(name string) string, body []byte) *Answer {
 	return &Answer{Status: status, Body: body, header: header}
 }

@@ -80,7 +80,7 @@ func checkRun(t *testing.T, e Experiment, dir string) {
 
 func checkProfiles(t *testing.T, run *runfolder.Run) {
 	t.Helper()
-	for _, k := range runfolder.DefaultKinds() {
+	for _, k := range defaultKinds() {
 		if !run.Recorded(k) {
 			t.Errorf("%s was not recorded: %v", k.Name, run.Manifest.Unavailable)
 			continue
@@ -258,7 +258,8 @@ func TestAllowedErrors(t *testing.T) {
 			ops, failed = ops+s.Ops(), failed+s.Errors
 		}
 		a := block.Answers[0]
-		if failed < 1 || failed > 1+ops/99 || a.Failed != failed || a.Statuses[500] != failed || a.Statuses[200] != ops {
+		if failed < 1 || failed > 1+ops/99 || a.Failed != failed || a.Statuses[500] != failed ||
+			a.Statuses[200] != ops {
 			t.Errorf("block %d: %d answered and %d failed; in the manifest %+v", b, ops, failed, a)
 		}
 		if want := ops * int64(len("done")); a.Bytes != want {
@@ -298,7 +299,9 @@ func open(t *testing.T, dir string) *runfolder.Run {
 func TestSubjectThatIsNeverReady(t *testing.T) {
 	bad := subject.Exec{Name: "bad", Command: []string{"sleep", "600"}, Timeout: 20 * time.Millisecond}
 	dirs, err := testExperiment(t, bad, testSubject(t, "good", "fine")).Record(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "subject bad was not ready within 20ms: no process of it was seen to open a TCP port; tell it where to listen with {addr} or {port} in its command (of exec:, or --start); it printed nothing") {
+	want := "subject bad was not ready within 20ms: no process of it was seen to open a TCP port; " +
+		"tell it where to listen with {addr} or {port} in its command (of exec:, or --start); it printed nothing"
+	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v", err)
 	}
 	checkKept(t, dirs, runfolder.StateFailed)

@@ -157,7 +157,7 @@ func TestLeanServer(t *testing.T) {
 		within   int64 // bytes of a block
 	}{
 		{"lean-expvar", nil, 64 << 10},
-		{"lean-expvar", runfolder.DefaultKinds(), 128 << 10},
+		{"lean-expvar", defaultKinds(), 128 << 10},
 		{"lean", nil, 128 << 10},
 	} {
 		t.Run(fmt.Sprintf("%s with %d profiles", tt.mode, len(tt.profiles)), func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -144,17 +145,38 @@ var lean atomic.Pointer[[leanBytes]byte]
 func contend() {
 	var lock sync.Mutex
 	lock.Lock()
-	waiting, done := make(chan bool), make(chan bool)
+	done := make(chan bool)
 	go func() {
-		close(waiting)
 		lock.Lock()
 		defer lock.Unlock()
 		close(done)
 	}()
-	<-waiting
-	time.Sleep(100 * time.Microsecond)
+	for !childWaits() {
+		runtime.Gosched()
+	}
 	lock.Unlock()
 	<-done
+}
+
+// childWaits reports whether a goroutine that the calling one started waits for
+// a lock.
+func childWaits() bool {
+	all := stacks()
+	caller, _, _ := bytes.Cut(all, []byte(" [running]"))
+	for stack := range bytes.SplitSeq(all, []byte("\n\n")) {
+		state, frames, _ := bytes.Cut(stack, []byte("\n"))
+		if bytes.Contains(state, []byte(" [sync.Mutex.Lock")) &&
+			bytes.Contains(frames, slices.Concat([]byte(" in "), caller, []byte("\n"))) {
+			return true
+		}
+	}
+	return false
+}
+
+// stacks are those of all goroutines, that of the calling one first.
+func stacks() []byte {
+	buf := make([]byte, workBytes)
+	return buf[:runtime.Stack(buf, true)]
 }
 
 func misbehave(mode string, w http.ResponseWriter) {
@@ -191,6 +213,15 @@ func (work) Next(req *loadgen.Request) int {
 	return 0
 }
 
+// defaultKinds are the profiles that are recorded unless asked otherwise.
+func defaultKinds() []runfolder.ProfileKind {
+	kinds, err := runfolder.ParseKinds(nil)
+	if err != nil {
+		panic(err)
+	}
+	return kinds
+}
+
 // testSubject is the test binary as a server in one of serve's modes.
 func testSubject(t *testing.T, name, mode string) subject.Exec {
 	t.Helper()
@@ -209,7 +240,7 @@ func testExperiment(t *testing.T, subjects ...subject.Target) Experiment {
 	e := Experiment{
 		Subjects: subjects,
 		Plan:     runfolder.Plan{Blocks: 2, Rounds: 3, Slice: 5 * time.Millisecond, Warmup: 10, Seed: 1},
-		Profiles: runfolder.DefaultKinds(),
+		Profiles: defaultKinds(),
 		Out:      t.TempDir(),
 		Label:    "a test",
 		Tool:     "test",

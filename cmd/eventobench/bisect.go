@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/history"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 type bisectOptions struct {
@@ -30,21 +31,23 @@ func newBisectCmd() *cobra.Command {
 		Long: `Bisect gates commits between a good and a bad one, each against the good one, as
 "gate" does: some five gates for sixteen commits. It first holds that the bad one is
 worse at all, and then asks only for the metrics in which it is, or for those of
---by: allocations are exact, and decided in seconds. Where a gate is inconclusive, or a commit cannot be built, it says so
-and takes a neighbor; if that does not help, it ends with a range. Of merges the
-first parent is followed.
+--by: allocations are exact, and decided in seconds. Where a gate is inconclusive,
+or a commit cannot be built, it says so and takes a neighbor; if that does not help,
+it ends with a range. Of merges the first parent is followed.
 
 Exit codes: 0 the commit was found; 2 bad input, or the bad commit is not known to
 be worse; 3 a range of commits is left; 130 interrupted.`,
 		Example: `  eventobench history bisect --good=v1.2.0 --bad=HEAD
-  eventobench history bisect --good=a1e5dde --bad=a2b868b --subject='git:{commit}:./cmd/server' --start='{out} -listen {addr}'`,
+  eventobench history bisect --good=a1e5dde --bad=a2b868b \
+    --subject='git:{commit}:./cmd/server' --start='{out} -listen {addr}'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	f := cmd.Flags()
 	theme(f, themeMeasure, o.addFlags)
 	theme(f, themeJudge, func(f *pflag.FlagSet) {
-		f.StringSliceVar(&o.by, "by", nil, "metrics to judge by, such as allocs_per_op; default: the gated ones that regressed")
+		f.StringSliceVar(&o.by, "by", nil,
+			"metrics to judge by, such as allocs_per_op; default: the gated ones that regressed")
 		o.gate.addCriteria(f)
 	})
 	o.gate.record.addFlags(f)
@@ -106,9 +109,8 @@ func criteriaBy(all compare.Criteria, names []string) (compare.Criteria, error) 
 // head regressed, only the metrics in which it did are gated, so that doubt about
 // others is no doubt, and gates end sooner.
 func (o *bisectOptions) judge(cmd *cobra.Command, in gateInput) history.Judge {
-	subject := func(commit string) string { return strings.ReplaceAll(o.subject, "{commit}", commit) }
 	return func(ctx context.Context, base, head string) (compare.Verdict, error) {
-		specs := []string{subject(base), subject(head)}
+		specs := []string{o.subjectAt(base), o.subjectAt(head)}
 		_, err := o.gate.subjects.targets(ctx, specs[:1], cmd.ErrOrStderr())
 		if err != nil {
 			return "", err
@@ -136,6 +138,15 @@ func (o *bisectOptions) judge(cmd *cobra.Command, in gateInput) history.Judge {
 	}
 }
 
+// subjectAt is the subject at a commit, by whose first digits one of git goes.
+func (o *bisectOptions) subjectAt(commit string) string {
+	text := strings.ReplaceAll(o.subject, "{commit}", commit)
+	if strings.HasPrefix(text, subject.KindGit+":") {
+		return short(commit) + "=" + text
+	}
+	return text
+}
+
 // regressedOnly are the criteria of the metrics that regressed.
 func regressedOnly(all compare.Criteria, c compare.Comparison) compare.Criteria {
 	only := all
@@ -150,7 +161,9 @@ func regressedOnly(all compare.Criteria, c compare.Comparison) compare.Criteria 
 }
 
 // bisectCommits tells how the commits do, and which of them is to blame.
-func bisectCommits(ctx context.Context, w io.Writer, dir string, commits []string, judge history.Judge) error {
+func bisectCommits(
+	ctx context.Context, w io.Writer, dir string, commits []string, judge history.Judge,
+) error {
 	between := len(commits) - 2
 	fmt.Fprintf(w, "%d commits between good %s and bad %s\n", between, short(commits[0]), short(commits[between+1]))
 	found, err := history.Bisect(ctx, commits, judge, func(j history.Judgement) { tellJudgement(w, j) })
@@ -170,7 +183,8 @@ func bisectCommits(ctx context.Context, w io.Writer, dir string, commits []strin
 		}
 		fmt.Fprintf(w, "  %s\n", what)
 	}
-	return exitError{exitInconclusive, "nothing could be said of the commits between; more blocks may tell (--max-blocks)"}
+	return exitError{exitInconclusive, "nothing could be said of the commits between; " +
+		"more blocks may tell (--max-blocks)"}
 }
 
 func tellJudgement(w io.Writer, j history.Judgement) {
@@ -207,8 +221,8 @@ func commitsBetween(ctx context.Context, dir, good, bad string) ([]string, error
 	}
 	parent, err := git(ctx, dir, "rev-parse", "--verify", commits[1]+"^")
 	if err != nil || parent != ends[0] {
-		return nil, fmt.Errorf("%s is not on the line of first parents of %s; name a commit that is (git log --first-parent)",
-			good, bad)
+		return nil, fmt.Errorf("%s is not on the line of first parents of %s; "+
+			"name a commit that is (git log --first-parent)", good, bad)
 	}
 	return commits, nil
 }

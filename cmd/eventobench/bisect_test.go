@@ -85,7 +85,8 @@ func TestBisectCommits(t *testing.T) {
 		{"a middle that is unclear", []int{5, 5, 5, 5, 5, 5, -1, 0, 5, 5, 5, 6, 6, 6, 6, 6},
 			[]string{": inconclusive; passed over", ": cannot be judged; passed over", " change 11 (Test, "}, 0},
 		{"a range", []int{5, 5, 5, 5, 5, 5, 5, 5, 5, 0, -1, 6, 6, 6, 6, 6},
-			[]string{"the first bad commit is one of these 3, oldest first:\n", " change 9\n", " change 10\n", " change 11\n"},
+			[]string{"the first bad commit is one of these 3, oldest first:\n", " change 9\n",
+				" change 10\n", " change 11\n"},
 			exitInconclusive},
 	}
 	for _, tt := range tests {
@@ -117,7 +118,8 @@ func TestBisectCommits(t *testing.T) {
 func TestCommitsBetweenRefuses(t *testing.T) {
 	dir, commits := throwawayRepo(t, []int{1, 2, 3})
 	for _, args := range [][]string{{"checkout", "--quiet", "-b", "side", commits[1]},
-		{"-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "--quiet", "--allow-empty", "-m", "side"}} {
+		{"-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "--quiet", "--allow-empty",
+			"-m", "side"}} {
 		_, err := git(t.Context(), dir, args...)
 		if err != nil {
 			t.Fatal(err)
@@ -141,7 +143,8 @@ func TestCommitsBetweenRefuses(t *testing.T) {
 func TestRegressedOnly(t *testing.T) {
 	all := compare.DefaultCriteria()
 	c := compare.Comparison{Metrics: []compare.MetricChange{
-		{ID: "ops_per_sec", Verdict: compare.Inconclusive}, {ID: "cpu_per_op", Verdict: compare.Regressed, Waived: true},
+		{ID: "ops_per_sec", Verdict: compare.Inconclusive},
+		{ID: "cpu_per_op", Verdict: compare.Regressed, Waived: true},
 		{ID: "allocs_per_op", Verdict: compare.Regressed}, {ID: "latency_p99", Verdict: compare.Regressed}, // not gated
 	}}
 	only := regressedOnly(all, c)
@@ -157,7 +160,8 @@ func TestCriteriaBy(t *testing.T) {
 		t.Fatal(err)
 	}
 	only, err := criteriaBy(all, []string{"allocs_per_op", "p99"})
-	if err != nil || len(only.Rules) != 2 || only.Rules["allocs_per_op"].Tolerance != 7 || only.Rules["latency_p99"].Tolerance == 0 {
+	if err != nil || len(only.Rules) != 2 || only.Rules["allocs_per_op"].Tolerance != 7 ||
+		only.Rules["latency_p99"].Tolerance == 0 {
 		t.Errorf("gated are %v: %v", only.Rules, err)
 	}
 	same, err := criteriaBy(all, nil)
@@ -167,5 +171,20 @@ func TestCriteriaBy(t *testing.T) {
 	_, err = criteriaBy(all, []string{"speed"})
 	if err == nil || !strings.Contains(err.Error(), `--by: no metric "speed" can be gated`) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestSubjectAt(t *testing.T) {
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	for text, want := range map[string]string{
+		"git:{commit}":                     "0123456789=git:" + commit,
+		"git:{commit}:./cmd/server":        "0123456789=git:" + commit + ":./cmd/server",
+		"mine-{commit}=git:{commit}":       "mine-" + commit + "=git:" + commit,
+		"exec:./{commit}/server -l {addr}": "exec:./" + commit + "/server -l {addr}",
+	} {
+		o := bisectOptions{subject: text}
+		if got := o.subjectAt(commit); got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
 	}
 }

@@ -153,7 +153,8 @@ func quota(s host.Survey) finding {
 	f := finding{Name: "CPU quota", Condition: conditionOK, Found: "none"}
 	switch {
 	case s.QuotaError != "":
-		return finding{f.Name, conditionUnavailable, s.QuotaError, "if you run in a container, see that it has no CPU limit"}
+		return finding{f.Name, conditionUnavailable, s.QuotaError,
+			"if you run in a container, see that it has no CPU limit"}
 	case s.Quota != nil:
 		f.Condition, f.Found = conditionNote, fmt.Sprintf("%s CPUs, by a control group", texttab.Decimals(*s.Quota))
 		f.Do = "a quota stops processes in the middle of a slice: remove it (in containers, the CPU limit), or " +
@@ -228,7 +229,8 @@ func otherLoad(s host.Survey) finding {
 		others = shareOf(new(*s.Now.Busy-*s.Now.Ours), s.Now)
 	}
 	if others == nil {
-		return finding{f.Name, conditionUnavailable, s.Missing[runfolder.SourceMachineCPU], "see that nothing else runs"}
+		return finding{f.Name, conditionUnavailable, s.Missing[runfolder.SourceMachineCPU],
+			"see that nothing else runs"}
 	}
 	f.Found = fmt.Sprintf("other processes use %.1f%% of the CPUs just now", *others*100)
 	if *others > tolerated {
@@ -304,7 +306,8 @@ func selfExperiment(out string, length time.Duration) (profiles.Experiment, erro
 	load := loadgen.Load{Workload: workload.Name(), Kinds: workload.Kinds(), Workers: 10, Timeout: 10 * time.Second}
 	return profiles.Experiment{
 		Subjects: numbered(subjects), Load: load, NewGenerator: profiles.Drive(workload, load, loadgen.Connect{}),
-		Plan:    runfolder.Plan{Blocks: 1000, Rounds: 4, Slice: 25 * time.Millisecond, Warmup: 200, Seed: rand.Uint64()},
+		Plan: runfolder.Plan{Blocks: 1000, Rounds: 4, Slice: 25 * time.Millisecond, Warmup: 200,
+			Seed: rand.Uint64()},
 		MaxTime: length, Out: out, Tool: version(),
 		Decide: func(runs []*runfolder.Run) runfolder.Look {
 			return runfolder.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}

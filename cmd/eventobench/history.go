@@ -25,7 +25,8 @@ type historyFlag string
 
 func (h *historyFlag) addFlag(f *pflag.FlagSet) {
 	f.StringVar((*string)(h), "record", "",
-		"history to add the result to, a line per comparison, such as "+defaultHistory+"; \"eventobench history\" shows it")
+		"history to add the result to, a line per comparison, such as "+defaultHistory+"; "+
+			"\"eventobench history\" shows it")
 }
 
 // check is an error if nothing can be added, before anything is measured.

@@ -27,7 +27,9 @@ var layout = map[string][]string{
 	"compare/render/view": {
 		"internal/texttab", "profiles/runfolder", "compare", "compare/stat", "compare/profdiff", "compare/history",
 	},
-	"compare/render/html": {"internal/texttab", "compare", "compare/profdiff", "compare/history", "compare/render/view"},
+	"compare/render/html": {
+		"internal/texttab", "compare", "compare/profdiff", "compare/history", "compare/render/view",
+	},
 	"compare/render": {
 		"internal/texttab", "compare", "compare/stat", "compare/profdiff", "compare/history",
 		"compare/render/view", "compare/render/html",

@@ -42,7 +42,8 @@ func checkWorkload(w loadgen.Workload, subjects []subject.Target) error {
 	for _, t := range subjects {
 		s, started := t.(subject.Exec)
 		if started && s.Options[protocolOption] == string(loadgen.Protobuf) {
-			return fmt.Errorf("subject %s: a workload of your own says itself what it sends; leave out the protocol", s.Name)
+			return fmt.Errorf("subject %s: a workload of your own says itself what it sends; "+
+				"leave out the protocol", s.Name)
 		}
 	}
 	return nil

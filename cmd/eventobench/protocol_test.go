@@ -39,7 +39,8 @@ func TestProtocolsSayTheSame(t *testing.T) {
 // callText is a call in protobuf as the generator says it in JSON.
 func callText(t *testing.T, m *wire.Request) string {
 	t.Helper()
-	call := []any{"stream.get", m.GetStreamGet().GetStream(), map[string]any{"batchSize": m.GetStreamGet().GetBatchSize()}}
+	call := []any{"stream.get", m.GetStreamGet().GetStream(),
+		map[string]any{"batchSize": m.GetStreamGet().GetBatchSize()}}
 	if w := m.GetStreamWrite(); w != nil {
 		type message struct {
 			Type     string          `json:"type"`

@@ -50,8 +50,8 @@ regression (serve --handicap), which must be found. Then it draws thousands of
 experiments from the blocks of those without a regression, and says how often they
 give a false alarm and what this machine can resolve in 1, 2 and 5 minutes.
 
-With --subject it is another server that is compared with itself; only --case=none
-makes sense of it, and is what it goes through.
+With --subject another server is compared with itself. Nothing can be planted in
+it, so that the only case is none.
 
 Without --case it goes through none, cpu=5%, none and alloc=200B until --time is
 used up. The folders are removed at the end unless --out is given; --recorded judges
@@ -140,7 +140,8 @@ func (o *selftestOptions) schedule() (func(yield func(string) bool), error) {
 			return nil, fmt.Errorf("--case %q: write a handicap and a number, such as none:12 or cpu=5%%:10", text)
 		}
 		if o.spec != "" && planted != "none" {
-			return nil, fmt.Errorf("--case %q: a regression can be planted in the built-in store only, not with --subject", text)
+			return nil, fmt.Errorf("--case %q: a regression can be planted in the built-in store only, "+
+				"not with --subject", text)
 		}
 		for range n {
 			all = append(all, planted)
@@ -408,7 +409,7 @@ func percentOf(v float64) string {
 func (t *selftest) falseAlarms(ctx context.Context) string {
 	looks := runfolder.DefaultPlan().Looks()
 	if need := looks[len(looks)-1]; t.pool.Blocks() < need {
-		return fmt.Sprintf("%d blocks without a handicap are too few to draw experiments from: %d are needed.\n",
+		return fmt.Sprintf("Too few blocks without a handicap to draw experiments from: %d, and %d are needed.\n",
 			t.pool.Blocks(), need)
 	}
 	rng := rand.New(rand.NewPCG(1, uint64(t.pool.Blocks())))

@@ -199,7 +199,8 @@ func (o *factorOptions) subjects() ([]subject.Target, error) {
 	var subjects []subject.Exec
 	for _, values := range combinations(o.transports, o.protocols, o.codecs, o.syncs, o.batches) {
 		spec := storeSpec{
-			transport: values[0], protocol: values[1], codec: values[2], sync: values[3], batch: values[4], store: o.store,
+			transport: values[0], protocol: values[1], codec: values[2], sync: values[3], batch: values[4],
+			store: o.store,
 		}
 		s, err := spec.subject()
 		if err != nil {

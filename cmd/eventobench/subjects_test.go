@@ -95,7 +95,8 @@ func TestStrangers(t *testing.T) {
 	if s := all["cmd"].Subject; s.Kind != "exec" || s.Command[0] != "eventobench" || s.Binary.GoVersion == "" {
 		t.Errorf("cmd: %+v", s)
 	}
-	if s := all["there"].Subject; s.Kind != "url" || s.Command != nil || s.Options["url"] != url || s.Binary.SHA256 == "" {
+	s := all["there"].Subject
+	if s.Kind != "url" || s.Command != nil || s.Options["url"] != url || s.Binary.SHA256 == "" {
 		t.Errorf("there: %+v", s)
 	}
 	for name, m := range all {
@@ -269,7 +270,9 @@ func TestCtrlCInBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the build goes on", func() bool { return !runs(pid) })
-	for _, pattern := range []string{cache + "/eventobench/worktrees/*-*", dir + "/.git/worktrees/*", cache + "/eventobench/builds/*"} {
+	for _, pattern := range []string{
+		cache + "/eventobench/worktrees/*-*", dir + "/.git/worktrees/*", cache + "/eventobench/builds/*",
+	} {
 		if left, _ := filepath.Glob(pattern); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}

@@ -33,7 +33,8 @@ type workloadOptions struct {
 var workloadFlags = []string{"targets", "get", "workload"}
 
 func (o *workloadOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.targets, "targets", "", "file of requests to send in turn, in one of vegeta's formats (http or JSON)")
+	f.StringVar(&o.targets, "targets", "",
+		"file of requests to send in turn, in one of vegeta's formats (http or JSON)")
 	f.StringArrayVar(&o.get, "get", nil, "path to GET, such as /search?q=go; repeatable")
 	f.StringVar(&o.file, "workload", "",
 		"file of weighted requests in YAML, with templates and checks; see docs/workloads.md")

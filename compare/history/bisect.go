@@ -35,7 +35,8 @@ type Bisection struct {
 // suspects together. tell hears of every judgement as it is made.
 func Bisect(ctx context.Context, commits []string, judge Judge, tell func(Judgement)) (Bisection, error) {
 	if len(commits) < 2 {
-		return Bisection{}, fmt.Errorf("bisecting needs a good commit and a later bad one, not %d commits", len(commits))
+		return Bisection{}, fmt.Errorf("bisecting needs a good commit and a later bad one, not %d commits",
+			len(commits))
 	}
 	b := bisect{commits: commits, judge: judge, tell: tell, passed: make([]bool, len(commits)), bad: len(commits) - 1}
 	verdict, err := b.ask(ctx, b.bad)
@@ -43,7 +44,8 @@ func Bisect(ctx context.Context, commits []string, judge Judge, tell func(Judgem
 		return Bisection{}, err
 	}
 	if verdict != compare.Regressed {
-		return Bisection{}, fmt.Errorf("%s is not known to be worse than %s (%s), so no commit between them is to blame",
+		return Bisection{}, fmt.Errorf("%s is not known to be worse than %s (%s), "+
+			"so no commit between them is to blame",
 			commits[b.bad], commits[0], verdictName(verdict))
 	}
 	for i := b.next(); i > 0; i = b.next() {

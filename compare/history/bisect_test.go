@@ -58,7 +58,8 @@ func TestBisect(t *testing.T) {
 				commits = append(commits, fmt.Sprintf("c%d", i))
 			}
 			var judged []string
-			b, err := Bisect(t.Context(), commits, verdicts(tt.commits), func(j Judgement) { judged = append(judged, j.Commit) })
+			b, err := Bisect(t.Context(), commits, verdicts(tt.commits),
+				func(j Judgement) { judged = append(judged, j.Commit) })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -141,7 +141,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no curve", replace(`"curve":"shop"`, `"curve":""`), "no experiment, curve or load"},
 		{"no time", replace("2026-01-02T12:00:00Z", "0001-01-01T00:00:00Z"), "no time"},
 		{"verdict", replace(`"verdict":"equivalent"`, `"verdict":"fine"`), `verdict "fine" is none`},
-		{"metric's verdict", replace(`"verdict":"equivalent"},`, `"verdict":"fine"},`), `verdict "fine" on ops_per_sec`},
+		{"metric's verdict", replace(`"verdict":"equivalent"},`, `"verdict":"fine"},`),
+			`verdict "fine" on ops_per_sec`},
 		{"metric", replace(`"name":"ops_per_sec"`, `"name":"speed"`), `metric "speed" is none`},
 		{"neutral metric", replace(`"name":"ops_per_sec"`, `"name":"heap_peak"`), `metric "heap_peak" is none`},
 		{"metric twice", replace(`"name":"ops_per_sec"`, `"name":"cpu_per_op"`), `"cpu_per_op" is there twice`},
@@ -163,7 +164,9 @@ func TestDecodeRefuses(t *testing.T) {
 // FuzzDecode holds that what is read can be written, and that no history makes
 // the search for changes fail.
 func FuzzDecode(f *testing.F) {
-	for _, s := range []synthetic{{seed: 1, commits: 1}, {seed: 2, commits: 4, base: func(c int) int { return c - 1 }}} {
+	for _, s := range []synthetic{
+		{seed: 1, commits: 1}, {seed: 2, commits: 4, base: func(c int) int { return c - 1 }},
+	} {
 		var lines bytes.Buffer
 		for _, r := range s.records() {
 			line, err := encode(r)

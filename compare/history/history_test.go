@@ -68,7 +68,8 @@ func (s synthetic) record(r *rand.Rand, commit, base int, model string, speed fl
 	b := build(base)
 	record := Record{
 		Format: Format, Schema: Schema, Tool: "test", Experiment: fmt.Sprintf("e%03d", commit), Curve: "shop",
-		Time: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).AddDate(0, 0, commit), Load: "test mix, closed loop, 10 workers",
+		Time:    time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).AddDate(0, 0, commit),
+		Load:    "test mix, closed loop, 10 workers",
 		Machine: runfolder.Host{OS: "linux", Arch: "amd64", CPUModel: model, Cores: 2, Affinity: 2, GOMAXPROCS: 2},
 		Base:    &b, Head: build(commit), Paired: true, Blocks: 20, Verdict: compare.Equivalent,
 	}
@@ -262,7 +263,8 @@ func TestAlone(t *testing.T) {
 			want = 1
 		}
 		if len(series.Changes) != want || series.Metric.Timing != (len(series.Points) == 0 && len(series.Notes) == 1) {
-			t.Errorf("%s: changes %+v, %d points, notes %q", series.Metric.ID, series.Changes, len(series.Points), series.Notes)
+			t.Errorf("%s: changes %+v, %d points, notes %q", series.Metric.ID, series.Changes, len(series.Points),
+				series.Notes)
 		}
 	}
 }
@@ -272,7 +274,8 @@ func TestZero(t *testing.T) {
 	records := synthetic{seed: 4, commits: 20}.records()
 	*records[7].Metric("allocs_per_op").Value = 0
 	series := Curves(records)[0].Series[3]
-	if series.Metric.ID != "allocs_per_op" || len(series.Changes) > 0 || len(series.Points) != 20 || len(series.Notes) != 1 {
+	if series.Metric.ID != "allocs_per_op" || len(series.Changes) > 0 || len(series.Points) != 20 ||
+		len(series.Notes) != 1 {
 		t.Errorf("%s: changes %v, notes %q", series.Metric.ID, series.Changes, series.Notes)
 	}
 }

@@ -33,7 +33,8 @@ func TestFromReport(t *testing.T) {
 	if subjects != c.Base+" "+c.Head || record.Verdict != c.Verdict || record.Blocks != c.Blocks {
 		t.Errorf("record %+v", record)
 	}
-	if !record.Paired || record.Curve != "fasthttp" || record.Head.Commit == "" || record.Machine.CPUModel != "Test CPU" {
+	if !record.Paired || record.Curve != "fasthttp" || record.Head.Commit == "" ||
+		record.Machine.CPUModel != "Test CPU" {
 		t.Errorf("record %+v", record)
 	}
 	for _, m := range record.Metrics {
@@ -117,7 +118,8 @@ func TestBuilds(t *testing.T) {
 		{"by another Go", with(func(b *Build) { b.SHA256, b.Go = "bbb", "go1.27.0" }), false, "0123456"},
 		{"with changes beside it", with(func(b *Build) { b.SHA256, b.Dirty = "bbb", true }), false, "0123456+"},
 		{"the same executable", with(func(b *Build) { b.Commit = "" }), true, "binary aaaaaaaa"},
-		{"with other options", with(func(b *Build) { b.Options = map[string]string{"codec": "std"} }), false, "0123456"},
+		{"with other options", with(func(b *Build) { b.Options = map[string]string{"codec": "std"} }), false,
+			"0123456"},
 		{"unknown", Build{Subject: "shop"}, false, "shop"},
 	}
 	for _, tt := range tests {

@@ -31,7 +31,8 @@ func ReadFile(path string) (File, error) {
 		return File{}, fmt.Errorf("%s is not a pprof file: %w", path, err)
 	}
 	if len(p.Sample) == 0 {
-		return File{}, fmt.Errorf("%s is a profile without a sample (%s): there is nothing to compare", path, typesOf(p))
+		return File{}, fmt.Errorf("%s is a profile without a sample (%s): there is nothing to compare", path,
+			typesOf(p))
 	}
 	for _, s := range p.Sample {
 		s.NumLabel = nil // the blocks of a run folder mean nothing to a lone file
@@ -53,7 +54,8 @@ func typesOf(p *profile.Profile) string {
 func CommonType(base, head File, name string) (profile.ValueType, error) {
 	common := commonTypes(base.Profile, head.Profile)
 	if len(common) == 0 {
-		return profile.ValueType{}, fmt.Errorf("%s (%s) and %s (%s) are different kinds of profiles and cannot be compared",
+		return profile.ValueType{}, fmt.Errorf("%s (%s) and %s (%s) are different kinds of profiles "+
+			"and cannot be compared",
 			base.Path, typesOf(base.Profile), head.Path, typesOf(head.Profile))
 	}
 	wanted := name

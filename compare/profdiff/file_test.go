@@ -209,7 +209,8 @@ func TestFilesRejected(t *testing.T) {
 		{cpu, heap, "", "cpu.prof (samples/count, cpu/nanoseconds) and heap.prof (inuse_objects/count, " +
 			"inuse_space/bytes) are different kinds"},
 		{cpu, counts, "", "do not both have the sample type cpu; name one that both have with --sample: samples"},
-		{cpu, cpu, "wall", "do not both have the sample type wall; name one that both have with --sample: samples, cpu"},
+		{cpu, cpu, "wall",
+			"do not both have the sample type wall; name one that both have with --sample: samples, cpu"},
 	} {
 		if _, err := CommonType(tt.base, tt.head, tt.sample); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("error %v, want %q", err, tt.want)

@@ -83,7 +83,8 @@ func readProfile(t testing.TB, path string) *profile.Profile {
 	return p
 }
 
-var topLine = regexp.MustCompile(`^ *(-?\d+)(?:B|ns|widgets?)? +\S+% +\S+% +(-?\d+)(?:B|ns|widgets?)? +\S+% +(.+?)(?: \((?:partial-)?inline\))?$`)
+var topLine = regexp.MustCompile(`^ *(-?\d+)(?:B|ns|widgets?)? +\S+% +\S+% ` +
+	`+(-?\d+)(?:B|ns|widgets?)? +\S+% +(.+?)(?: \((?:partial-)?inline\))?$`)
 
 func pprofDiff(t *testing.T, base, head, index, unit string) map[string]flatCum {
 	t.Helper()

@@ -40,7 +40,8 @@ func writeCSV(w io.Writer, r *compare.Report) error {
 // csvRow is one metric, of all requests or of a kind.
 func csvRow(c compare.Comparison, kind string, m compare.MetricChange) []string {
 	row := []string{
-		c.Base, c.Head, strconv.FormatBool(c.Paired), strconv.Itoa(c.Blocks), kind, string(m.ID), m.Unit, string(m.Better),
+		c.Base, c.Head, strconv.FormatBool(c.Paired), strconv.Itoa(c.Blocks), kind, string(m.ID), m.Unit,
+		string(m.Better),
 		exactNumber(m.Base), exactNumber(m.Head),
 	}
 	if d := m.Change; d != nil {

@@ -53,7 +53,8 @@ func fileDiffMarkdown(p *view.FileDiff) string {
 		fmt.Fprintf(&b, "  - %s\n", n)
 	}
 	t := p.Comparison.Profiles[0]
-	fmt.Fprintf(&b, "\n## %s, %s: %s\n\n%s", t.Title, t.Unit, against(p.Comparison), groupTable(p.Comparison).Markdown())
+	fmt.Fprintf(&b, "\n## %s, %s: %s\n\n%s", t.Title, t.Unit, against(p.Comparison),
+		groupTable(p.Comparison).Markdown())
 	fmt.Fprintf(&b, "\n%s", changedFunctions(p.Comparison, t).MarkdownCode())
 	for _, v := range p.Sides {
 		for _, t := range v.Profiles {

@@ -58,7 +58,8 @@ func TestFileDiffTotals(t *testing.T) {
 				t.Errorf("%s does not say %q", format, phrase)
 			}
 		}
-		if strings.Contains(b.String(), "B/op") || format == "html" && strings.Contains(b.String(), "</span> per operation") {
+		if strings.Contains(b.String(), "B/op") ||
+			format == "html" && strings.Contains(b.String(), "</span> per operation") {
 			t.Errorf("%s has totals per operation", format)
 		}
 	}

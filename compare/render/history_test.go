@@ -34,7 +34,8 @@ func alone(curve string, day int, allocs float64) history.Record {
 		Curve: curve, Load: "test mix", Experiment: "e", Blocks: 1, Time: time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC),
 		Machine: runfolder.Host{OS: "linux"}, Head: history.Build{Subject: curve, SHA256: "0123456789"},
 		Metrics: []history.Metric{
-			{ID: "cpu_per_op", Value: &allocs}, {ID: "latency_p99", Value: &allocs}, {ID: "allocs_per_op", Value: &allocs},
+			{ID: "cpu_per_op", Value: &allocs}, {ID: "latency_p99", Value: &allocs},
+			{ID: "allocs_per_op", Value: &allocs},
 		},
 	}
 }

@@ -33,7 +33,8 @@ func TestNile(t *testing.T) {
 	if year := 1871 + s.At; year != 1899 || s.First < 1896-1871 || s.Last > 1902-1871 {
 		t.Errorf("the new level begins in %d, between %d and %d", year, 1871+s.First, 1871+s.Last)
 	}
-	if before, after := 1097.75, 849.97; math.Abs(s.Shift-(after-before)) > 0.01 || s.Low > s.Shift || s.High < s.Shift {
+	const before, after = 1097.75, 849.97
+	if math.Abs(s.Shift-(after-before)) > 0.01 || s.Low > s.Shift || s.High < s.Shift {
 		t.Errorf("shift %.2f [%.2f, %.2f], want %.2f", s.Shift, s.Low, s.High, after-before)
 	}
 	p := series{nile, groups}.part(0, len(nile))

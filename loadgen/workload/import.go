@@ -83,9 +83,9 @@ func (i *importer) add(t Target, at time.Time, status int) {
 	err := t.check()
 	switch {
 	case status < 100:
-		i.leaveOut("not answered")
+		i.leaveOut("that was not answered")
 	case status >= 400:
-		i.leaveOut(fmt.Sprintf("answered with status %d", status))
+		i.leaveOut(fmt.Sprintf("that was answered with status %d", status))
 	case err != nil:
 		i.leaveOut(fmt.Sprintf("that cannot be sent (%v)", err))
 	default:
@@ -103,7 +103,7 @@ func (i *importer) leaveOut(why string) {
 // maxNotes limits how much is told about odd requests.
 const maxNotes = 20
 
-// notes says what was left out, the most frequent first.
+// notes tells what was left out, the most frequent first.
 func (i *importer) notes() []string {
 	reasons := slices.SortedFunc(maps.Keys(i.left), func(a, b string) int {
 		return cmp.Or(cmp.Compare(i.left[b], i.left[a]), cmp.Compare(a, b))
@@ -113,9 +113,21 @@ func (i *importer) notes() []string {
 		if n == maxNotes {
 			return append(all, fmt.Sprintf("left out others for %d more reasons", len(reasons)-n))
 		}
-		all = append(all, fmt.Sprintf("left out %d %s", i.left[why], why))
+		all = append(all, leftOut(i.left[why], why))
 	}
 	return all
+}
+
+// leftOut tells of n requests, given what is said of one.
+func leftOut(n int, why string) string {
+	if n == 1 {
+		return "left out 1 request " + why
+	}
+	rest, past := strings.CutPrefix(why, "that was ")
+	if past {
+		why = "that were " + rest
+	}
+	return fmt.Sprintf("left out %d requests %s", n, why)
 }
 
 // targets are the requests in the order of their times, which count from the first.

@@ -51,7 +51,7 @@ func (i *importer) chooseHost(file string, entries []*har.Entry, host string) (s
 		if name := hostOf(e); name != "" {
 			count[name]++
 		} else {
-			i.leaveOut("that are not HTTP")
+			i.leaveOut("that was not HTTP")
 		}
 	}
 	hosts := slices.SortedFunc(maps.Keys(count), func(a, b string) int {

@@ -37,8 +37,9 @@ func TestImportsHAR(t *testing.T) {
 				At: at(1750 * time.Millisecond)},
 		},
 		Notes: []string{
-			"left out 1 answered with status 404", "left out 1 not answered", "left out 1 that are not HTTP",
-			"left out 1 to cdn:444", "left out 1 whose body is not in the recording",
+			"left out 1 request that was answered with status 404", "left out 1 request that was not HTTP",
+			"left out 1 request that was not answered",
+			"left out 1 request to cdn:444", "left out 1 request whose body is not in the recording",
 		},
 	}
 	got, err := Import(file, "")
@@ -73,9 +74,10 @@ func TestImportsLogs(t *testing.T) {
 			{Method: "GET", URL: "/e", Header: http.Header{}, At: at(3 * time.Second)},
 		},
 		Notes: []string{
-			"left out 2 without a request line", "left out 1 answered with status 503",
-			`left out 1 that cannot be sent (bad URL "*": write http://HOST/PATH, or /PATH)`,
-			"left out 1 with method POST, whose bodies are not in a log",
+			"left out 2 requests without a request line",
+			`left out 1 request that cannot be sent (bad URL "*": write http://HOST/PATH, or /PATH)`,
+			"left out 1 request that was answered with status 503",
+			"left out 1 request with method POST, whose bodies are not in a log",
 		},
 	}
 	for _, data := range []string{text, utf16le(text)} {
@@ -94,11 +96,13 @@ func TestRefusesRecordings(t *testing.T) {
 	const fine = `h - - [24/Nov/2026:10:00:03 +0000] "GET /e HTTP/1.1" 200 1`
 	for _, c := range []struct{ text, host, want string }{
 		{"", "", "r: no requests to take; it is empty"},
-		{fine + "\n  nonsense", "", `r:2:3: want HOST IDENT USER [TIME] "METHOD PATH PROTOCOL" STATUS SIZE, not "nonsense"`},
+		{fine + "\n  nonsense", "",
+			`r:2:3: want HOST IDENT USER [TIME] "METHOD PATH PROTOCOL" STATUS SIZE, not "nonsense"`},
 		{strings.Replace(fine, "Nov", "Nev", 1), "",
 			`r:1:8: the time is "24/Nev/2026:10:00:03 +0000"; want one such as 24/Nov/2026:10:00:00 +0000`},
 		{fine, "h", "r: an access log tells no hosts to choose from; leave out --host"},
-		{strings.Replace(fine, "200", "500", 1), "", "r: no requests to take; left out 1 answered with status 500"},
+		{strings.Replace(fine, "200", "500", 1), "",
+			"r: no requests to take; left out 1 request that was answered with status 500"},
 		{" {}", "", `r:1:2: no HAR: it has no "log"`},
 		{"{\n\"log\": 7}", "", "r:2:8: log must not be a number"},
 		{`{"log": {`, "", "r:1:10: no JSON: unexpected EOF"},
@@ -201,4 +205,19 @@ func FuzzImport(f *testing.F) {
 			t.Fatalf("%d of %d with times, %v", len(r.at), len(recording.Targets), err)
 		}
 	})
+}
+
+func TestLeftOut(t *testing.T) {
+	for _, tt := range []struct {
+		n         int
+		why, want string
+	}{
+		{1, "that was not answered", "left out 1 request that was not answered"},
+		{2, "that was not answered", "left out 2 requests that were not answered"},
+		{2, "to cdn:444", "left out 2 requests to cdn:444"},
+	} {
+		if got := leftOut(tt.n, tt.why); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
 }

@@ -243,7 +243,8 @@ func TestChecks(t *testing.T) {
 		{"capture: {v: json a.z}", `GET /: no value at a.z, wanted for v, in the answer: `},
 		{"capture: {v: header None}", `GET /: no header field None, wanted for v, in the answer: `},
 		{"path: /cut\n  check: {json: {a: 1}}", `GET /cut: no JSON in the answer: "{\"a\":1"`},
-		{"path: /gzip\n  check: {body contains: a}", `GET /gzip: a Content-Encoding, so that the body cannot be checked`},
+		{"path: /gzip\n  check: {body contains: a}",
+			`GET /gzip: a Content-Encoding, so that the body cannot be checked`},
 		{"path: /bad", `GET /bad was answered with status 500: `},
 		{"path: /bad\n  check: {status: 500}", ""},
 	} {
@@ -405,7 +406,8 @@ func FuzzMix(f *testing.F) {
 			if kind < 0 || kind >= len(m.Kinds()) {
 				t.Fatalf("kind %d of %d", kind, len(m.Kinds()))
 			}
-			if req.Method == http.MethodConnect || !strings.HasPrefix(req.Target, "/") || strings.HasPrefix(req.Target, "//") {
+			if req.Method == http.MethodConnect || !strings.HasPrefix(req.Target, "/") ||
+				strings.HasPrefix(req.Target, "//") {
 				continue // forms of a request line that http.ReadRequest reads in another way
 			}
 			wire := string(req.Wire("h"))
@@ -430,7 +432,8 @@ func BenchmarkTextTemplate(b *testing.B) {
 	source := mustMix(b, drawnMix).source(1, 0)
 	call := func(p part) func(...any) string { return func(...any) string { return string(p(nil, source)) } }
 	id := call(appendUUID)
-	body := texttemplate.Must(texttemplate.New("").Funcs(texttemplate.FuncMap{"uuid": id, "worker": call(literal("1"))}).
+	funcs := texttemplate.FuncMap{"uuid": id, "worker": call(literal("1"))}
+	body := texttemplate.Must(texttemplate.New("").Funcs(funcs).
 		Parse("{{uuid}} {{worker}}"))
 	b.ReportAllocs()
 	for b.Loop() {

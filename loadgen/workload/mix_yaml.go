@@ -248,7 +248,8 @@ func (r *mixReader) assembleHeader(raw *rawStep) error {
 		raw.addField(name, t)
 	}
 	if !agent {
-		raw.step.header = slices.Insert(raw.step.header, 0, headerTemplate{"User-Agent", &template{fixed: "eventobench"}})
+		raw.step.header = slices.Insert(raw.step.header, 0,
+			headerTemplate{"User-Agent", &template{fixed: "eventobench"}})
 	}
 	return nil
 }

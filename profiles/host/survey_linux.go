@@ -156,7 +156,9 @@ func readFields(path string) ([]string, error) {
 // hypervisor reports whether the CPUs say that there is one below, and what it
 // calls itself.
 func hypervisor(root string) (virtual bool, name string) {
-	for _, file := range []string{"sys/hypervisor/type", "sys/class/dmi/id/sys_vendor", "sys/class/dmi/id/product_name"} {
+	for _, file := range []string{
+		"sys/hypervisor/type", "sys/class/dmi/id/sys_vendor", "sys/class/dmi/id/product_name",
+	} {
 		if text, err := os.ReadFile(filepath.Join(root, file)); err == nil && name == "" {
 			name = strings.TrimSpace(string(text))
 		}

@@ -32,11 +32,14 @@ func TestQuota(t *testing.T) {
 		{
 			"version 1", map[string]string{
 				"proc/7/cgroup": "3:cpu,cpuacct:/x\n", "sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us": "50000\n",
-				"sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us": "100000\n", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
+				"sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us": "100000\n",
+				"sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us":    "-1\n",
 			}, 0.5, "",
 		},
-		{"damaged", map[string]string{"proc/7/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "much 100000\n"}, 0, "a CPU quota"},
-		{"no period", map[string]string{"proc/7/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "100000\n"}, 0, "a CPU quota"},
+		{"damaged", map[string]string{"proc/7/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "much 100000\n"}, 0,
+			"a CPU quota"},
+		{"no period", map[string]string{"proc/7/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "100000\n"}, 0,
+			"a CPU quota"},
 		{"no group", map[string]string{"proc/7/cgroup": "9:pids:/\n"}, 0, "names no control group of the CPU"},
 	}
 	for _, tt := range tests {
@@ -76,8 +79,10 @@ func TestHypervisor(t *testing.T) {
 
 func TestPerfReason(t *testing.T) {
 	for err, want := range map[unix.Errno]string{
-		unix.ENOENT: "no hardware counters, as in most virtual machines", unix.EACCES: "kernel.perf_event_paranoid is 4",
-		unix.EPERM: "kernel.perf_event_paranoid is 4", unix.ENOSYS: "built without it",
+		unix.ENOENT: "no hardware counters, as in most virtual machines",
+		unix.EACCES: "kernel.perf_event_paranoid is 4",
+		unix.EPERM:  "kernel.perf_event_paranoid is 4",
+		unix.ENOSYS: "built without it",
 		unix.EMFILE: "perf_event_open: too many open files",
 	} {
 		got := perfReason(err, "4")

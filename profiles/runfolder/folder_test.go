@@ -130,7 +130,7 @@ func mustRecord(t *testing.T, h *hdrhistogram.Histogram, d time.Duration) {
 func exampleProfiles() map[string]Captured {
 	mutex, _ := KindNamed("mutex")
 	all := map[string]Captured{}
-	for _, k := range append(DefaultKinds(), mutex) {
+	for _, k := range append(selectKinds(func(k ProfileKind) bool { return k.Default }), mutex) {
 		p := &profile.Profile{
 			SampleType: []*profile.ValueType{{Type: "other"}, {Type: k.Count}, {Type: k.Value}},
 			PeriodType: &profile.ValueType{Type: k.Value}, Period: int64(10 * time.Millisecond),

@@ -108,7 +108,8 @@ func newForeign(dir string, t foreignTotals) *Run {
 	}
 	return &Run{
 		Dir: dir, Manifest: m, made: map[string]*profile.Profile{},
-		Slices:  []Slice{{Duration: t.duration, Errors: t.errors, Kinds: []loadgen.KindResult{{Ops: t.ops, Latency: latency}}}},
+		Slices: []Slice{{Duration: t.duration, Errors: t.errors,
+			Kinds: []loadgen.KindResult{{Ops: t.ops, Latency: latency}}}},
 		Latency: Latency{[]*hdrhistogram.Histogram{loadgen.NewHistogram()}},
 	}
 }

@@ -27,13 +27,17 @@ func TestForeignTotals(t *testing.T) {
 		},
 		{"numbers in strings", `{"total_ops": " 1000 ", "duration_s": "2", "avg_latency_ms": "1e-1"}`,
 			foreignTotals{ops: 1000, duration: 2 * time.Second, meanLatency: 0.1, knowsLatency: true}},
-		{"unknown and missing fields, null", `{"total_ops": 7, "p42": {"x": []}, "errors": null, "timestamp": "yesterday"}`,
+		{"unknown and missing fields, null",
+			`{"total_ops": 7, "p42": {"x": []}, "errors": null, "timestamp": "yesterday"}`,
 			foreignTotals{ops: 7}},
 		{"writes and reads", `{"writes": 5, "reads": 4, "duration": "1m30s"}`, foreignTotals{ops: 9,
 			duration: 90 * time.Second}},
-		{"a rate and a time", `{"ops_per_sec": 10.5, "duration": 2}`, foreignTotals{ops: 21, duration: 2 * time.Second}},
-		{"the time follows", `{"ops_per_sec": 10, "total_ops": 5}`, foreignTotals{ops: 5, duration: 500 * time.Millisecond}},
-		{"a duration of Go", `{"total_ops": 1, "duration": 30000000000}`, foreignTotals{ops: 1, duration: 30 * time.Second}},
+		{"a rate and a time", `{"ops_per_sec": 10.5, "duration": 2}`,
+			foreignTotals{ops: 21, duration: 2 * time.Second}},
+		{"the time follows", `{"ops_per_sec": 10, "total_ops": 5}`,
+			foreignTotals{ops: 5, duration: 500 * time.Millisecond}},
+		{"a duration of Go", `{"total_ops": 1, "duration": 30000000000}`,
+			foreignTotals{ops: 1, duration: 30 * time.Second}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,10 +186,12 @@ func TestOpenForeignRejects(t *testing.T) {
 		files map[string][]byte
 		want  string
 	}{
-		{"no totals", map[string][]byte{FileCPU: oneSample(t, "cpu", 0, 1, 1)}, "has profiles but no load-test-results.json"},
+		{"no totals", map[string][]byte{FileCPU: oneSample(t, "cpu", 0, 1, 1)},
+			"has profiles but no load-test-results.json"},
 		{"no profiles", map[string][]byte{FileTotals: totals}, "has none of cpu.prof, allocs-after.prof, allocs.prof"},
 		{"damaged totals", map[string][]byte{FileTotals: []byte("{")}, "load-test-results.json: not a JSON object"},
-		{"a damaged profile", map[string][]byte{FileTotals: totals, FileCPU: []byte("404 page not found")}, "cpu.prof: "},
+		{"a damaged profile", map[string][]byte{FileTotals: totals, FileCPU: []byte("404 page not found")},
+			"cpu.prof: "},
 		{"a profile of another kind", map[string][]byte{FileTotals: totals, FileCPU: oneSample(t, "allocs", 0,
 			1, 1)}, "cpu.prof: the cpu profile lacks the sample type cpu"},
 		{

@@ -134,11 +134,6 @@ func KindNamed(name string) (ProfileKind, bool) {
 	return Kinds[i], true
 }
 
-// DefaultKinds are the kinds that are recorded unless asked otherwise.
-func DefaultKinds() []ProfileKind {
-	return selectKinds(func(k ProfileKind) bool { return k.Default })
-}
-
 // ParseKinds returns the default kinds and those that are named in addition;
 // "none" in place of names is no kind at all.
 func ParseKinds(names []string) ([]ProfileKind, error) {

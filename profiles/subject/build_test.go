@@ -95,7 +95,8 @@ func TestBuild(t *testing.T) {
 		if i.Ref != tt.ref || i.Commit != tt.commit || i.Dirty != tt.dirty || i.GoVersion != runtime.Version() {
 			t.Errorf("%q: %+v", tt.ref, i)
 		}
-		if got := strings.Join(i.Command, " "); got != "go build -o {out} example.com/tiny" || built.Module != "example.com/tiny" {
+		got := strings.Join(i.Command, " ")
+		if got != "go build -o {out} example.com/tiny" || built.Module != "example.com/tiny" {
 			t.Errorf("%q: built by %q, of module %q", tt.ref, got, built.Module)
 		}
 		if (log.Len() == 0) != tt.again {
@@ -145,7 +146,8 @@ func TestBuildErrors(t *testing.T) {
 	}{
 		{Build{Ref: "HEAD", Package: "."}, []string{"building HEAD .: go build -o ", "main.go:3:15: undefined: nope"}},
 		{Build{Package: "."}, []string{"building .: go build", "main.go:3:15: undefined: nope"}},
-		{Build{Ref: "HEAD"}, []string{"has 2 main packages; name one", "\n  example.com/tiny\n  example.com/tiny/cmd/a"}},
+		{Build{Ref: "HEAD"}, []string{"has 2 main packages; name one",
+			"\n  example.com/tiny\n  example.com/tiny/cmd/a"}},
 		{Build{Ref: "nowhere"}, []string{`building nowhere: "nowhere" is no commit of the repository in ` + dir}},
 		{Build{Command: "go build -o x ./cmd/a"}, []string{"does not say where the program goes; it needs {out}"}},
 		{Build{Command: "true {out}"}, []string{"the command made no program in place of {out}"}},

@@ -12,22 +12,29 @@ import (
 func TestParseSpec(t *testing.T) {
 	none := map[string]string{}
 	for text, want := range map[string]Spec{
-		"exec:./bin/my-server -listen {addr}": {Name: "my-server", Kind: "exec", Target: "./bin/my-server -listen {addr}", Options: none},
-		"new=exec:FOO=bar ./x":                {Name: "new", Kind: "exec", Target: "FOO=bar ./x", Options: none},
-		"url:http://127.0.0.1:8080":           {Name: "127.0.0.1-8080", Kind: "url", Target: "http://127.0.0.1:8080", Options: none},
-		"go:":                                 {Name: "go", Kind: "go", Options: none},
-		"go:./cmd/server":                     {Name: "go-server", Kind: "go", Target: "./cmd/server", Package: "./cmd/server", Options: none},
-		"git:HEAD~1":                          {Name: "HEAD-1", Kind: "git", Target: "HEAD~1", Ref: "HEAD~1", Options: none},
+		"exec:./bin/my-server -listen {addr}": {Name: "my-server", Kind: "exec",
+			Target: "./bin/my-server -listen {addr}", Options: none},
+		"new=exec:FOO=bar ./x": {Name: "new", Kind: "exec", Target: "FOO=bar ./x", Options: none},
+		"url:http://127.0.0.1:8080": {Name: "127.0.0.1-8080", Kind: "url",
+			Target: "http://127.0.0.1:8080", Options: none},
+		"go:": {Name: "go", Kind: "go", Options: none},
+		"go:./cmd/server": {Name: "go-server", Kind: "go", Target: "./cmd/server",
+			Package: "./cmd/server", Options: none},
+		"git:HEAD~1": {Name: "HEAD-1", Kind: "git", Target: "HEAD~1", Ref: "HEAD~1",
+			Options: none},
 		"git:v1.2,go=1.26.7,codec=std": {Name: "v1.2", Kind: "git", Target: "v1.2", Ref: "v1.2",
 			Options: map[string]string{"go": "1.26.7", "codec": "std"}},
 		"git:origin/main:./cmd/server": {Name: "origin-main", Kind: "git", Target: "origin/main:./cmd/server",
 			Ref: "origin/main", Package: "./cmd/server", Options: none},
-		"builtin:transport=fasthttp,store=sqlite:x.db": {Kind: "builtin", Target: "transport=fasthttp,store=sqlite:x.db", Options: none},
-		"fasthttp,codec=std":                           {Kind: "builtin", Target: "fasthttp,codec=std", Options: none},
-		"fasthttp,store=sqlite::memory:":               {Kind: "builtin", Target: "fasthttp,store=sqlite::memory:", Options: none},
+		"builtin:transport=fasthttp,store=sqlite:x.db": {Kind: "builtin",
+			Target: "transport=fasthttp,store=sqlite:x.db", Options: none},
+		"fasthttp,codec=std": {Kind: "builtin", Target: "fasthttp,codec=std", Options: none},
+		"fasthttp,store=sqlite::memory:": {Kind: "builtin", Target: "fasthttp,store=sqlite::memory:",
+			Options: none},
 	} {
 		got, err := ParseSpec(text)
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Spec{})); diff != "" || err != nil || got.String() != text {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Spec{})); diff != "" || err != nil ||
+			got.String() != text {
 			t.Errorf("%s: %v\n%s", text, err, diff)
 		}
 	}
@@ -80,12 +87,16 @@ func TestDebugPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string][2]string{
-		"":                       {"/debug/pprof/heap?debug=1", "/debug/vars"},
-		"127.0.0.1:6060":         {"http://127.0.0.1:6060/debug/pprof/heap?debug=1", "http://127.0.0.1:6060/debug/vars"},
-		":6060":                  {"http://127.0.0.1:6060/debug/pprof/heap?debug=1", "http://127.0.0.1:6060/debug/vars"},
-		"http://127.0.0.1:6060/": {"http://127.0.0.1:6060/debug/pprof/heap?debug=1", "http://127.0.0.1:6060/debug/vars"},
-		"https://[::1]:6060/internal/debug/pprof": {"https://[::1]:6060/internal/debug/pprof/heap?debug=1", "https://[::1]:6060/internal/debug/vars"},
-		"localhost:1/pprof/":                      {"http://localhost:1/pprof/heap?debug=1", "http://localhost:1/vars"},
+		"": {"/debug/pprof/heap?debug=1", "/debug/vars"},
+		"127.0.0.1:6060": {"http://127.0.0.1:6060/debug/pprof/heap?debug=1",
+			"http://127.0.0.1:6060/debug/vars"},
+		":6060": {"http://127.0.0.1:6060/debug/pprof/heap?debug=1",
+			"http://127.0.0.1:6060/debug/vars"},
+		"http://127.0.0.1:6060/": {"http://127.0.0.1:6060/debug/pprof/heap?debug=1",
+			"http://127.0.0.1:6060/debug/vars"},
+		"https://[::1]:6060/internal/debug/pprof": {"https://[::1]:6060/internal/debug/pprof/heap?debug=1",
+			"https://[::1]:6060/internal/debug/vars"},
+		"localhost:1/pprof/": {"http://localhost:1/pprof/heap?debug=1", "http://localhost:1/vars"},
 	} {
 		pages, err := ParseDebugPages(text)
 		if err != nil {
@@ -106,7 +117,8 @@ func TestDebugPages(t *testing.T) {
 
 func TestOnlyLoopback(t *testing.T) {
 	for text, want := range map[string]string{
-		"http://127.0.0.1:1": "", "http://localhost:1": "", "http://[::1]:1": "", "http://0.0.0.0:1": "", "http://[::]:1": "",
+		"http://127.0.0.1:1": "", "http://localhost:1": "", "http://[::1]:1": "",
+		"http://0.0.0.0:1": "", "http://[::]:1": "",
 		"http://192.0.2.1:1": "is not on this machine's loopback", "https://198.51.100.7": "--allow-remote permits it",
 	} {
 		_, err := parseServer(text, false)

@@ -28,7 +28,8 @@ func (s store) fill(t *testing.T, n, size int) {
 	for i := range records {
 		r := &records[i]
 		r.ID, r.Stream, r.Type, r.Time = uuid.Must(uuid.NewV7()), fmt.Sprintf("a-%d", i%4), "T", time.Unix(1e9, 0)
-		r.Data, r.Metadata = fmt.Appendf(nil, `{"n":%d,"p":"%s"}`, i, padding), fmt.Appendf(nil, `{"correlationStreamName":"w%d-1"}`, i%3)
+		r.Data, r.Metadata = fmt.Appendf(nil, `{"n":%d,"p":"%s"}`, i, padding),
+			fmt.Appendf(nil, `{"correlationStreamName":"w%d-1"}`, i%3)
 		r.Position = server.Position{Position: int64(i / 4), GlobalPosition: int64(i + 1)}
 	}
 	if err := s.db.Import(t.Context(), server.DefaultNamespace, records); err != nil {

@@ -156,7 +156,9 @@ func (c *jsonCall) category() *wire.CategoryGet {
 		m.Position = o.GlobalPosition
 	}
 	if o.ConsumerGroup != nil {
-		m.ConsumerGroup = &wire.ConsumerGroup{Member: c.number(o.ConsumerGroup.Member), Size: c.number(o.ConsumerGroup.Size)}
+		m.ConsumerGroup = &wire.ConsumerGroup{
+			Member: c.number(o.ConsumerGroup.Member), Size: c.number(o.ConsumerGroup.Size),
+		}
 	}
 	return m
 }
@@ -352,7 +354,8 @@ func TestProtocolsAnswerAlike(t *testing.T) {
 					continue
 				}
 				translated[method]++
-				status, a := asProtobuf.doProtobuf(t, http.MethodPost, token, "application/protobuf", marshal(t, request))
+				status, a := asProtobuf.doProtobuf(t, http.MethodPost, token, "application/protobuf",
+					marshal(t, request))
 				if got := toJSON(t, method, a); status != wantStatus || normal(got) != normal(want) {
 					t.Errorf("%.200s\n  protobuf %d %s\n  JSON     %d %s", c.body, status, got, wantStatus, want)
 				}
@@ -380,16 +383,19 @@ func TestProtobufErrors(t *testing.T) {
 		{"another method", "PUT", defaultToken, "application/protobuf", version, "INVALID_REQUEST", 405},
 		{"JSON", "POST", defaultToken, "application/protobuf", []byte(`["sys.version"]`), "INVALID_REQUEST", 400},
 		{"nothing", "POST", defaultToken, "application/protobuf", nil, "INVALID_REQUEST", 400},
-		{"a later method", "POST", defaultToken, "application/protobuf", []byte("\xa2\x06\x00"), "METHOD_NOT_FOUND", 404},
+		{"a later method", "POST", defaultToken, "application/protobuf", []byte("\xa2\x06\x00"), "METHOD_NOT_FOUND",
+			404},
 		{"too large", "POST", defaultToken, "application/protobuf", make([]byte, testBody+1), "INVALID_REQUEST", 413},
-		{"far too large", "POST", defaultToken, "application/protobuf", make([]byte, 2*testBody), "INVALID_REQUEST", 413},
+		{"far too large", "POST", defaultToken, "application/protobuf", make([]byte, 2*testBody), "INVALID_REQUEST",
+			413},
 	}
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			s := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
 			for _, tt := range tests {
 				status, a := s.doProtobuf(t, tt.method, "Bearer "+tt.token, tt.contentType, tt.body)
-				if status != tt.status || a.GetError().GetCode() != tt.code || (tt.code == "") != (a.ServerVersion == "1.2.3") {
+				if status != tt.status || a.GetError().GetCode() != tt.code ||
+					(tt.code == "") != (a.ServerVersion == "1.2.3") {
 					t.Errorf("%s: %d %v", tt.name, status, a)
 				}
 			}

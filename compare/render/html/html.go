@@ -85,7 +85,8 @@ func Write(w io.Writer, p *view.Page) error {
 
 // policy is the content security policy of a page.
 func policy(style template.CSS, scripts []template.JS) string {
-	text := "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + digest(string(style)) + "; script-src"
+	text := "default-src 'none'; base-uri 'none'; form-action 'none'; " +
+		"style-src " + digest(string(style)) + "; script-src"
 	for _, s := range scripts {
 		text += " " + digest(string(s))
 	}

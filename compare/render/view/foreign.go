@@ -25,7 +25,8 @@ func howRecorded(v compare.Variant) string {
 	at := "recorded " + m.Start.Format("2006-01-02 15:04:05 MST")
 	if !m.Foreign() {
 		return fmt.Sprintf("%s: %s, %s of %d slices of %v, seed %d%s",
-			v.Name, at, texttab.Count(len(m.Blocks), "block"), m.Plan.Rounds, m.Plan.Slice, m.Plan.Seed, build(m.Subject.Binary))
+			v.Name, at, texttab.Count(len(m.Blocks), "block"), m.Plan.Rounds, m.Plan.Slice, m.Plan.Seed,
+			build(m.Subject.Binary))
 	}
 	if m.Start.IsZero() {
 		at = "recorded"
@@ -40,7 +41,8 @@ func whereRecorded(m runfolder.Manifest) []string {
 	}
 	h := m.Host
 	return []string{
-		fmt.Sprintf("host: %s, %d of %d CPUs, %s/%s, kernel %s", h.CPUModel, h.Affinity, h.Cores, h.OS, h.Arch, h.Kernel),
+		fmt.Sprintf("host: %s, %d of %d CPUs, %s/%s, kernel %s", h.CPUModel, h.Affinity, h.Cores, h.OS, h.Arch,
+			h.Kernel),
 		fmt.Sprintf("load: %s", m.Load),
 	}
 }

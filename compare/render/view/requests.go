@@ -30,7 +30,8 @@ func newRequests(c compare.Comparison) *Requests {
 	}
 	r := &Requests{
 		Title: "By kind of request",
-		Note: fmt.Sprintf("All kinds are judged together and apart from the metrics above: a false improved or regressed among them comes up in at most %.0f%% of comparisons. "+
+		Note: fmt.Sprintf("All kinds are judged together and apart from the metrics above: "+
+			"a false improved or regressed among them comes up in at most %.0f%% of comparisons. "+
 			"They do not count for the overall verdict.", compare.FalseAlarms*100),
 	}
 	for _, k := range c.Requests.Kinds {

@@ -184,15 +184,18 @@ func note(c compare.Comparison) string {
 	if c.Foreign {
 		return foreignNote
 	}
-	how := "estimated over %s from paired slices, so it does not have to be exactly the ratio of the values, which are those of the whole runs"
+	how := "estimated over %s from paired slices, so it does not have to be exactly the ratio of the values, " +
+		"which are those of the whole runs"
 	if !c.Paired {
 		how = "estimated from the values of %s per side, not paired; the values are those of the whole runs"
 	}
 	text := fmt.Sprintf("The change is "+how+".\n", texttab.Count(c.Blocks, "block"))
 	if c.OpenLoop {
-		text += "The load sets the throughput, which is therefore not judged. Latency counts from when a request was due; from sending is what a closed loop would have shown.\n"
+		text += "The load sets the throughput, which is therefore not judged. " +
+			"Latency counts from when a request was due; from sending is what a closed loop would have shown.\n"
 	}
-	return text + fmt.Sprintf("The gated metrics are judged together: a false improved or regressed among them comes up in at most %.0f%% of comparisons, all looks included. "+
+	return text + fmt.Sprintf("The gated metrics are judged together: a false improved or regressed "+
+		"among them comes up in at most %.0f%% of comparisons, all looks included. "+
 		"Verdicts in parentheses are of metrics that are not gated, judged together in the same way.", compare.FalseAlarms*100)
 }
 
