@@ -13,7 +13,7 @@ test: ## every test; the two longest packages first, so that no core waits for t
 
 # What has nothing to race: scripts that only read, or record as gate's does;
 # arithmetic in one goroutine; a test of memory; and the browser, which is not ours.
-NO_RACE = TestReportInBrowser|TestHistoryInBrowser|TestScripts/(compare|diff|doctor|history|init|report|show|shop|view|selftest)
+NO_RACE = TestReportInBrowser|TestHistoryInBrowser|TestScripts/(compare|diff|doctor|gate|history|init|report|show|shop|view|selftest)
 NO_RACE := $(NO_RACE)|TestErrorRates|TestRequestsErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise
 NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof
 NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestHistoryInBrowser

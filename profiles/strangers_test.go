@@ -3,6 +3,7 @@ package profiles
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -487,14 +488,20 @@ func TestPagesOfAnother(t *testing.T) {
 	}
 }
 
-// freeAddress is an address on loopback that nothing listens on.
+// freeAddress is an address on loopback that nothing listens on, and that no system
+// gives to anybody by itself.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l := listenAt("127.0.0.1:0")
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000)))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return l.Addr().String()
 	}
-	return l.Addr().String()
 }
 
 // TestMoodyStrangers: a server that fails when it is asked for pages it does not

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -178,18 +179,27 @@ func asksForPort(text string) bool {
 	return strings.Contains(text, ChosenAddress) || strings.Contains(text, ChosenPort)
 }
 
+// The ports to choose from lie below those that systems give to connections, and to
+// servers that do not mind (32768 and up on Linux, 49152 elsewhere): one of those
+// might be taken before the process listens on it.
+const lowestPort, highestPort = 20000, 32767
+
 // freePorts are ports on loopback that nothing listens on.
 func freePorts(n int) ([]int, error) {
+	const tries = 1000
 	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+	for range tries {
+		port := lowestPort + rand.IntN(highestPort-lowestPort+1)
+		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
 		if err != nil {
-			return nil, fmt.Errorf("looking for a free port: %w", err)
+			continue
 		}
 		defer l.Close() // at the end, so that no port comes twice
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, fmt.Errorf("looking for a free port: of %d from %d to %d all are taken", tries, lowestPort, highestPort)
 }
 
 // replaceAll fills in what a process gets of its own.
