@@ -60,7 +60,7 @@ func (r *answerReader) read(method string, a *Answer) (closed bool, err error) {
 		return true, err
 	}
 	r.body = r.body[:0]
-	r.events = isEventStream(r.header("Content-Type"))
+	r.events = isEventStream(r.first("Content-Type"))
 	f.close = f.close || r.events
 	if err = r.readBody(f.length); err != nil {
 		return true, noEOF(err)
@@ -172,13 +172,16 @@ func (r *answerReader) readLine() ([]byte, error) {
 }
 
 // header returns the value of the first field of a name, or "".
-func (r *answerReader) header(name string) string {
+func (r *answerReader) header(name string) string { return string(r.first(name)) }
+
+// first is the same in the reader's own memory.
+func (r *answerReader) first(name string) []byte {
 	for _, f := range r.fields {
 		if r.named(f, name) {
-			return string(r.value(f))
+			return r.value(f)
 		}
 	}
-	return ""
+	return nil
 }
 
 // named reports whether a field has a name, in any letter case.

@@ -407,7 +407,7 @@ func checkLikeStandard(t *testing.T, sent []byte, method string, got Answer) {
 		if err != nil {
 			t.Fatalf("net/http: %v; here %d %q", err, got.Status, got.Body)
 		}
-		if isEventStream(resp.Header.Get("Content-Type")) && resp.StatusCode >= 200 {
+		if isEventStream([]byte(resp.Header.Get("Content-Type"))) && resp.StatusCode >= 200 {
 			return // of which net/http does not know the end
 		}
 		body, err := io.ReadAll(resp.Body)

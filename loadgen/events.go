@@ -1,18 +1,15 @@
 package loadgen
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // Of a stream of events (HTML standard, section 9.2), which has no end, an answer is
 // the first event: its latency is the time until that was there. The rest is left,
 // and the connection with it.
 
 // isEventStream reports whether a Content-Type is that of a stream of events.
-func isEventStream(contentType string) bool {
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
+func isEventStream(contentType []byte) bool {
+	mediaType, _, _ := bytes.Cut(contentType, []byte(";"))
+	return equalFold(bytes.TrimSpace(mediaType), "text/event-stream")
 }
 
 // firstEvent returns the beginning of a stream up to the end of its first event: lines

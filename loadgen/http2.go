@@ -233,7 +233,7 @@ func ofConnection(name string) bool {
 func (l *http2Link) read(ctx context.Context, conn *http.ClientConn, resp *http.Response, a *Answer) error {
 	defer resp.Body.Close()
 	l.body = l.body[:0]
-	err := appendAll(&l.body, resp.Body, isEventStream(resp.Header.Get("Content-Type")))
+	err := appendAll(&l.body, resp.Body, isEventStream([]byte(resp.Header.Get("Content-Type"))))
 	a.Status, a.Body, a.header = resp.StatusCode, l.body, resp.Header.Get
 	if err != nil && ctx.Err() == nil && conn.Err() != nil {
 		return l.lost(conn, err, false)

@@ -90,9 +90,6 @@ func (v *flagValues) UnmarshalYAML(node *yaml.Node) error {
 		return fmt.Errorf("line %d: write flags without their dashes, such as \"workers: 10\"", node.Line)
 	}
 	for i := 0; i < len(node.Content); i += 2 {
-		if err := onlyKey(node, i); err != nil {
-			return err
-		}
 		flag := flagValue{name: node.Content[i].Value, line: node.Content[i].Line}
 		items := []*yaml.Node{node.Content[i+1]}
 		if items[0].Kind == yaml.SequenceNode {

@@ -129,7 +129,6 @@ func (d Diff) smaller(functions []row, shown []FunctionChange) []PackageChange {
 		members[path]++
 	}
 	for path, sum := range sums {
-		sum.base.inlined, sum.head.inlined = false, false
 		sum.mark = sum.markOf()
 		sums[path] = sum
 	}
