@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"syscall"
@@ -24,7 +25,9 @@ type janitor struct {
 }
 
 // sweep reads ids of processes, the leader of a group first, until nobody holds
-// the other end of its stdin.
+// the other end of its stdin. Then it ends these, and every process that has the
+// marker in its environment or prints into the pipe that is file 3 here: a daemon
+// that has shed its environment, group and parent has kept its output.
 const sweep = `group= pids=
 while read -r word; do
 	[ "$word" = done ] && exit
@@ -38,12 +41,20 @@ while
 		pid=${environ#/proc/}
 		kill -KILL "${pid%/environ}" 2>/dev/null && found=1
 	done
+	for fd in /proc/[0-9]*/fd/[12]; do
+		[ "$fd" -ef /proc/self/fd/3 ] || continue
+		pid=${fd#/proc/}
+		kill -KILL "${pid%/fd/*}" 2>/dev/null && found=1
+	done
 	[ -n "$found" ]
 do sleep 0.05; done
 [ -z "$2" ] || rm -rf -- "$2"`
 
-func startJanitor(marker, scratch string) (*janitor, error) {
+// startJanitor starts the janitor of an instance, whose processes print into the
+// pipe with the given end.
+func startJanitor(marker, scratch string, pipe *os.File) (*janitor, error) {
 	cmd := exec.Command("/bin/sh", "-c", sweep, "sh", marker, scratch)
+	cmd.ExtraFiles = []*os.File{pipe}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is not for it
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

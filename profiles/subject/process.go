@@ -53,9 +53,6 @@ func (p *process) start() error {
 	if err := p.setAddress(own.address); err != nil {
 		return err
 	}
-	if p.janitor, err = startJanitor(p.marker, p.scratch); err != nil {
-		return err
-	}
 	adoptOrphans()
 	args := own.replaceAll(p.Command)
 	p.cmd = exec.Command(args[0], args[1:]...)
@@ -73,7 +70,9 @@ func (p *process) run() error {
 		return err
 	}
 	p.cmd.Stdout, p.cmd.Stderr = writer, writer
-	err = p.cmd.Start()
+	if p.janitor, err = startJanitor(p.marker, p.scratch, reader); err == nil {
+		err = p.cmd.Start()
+	}
 	_ = writer.Close() // the processes have theirs
 	if err != nil {
 		_ = reader.Close()
