@@ -8,7 +8,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
 
-test: ## every test; the two longest packages first, so that no core waits for them at the end
+test: ## every test but those that take long, which EVENTOBENCH_LONG_TESTS=1 adds; the longest packages first
 	$(GO) test ./cmd/... ./server/transport ./...
 
 # What has nothing to race: scripts that only read, or record as gate's does;

@@ -4,30 +4,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/eventobench/eventobench/internal/testlong"
 )
 
-// killRounds is how often TestKillUnderLoad kills the server. The environment
-// variable EVENTOBENCH_KILL_ROUNDS asks for more.
-func killRounds(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("EVENTOBENCH_KILL_ROUNDS")
-	if text == "" {
-		return 3
+// killRounds is how often TestKillUnderLoad kills the server.
+func killRounds() int {
+	if testlong.On() {
+		return 20
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return 3
 }
 
 // TestKillUnderLoad kills a server with SIGKILL while writers write, starts it
@@ -38,7 +31,7 @@ func TestKillUnderLoad(t *testing.T) {
 	transports := []string{"nethttp", "fasthttp", "fasthttp-adapter"}
 	token := "ns_ZGVmYXVsdA_" + strings.Repeat("0", 64)
 	acknowledged := map[string]bool{}
-	for round := range killRounds(t) {
+	for round := range killRounds() {
 		s := startServe(t, "--store=sqlite:"+path, "--token="+token, "--transport="+transports[round%len(transports)])
 		checkMessages(t, s, token, acknowledged)
 		writeUntilKilled(t, s, token, round, acknowledged)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/eventobench/eventobench/internal/testlong"
 )
 
 // TestMain makes this test binary the eventobench program too: scripts call it
@@ -27,6 +30,12 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition: func(name string) (bool, error) {
+			if name != "long" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return testlong.On(), nil
+		},
 		Setup: func(e *testscript.Env) error {
 			for name, path := range map[string]string{"RECORDED": recordedFolders, "EXAMPLES": "../../docs/examples"} {
 				abs, err := filepath.Abs(path)

@@ -32,7 +32,7 @@ func TestKillUnderLoadPostgres(t *testing.T) {
 	start := func() *serving { return startServe(t, "--store="+database, "--token="+token) }
 	stays := start()
 	acknowledged := map[string]bool{}
-	for round := range killRounds(t) {
+	for round := range killRounds() {
 		killed := start()
 		writeUntilKilled(t, killed, token, round, acknowledged)
 		checkMessages(t, stays, token, acknowledged)

@@ -7,11 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// publicServers is set where public servers may be fetched and built, which takes
-// a minute: .ci/run does.
-const publicServers = "EVENTOBENCH_PUBLIC_SERVERS"
+	"github.com/eventobench/eventobench/internal/testlong"
+)
 
 // publicServer is a public server in two versions, and what to ask it for.
 type publicServer struct {
@@ -22,11 +20,9 @@ type publicServer struct {
 }
 
 // TestPublicServers compares versions of public servers that know nothing of us: a file
-// server, a key-value server, and one that answers as it is asked to.
+// server, a key-value server, and one that answers as it is asked to. They are fetched and built.
 func TestPublicServers(t *testing.T) {
-	if os.Getenv(publicServers) == "" {
-		t.Skip("public servers are fetched and compared only with " + publicServers + "=1")
-	}
+	testlong.Need(t)
 	t.Run("file server, exec", func(t *testing.T) {
 		s := publicServer{"github.com/valyala/fasthttp", "v1.69.0", "v1.78.0", "./examples/fileserver",
 			"GET /small.txt\n\nGET /large.txt\nAccept: text/plain\n"}

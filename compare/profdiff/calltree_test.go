@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/google/go-cmp/cmp"
 )
@@ -88,6 +89,7 @@ func TestPrune(t *testing.T) {
 // TestLargeFlameGraph holds that a graph of many frames is cut to what a
 // browser can draw, and still sums up to the total.
 func TestLargeFlameGraph(t *testing.T) {
+	testlong.Need(t)
 	var stacks []stack
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {

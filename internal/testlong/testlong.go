@@ -1,0 +1,22 @@
+// Package testlong keeps tests that take long out of "make test", which shall
+// answer within 90 seconds.
+package testlong
+
+import (
+	"os"
+	"testing"
+)
+
+// variable is set where all tests shall run: .ci/run does.
+const variable = "EVENTOBENCH_LONG_TESTS"
+
+// On reports whether tests that take long shall run.
+func On() bool { return os.Getenv(variable) != "" }
+
+// Need skips a test that takes long, unless those shall run.
+func Need(t testing.TB) {
+	t.Helper()
+	if !On() {
+		t.Skipf("it takes long, and runs with %s=1 only", variable)
+	}
+}
