@@ -100,6 +100,7 @@ func addHelp(root *cobra.Command) {
 // formats are those of the commands that have a choice.
 var formats = map[string][]string{
 	"compare": render.Formats, "gate": render.GateFormats, "diff": render.FileDiffFormats, "show": {"text", "json"},
+	"history": render.HistoryFormats,
 }
 
 // knownValues are the values that a flag may have, or may begin with; nil if any.

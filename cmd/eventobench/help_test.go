@@ -111,6 +111,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"gate", "--head", "g"}, []string{"green", "go:", "git:"}},
 		{[]string{"gate", "--format", "j"}, []string{"json", "junit"}},
 		{[]string{"compare", "--format", "h"}, []string{"html"}},
+		{[]string{"history", "--format", "s"}, []string{"svg"}},
 		{[]string{"diff", "--format", ""}, []string{"text", "md", "html", "json"}},
 	}
 	path := writeConfig(t, "subjects:\n  green: git:main\n")

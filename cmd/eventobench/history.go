@@ -96,6 +96,7 @@ Exit codes: 0 shown; 2 the history is missing or damaged.`,
 
   eventobench history
   eventobench history --format=html --out=history.html benchmarks/history.jsonl
+  eventobench history --format=svg --out=history.svg    # for a README
   eventobench history add profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -12,7 +12,7 @@ import (
 )
 
 // HistoryFormats are the names that History knows.
-var HistoryFormats = []string{"text", "html"}
+var HistoryFormats = []string{"text", "html", "svg"}
 
 // History writes the curves of a history in one of the HistoryFormats.
 func History(w io.Writer, curves []history.Curve, format string) error {
@@ -21,6 +21,8 @@ func History(w io.Writer, curves []history.Curve, format string) error {
 		return writeHistory(w, view.NewHistory(curves))
 	case "html":
 		return html.WriteHistory(w, view.NewHistory(curves))
+	case "svg":
+		return html.WriteHistorySVG(w, view.NewHistory(curves))
 	}
 	return UnknownFormat(format, HistoryFormats)
 }

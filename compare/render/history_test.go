@@ -10,10 +10,10 @@ import (
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
-func renderHistory(t *testing.T, records []history.Record) string {
+func renderHistory(t *testing.T, records []history.Record, format string) string {
 	t.Helper()
 	var b bytes.Buffer
-	err := History(&b, history.Curves(records), "text")
+	err := History(&b, history.Curves(records), format)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,8 @@ func TestHistoryGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "history.txt", renderHistory(t, records))
+	golden(t, "history.txt", renderHistory(t, records, "text"))
+	golden(t, "history.svg", renderHistory(t, records, "svg"))
 }
 
 // alone is a run without a base.
@@ -43,7 +44,7 @@ func alone(curve string, day int, allocs float64) history.Record {
 // TestHistoryOdd: what cannot be told is said, and so is which curve it is of.
 func TestHistoryOdd(t *testing.T) {
 	records := []history.Record{alone("a", 1, 0), alone("a", 2, 3), alone("b", 3, 4)}
-	got := renderHistory(t, records)
+	got := renderHistory(t, records, "text")
 	for _, want := range []string{
 		"a, test mix\n2 runs from binary 01234567 (2026-01-01) to binary 01234567 (2026-01-02), on 1 kind of machine\n",
 		"  allocations  allocs/op             ▁█   0.00  3.00\n",
@@ -73,7 +74,7 @@ func TestHistoryRange(t *testing.T) {
 		records = append(records, alone("a", 1+day, value))
 		records[day].Head.Commit = string(rune('a'+day)) + "bcdef0123"
 	}
-	got := renderHistory(t, records)
+	got := renderHistory(t, records, "text")
 	if !strings.Contains(got, "regressed\n    between i") || !strings.Contains(got, ", by j") {
 		t.Errorf("no range in\n%s", got)
 	}
@@ -81,7 +82,7 @@ func TestHistoryRange(t *testing.T) {
 
 func TestHistoryFormat(t *testing.T) {
 	err := History(&bytes.Buffer{}, nil, "pdf")
-	if err == nil || !strings.Contains(err.Error(), "text, html") {
+	if err == nil || !strings.Contains(err.Error(), "text, html, svg") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // The page's template, style and scripts, and the charting library that
 // "make vendor-web" fetches.
 //
-//go:embed web/*.html web/*.css web/*.js web/vendor/uPlot.*
+//go:embed web/*.html web/*.svg web/*.css web/*.js web/vendor/uPlot.*
 var web embed.FS
 
 var (
@@ -39,7 +39,7 @@ var (
 		"functions": functionGrid,
 		"length":    length,
 		"parts":     parts,
-	}).ParseFS(web, "web/*.html"))
+	}).ParseFS(web, "web/*.html", "web/*.svg"))
 )
 
 func asset(name string) string {
