@@ -62,9 +62,10 @@ func newRootCmd() *cobra.Command {
 	root.AddCommand(
 		newRunCmd(), newCompareCmd(), newReportCmd(), newDiffCmd(), newGateCmd(), newHistoryCmd(), newListCmd(),
 		newShowCmd(), newViewCmd(), newSelftestCmd(), newDoctorCmd(), newInitCmd(), newWorkloadCmd(), newServeCmd(),
-		newExportCmd(),
-		newImportCmd(),
+		newExportCmd(), newImportCmd(),
+		newVersionCmd(), newManCmd(),
 	)
+	root.SetVersionTemplate(readBuild().String())
 	addHelp(root)
 	return root
 }
