@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint generate generated bench fuzz vendor-web recorded run
+.PHONY: build test race lint elsewhere generate generated bench fuzz vendor-web recorded run history release
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -21,12 +21,17 @@ NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPla
 race: ## every test under the race detector, but for those that have nothing to race
 	$(GO) test -race -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...
 
-lint: ## gofmt, vet (Linux and macOS), staticcheck, and whether generated code is current
+lint: ## gofmt, vet, staticcheck, other systems, and whether generated code is current
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these files"; exit 1; }
 	$(GO) vet ./...
-	GOOS=darwin $(GO) vet ./loadgen ./profiles/... ./compare/...
 	$(GO) run $(STATICCHECK) ./...
-	$(MAKE) --no-print-directory generated
+	$(MAKE) --no-print-directory elsewhere generated
+
+elsewhere: ## vet and link for a macOS and a FreeBSD, of what tells systems apart
+	for system in darwin/arm64 freebsd/amd64; do \
+	  export CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} && \
+	  $(GO) vet ./cmd/... ./loadgen ./profiles/... && $(GO) build -o /dev/null ./cmd/eventobench || exit 1; \
+	done
 
 WIRE = server/wire
 
@@ -70,3 +75,16 @@ recorded: ## record again the folders that tests read, and the figures they must
 
 run: ## the main job: three transports side by side, in about two minutes
 	$(GO) run ./cmd/eventobench run --transport=nethttp --transport=fasthttp --transport=fasthttp-adapter
+
+HISTORY = docs/history.jsonl
+COMMITS ?= HEAD
+BASE ?= $(shell sed -n '$$s/.*"base":{.*"commit":"\([0-9a-f]*\)".*"head":.*/\1/p' $(HISTORY))
+
+history: build ## gate COMMITS (oldest first) against BASE, else that of the last line, for docs/history.jsonl and .svg
+	@test -n "$(BASE)" || { echo "$(HISTORY) is empty: name the first base, as in make history BASE=v0.1.0"; exit 1; }
+	tools/gate-commits $(HISTORY) "$(BASE)" "$(COMMITS)" || test $$? = 1
+	bin/eventobench history --format=svg --out=docs/history.svg $(HISTORY)
+	bin/eventobench history $(HISTORY)
+
+release: ## archives of the commit for all systems, with man pages, completions and SHA256SUMS, in dist/
+	tools/release
