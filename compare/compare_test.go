@@ -124,7 +124,7 @@ func variant(run *runfolder.Run, allocators map[string]cost) Variant {
 			continue
 		}
 		a, err := profdiff.Attribute(profileOf(kind, functions, profdiff.BlockOps(run)), kind, profdiff.BlockOps(run),
-			profdiff.Options{Groups: profdiff.DefaultGroups()})
+			profdiff.Options{Groups: profdiff.DefaultGroups(), Source: testSource})
 		if err != nil {
 			panic(err)
 		}
@@ -135,6 +135,9 @@ func variant(run *runfolder.Run, allocators map[string]cost) Variant {
 	return v
 }
 
+// testSource is where the functions of synthetic profiles stand.
+var testSource = profdiff.Source{Module: "example.com/shop", Main: "example.com/shop/cmd/server", Dir: "backend"}
+
 // profileOf is a profile in which functions cost what they shall in every block.
 func profileOf(kind runfolder.ProfileKind, functions map[string]cost, ops []float64) *profile.Profile {
 	p := &profile.Profile{
@@ -143,8 +146,8 @@ func profileOf(kind runfolder.ProfileKind, functions map[string]cost, ops []floa
 		Period:     1,
 	}
 	for i, name := range slices.Sorted(maps.Keys(functions)) {
-		f := &profile.Function{ID: uint64(i + 1), Name: name}
-		l := &profile.Location{ID: uint64(i + 1), Line: []profile.Line{{Function: f}}}
+		f := &profile.Function{ID: uint64(i + 1), Name: name, Filename: "/gone/worktree/handler.go"}
+		l := &profile.Location{ID: uint64(i + 1), Line: []profile.Line{{Function: f, Line: int64(40 + i)}}}
 		p.Function, p.Location = append(p.Function, f), append(p.Location, l)
 		for b, n := range ops {
 			c := functions[name]

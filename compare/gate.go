@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/eventobench/eventobench/compare/profdiff"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // Gate is what a gate decides on one comparison, and why.
@@ -21,6 +22,9 @@ type Gate struct {
 	Grown       []Grown      `json:"grown"`                  // what explains the regressed metrics
 	Waivers     []WaiverUse  `json:"waivers"`
 	Warnings    []Warning    `json:"warnings"`
+	Recorded    []Recording  `json:"recorded"`             // of the base and the head, without their blocks
+	Repository  string       `json:"repository,omitempty"` // URL of the one that the subjects are from
+	Again       string       `json:"again,omitempty"`      // command that repeats it
 }
 
 // GateMetric is one gated metric.
@@ -48,6 +52,8 @@ type Grown struct {
 // calls, per operation.
 type GrownEntry struct {
 	Name string   `json:"name"`
+	File string   `json:"file,omitempty"` // of a function of the head's module, from the top of the repository
+	Line int      `json:"line,omitempty"` // of File, where the most is charged
 	Base float64  `json:"base"`
 	Head float64  `json:"head"`
 	More float64  `json:"more"`
@@ -62,7 +68,12 @@ func NewGate(r *Report) Gate {
 	g := Gate{
 		Base: c.Base, Head: c.Head, Verdict: c.Verdict, Blocks: c.Blocks, Paired: c.Paired, SameProcess: c.SameProcess,
 		Metrics: []GateMetric{}, Requests: c.RequestsSummary(), Explanation: c.Explanation, Grown: []Grown{},
-		Waivers: c.Waivers, Warnings: r.Warnings,
+		Waivers: c.Waivers, Warnings: r.Warnings, Recorded: []Recording{},
+	}
+	for _, v := range r.Variants[:2] {
+		recording := v.Recording()
+		recording.Manifest.Blocks, recording.Manifest.Looks = []runfolder.Block{}, nil
+		g.Recorded = append(g.Recorded, recording)
 	}
 	for _, m := range c.Metrics {
 		if m.Gated {
@@ -112,9 +123,10 @@ func newGrown(t profdiff.ChangeTable, byCount bool) Grown {
 func grown(changes []profdiff.FunctionChange, byCount bool, most int) []GrownEntry {
 	entries := []GrownEntry{}
 	for _, f := range changes {
-		e := GrownEntry{Name: f.Name, Base: f.Base, Head: f.Head, More: f.Diff, Low: f.Low, High: f.High, Mark: f.Mark}
+		e := GrownEntry{Name: f.Name, File: f.File, Line: f.Line, Mark: f.Mark,
+			Base: f.Base, Head: f.Head, More: f.Diff, Low: f.Low, High: f.High}
 		if byCount {
-			e = GrownEntry{Name: f.Name, Base: f.BaseCount, Head: f.HeadCount, More: f.DiffCount, Mark: f.Mark}
+			e.Base, e.Head, e.More, e.Low, e.High = f.BaseCount, f.HeadCount, f.DiffCount, nil, nil
 		}
 		if e.More > 0 {
 			entries = append(entries, e)

@@ -40,6 +40,16 @@ type Variant struct {
 	attributions map[string]*profdiff.Attribution // by kind
 }
 
+// Recording is how a run was recorded.
+type Recording struct {
+	Name     string             `json:"name"`
+	Manifest runfolder.Manifest `json:"manifest"`
+	Machine  MachineUse         `json:"machine"`
+}
+
+// Recording is how the run was recorded.
+func (v Variant) Recording() Recording { return Recording{v.Name, v.Manifest, v.Machine} }
+
 // MetricValue is one metric of a run: of the whole run, and of every block. What
 // the run could not have, or is no number, is nil.
 type MetricValue struct {

@@ -36,7 +36,8 @@ type site struct {
 	label     string // of the group
 	inPackage *acc
 	inlined   bool
-	helper    bool // works for its caller as far as rows are concerned
+	line      int64 // at the location; 0 if unknown
+	helper    bool  // works for its caller as far as rows are concerned
 }
 
 // location is an address in the stacks: the function there, and the callers
@@ -52,6 +53,7 @@ type weight struct{ value, count, variance float64 }
 // builder attributes the samples of one profile.
 type builder struct {
 	rules     *Groups
+	source    Source
 	kind      runfolder.ProfileKind
 	leaves    bool
 	ops       []float64 // of each block
@@ -63,9 +65,9 @@ type builder struct {
 	unblocked bool // some sample does not tell its block, or a block has no operations
 }
 
-func newBuilder(p *profile.Profile, kind runfolder.ProfileKind, g *Groups, ops []float64, leaves bool) *builder {
+func newBuilder(p *profile.Profile, kind runfolder.ProfileKind, ops []float64, o Options) *builder {
 	b := &builder{
-		rules: g, kind: kind, ops: ops, leaves: leaves,
+		rules: o.Groups, source: o.Source, kind: kind, ops: ops, leaves: o.Leaves,
 		locations: make(map[*profile.Location]location, len(p.Location)),
 		functions: map[string]*acc{}, groups: map[string]*acc{}, packages: map[packageInGroup]*acc{},
 		unblocked: slices.Contains(ops, 0),
@@ -81,16 +83,17 @@ func newBuilder(p *profile.Profile, kind runfolder.ProfileKind, g *Groups, ops [
 func (b *builder) locate(l *profile.Location, known map[string]site) location {
 	var at location
 	for i, line := range l.Line {
-		name := unknownFunction
+		name, file := unknownFunction, ""
 		if line.Function != nil {
-			name = line.Function.Name
+			name, file = line.Function.Name, line.Function.Filename
 		}
 		s, ok := known[name]
 		if !ok {
 			s = b.site(name)
+			s.file = b.source.file(name, file)
 			known[name] = s
 		}
-		s.inlined = i < len(l.Line)-1
+		s.inlined, s.line = i < len(l.Line)-1, line.Line
 		at.sites = append(at.sites, s)
 		at.ofProfiling = at.ofProfiling || ofProfiling(name)
 	}
@@ -150,6 +153,9 @@ func (b *builder) attribute(sample *profile.Sample, w weight) error {
 		to.add(w, block, len(b.ops))
 	}
 	row.charge(charged.label, w.value)
+	if row.file != "" {
+		row.chargeLine(row.line, w.value)
+	}
 	return nil
 }
 

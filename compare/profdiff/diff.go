@@ -236,6 +236,7 @@ func (d Diff) change(p row) FunctionChange {
 		BaseCum: p.base.cum, HeadCum: p.head.cum,
 		BaseCount: p.base.count, HeadCount: p.head.count, DiffCount: p.head.count - p.base.count,
 	}
+	f.File, f.Line = p.place()
 	iv := d.interval(p)
 	if iv.Level < rowLevel {
 		return f

@@ -28,6 +28,8 @@ type perOp struct {
 	cumVariance float64 // of cum, likewise
 
 	byGroup           map[string]float64 // value by the group it is charged to
+	file              string             // of a function of the module's, see Source
+	lines             map[int64]float64  // value by the line of that file
 	inlined, outlined bool               // seen as part of its caller; seen as a function called
 }
 
@@ -91,6 +93,7 @@ type packageInGroup struct{ group, path string }
 type Options struct {
 	Groups *Groups // nil for DefaultGroups
 	Leaves bool    // rows are of the functions in which samples were taken
+	Source Source  // Read takes that of the run
 }
 
 // Read attributes one profile of a run that has it.
@@ -103,6 +106,7 @@ func Read(run *runfolder.Run, kind runfolder.ProfileKind, o Options) (*Attributi
 		o.Groups = DefaultGroups()
 	}
 	o.Groups = o.Groups.of(run.Manifest.Subject.Binary.Module)
+	o.Source = sourceOf(run.Manifest.Subject)
 	a, err := Attribute(p, kind, BlockOps(run), o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(run.Dir, kind.File), err)
@@ -134,7 +138,7 @@ func Attribute(p *profile.Profile, kind runfolder.ProfileKind, ops []float64, o 
 	if !slices.ContainsFunc(ops, func(n float64) bool { return n > 0 }) {
 		return nil, errors.New("no request was measured, so there is nothing to divide it by")
 	}
-	b := newBuilder(p, kind, o.Groups, ops, o.Leaves)
+	b := newBuilder(p, kind, ops, o)
 	for _, sample := range p.Sample {
 		value, count := float64(sample.Value[v]), 0.0
 		if n >= 0 {

@@ -59,6 +59,8 @@ type FunctionChange struct {
 	Name      string   `json:"name"`
 	From      string   `json:"from,omitempty"` // the base's name of a renamed function
 	Package   string   `json:"package"`
+	File      string   `json:"file,omitempty"` // of a function of the module's, from the top of the repository
+	Line      int      `json:"line,omitempty"` // of File, where the most is charged
 	Group     string   `json:"group"`
 	Base      float64  `json:"base"`
 	Head      float64  `json:"head"`

@@ -47,33 +47,44 @@ func gateMarkdown(g *view.Gate) string {
 		fmt.Fprintf(&b, "\n- %s\n", strings.Join(g.Explanation, "\n- "))
 	}
 	for _, r := range g.Reasons {
-		fmt.Fprintf(&b, "\n%s:\n", r.Title)
-		for _, t := range r.Tables {
-			fmt.Fprintf(&b, "\n%s", t.MarkdownCode())
-		}
-		if r.Note != "" {
-			fmt.Fprintf(&b, "\n%s\n", r.Note)
-		}
+		writeReason(&b, r)
 	}
+	writeRemarks(&b, g)
+	return b.String()
+}
+
+func writeReason(b *strings.Builder, r view.Reason) {
+	fmt.Fprintf(b, "\n%s:\n", r.Title)
+	for _, t := range r.Tables {
+		fmt.Fprintf(b, "\n%s", t.MarkdownCode())
+	}
+	if r.Note != "" {
+		fmt.Fprintf(b, "\n%s\n", r.Note)
+	}
+}
+
+// writeRemarks lists waivers and warnings.
+func writeRemarks(b *strings.Builder, g *view.Gate) {
 	if len(g.Waivers)+len(g.Warnings) > 0 {
 		b.WriteString("\n")
 	}
 	for _, use := range g.Waivers {
-		fmt.Fprintf(&b, "- waiver: %s\n", use)
+		fmt.Fprintf(b, "- waiver: %s\n", use)
 	}
 	for _, warning := range g.Warnings {
-		fmt.Fprintf(&b, "- ⚠️ `%s`: %s\n", warning.Code, warning.Message)
+		fmt.Fprintf(b, "- ⚠️ `%s`: %s\n", warning.Code, warning.Message)
 	}
-	return b.String()
 }
 
 // writeAnnotations writes GitHub Actions workflow commands: an error for each
-// regression, a warning for each doubt, waiver and warning.
+// regression, a warning for each doubt, waiver and warning, and one at each
+// function of the head that grew.
 func writeAnnotations(w io.Writer, g *view.Gate) error {
 	var b strings.Builder
-	annotate := func(level, title, message string) {
-		fmt.Fprintf(&b, "::%s title=%s::%s\n", level, githubProperty.Replace(title), githubData.Replace(message))
+	annotateAt := func(level, place, title, message string) {
+		fmt.Fprintf(&b, "::%s %stitle=%s::%s\n", level, place, githubProperty.Replace(title), githubData.Replace(message))
 	}
+	annotate := func(level, title, message string) { annotateAt(level, "", title, message) }
 	annotate("notice", "eventobench gate", g.Headline)
 	for _, m := range g.Metrics {
 		switch {
@@ -81,6 +92,12 @@ func writeAnnotations(w io.Writer, g *view.Gate) error {
 			annotate("error", m.Label+" regressed", m.Sentence)
 		case m.Doubtful() && m.Badge.Class != "":
 			annotate("warning", m.Label+" "+m.Badge.Text, m.Sentence)
+		}
+	}
+	for _, p := range g.Places {
+		if p.File != "" {
+			at := fmt.Sprintf("file=%s,line=%d,", githubProperty.Replace(p.File), p.Line)
+			annotateAt("warning", at, p.Function+" grew", p.More)
 		}
 	}
 	for _, use := range g.Waivers {

@@ -39,7 +39,7 @@ func Report(w io.Writer, r *compare.Report, format string) error {
 }
 
 // GateFormats are the names that Gate knows.
-var GateFormats = []string{"text", "md", "json", "junit", "github"}
+var GateFormats = []string{"text", "md", "json", "junit", "github", "comment"}
 
 // Gate writes a gate's decision in one of the GateFormats.
 func Gate(w io.Writer, g compare.Gate, format string) error {
@@ -54,6 +54,8 @@ func Gate(w io.Writer, g compare.Gate, format string) error {
 		return writeJUnit(w, view.NewGate(g))
 	case "github":
 		return writeAnnotations(w, view.NewGate(g))
+	case "comment":
+		return writeString(w, gateComment(view.NewComment(g)))
 	}
 	return UnknownFormat(format, GateFormats)
 }

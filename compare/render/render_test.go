@@ -86,6 +86,7 @@ func TestGolden(t *testing.T) {
 func TestGateGolden(t *testing.T) {
 	for _, name := range []string{"gate", "unexplained"} {
 		g := compare.NewGate(read(t, name))
+		g.Repository, g.Again = "https://github.example/shop/shop", "eventobench gate --base=a --head=b"
 		for _, format := range GateFormats {
 			t.Run(name+" "+format, func(t *testing.T) { golden(t, name+"."+format, renderGate(t, g, format)) })
 		}

@@ -135,6 +135,7 @@ func (s SubjectInfo) How() string {
 type BuildInfo struct {
 	Ref       string   `json:"ref,omitempty"`    // as it was asked for; empty if the working tree was built
 	Commit    string   `json:"commit,omitempty"` // empty outside of a Git repository
+	Dir       string   `json:"dir,omitempty"`    // of the module in the repository; empty if it is the top
 	Dirty     bool     `json:"dirty,omitempty"`  // the working tree had uncommitted changes
 	Command   []string `json:"command"`          // {out} stands for the program
 	GoVersion string   `json:"go_version"`       // of the toolchain
@@ -148,6 +149,7 @@ type BuildInfo struct {
 type Binary struct {
 	SHA256    string `json:"sha256"`
 	GoVersion string `json:"go_version,omitempty"`
+	Package   string `json:"package,omitempty"` // import path of the main package
 	Module    string `json:"module,omitempty"`
 	Version   string `json:"version,omitempty"`
 	Commit    string `json:"commit,omitempty"`

@@ -23,7 +23,8 @@ func readBinary(path string) (runfolder.Binary, error) {
 	if err != nil {
 		return b, nil
 	}
-	b.GoVersion, b.Module, b.Version = info.GoVersion, info.Main.Path, info.Main.Version
+	b.GoVersion, b.Package = info.GoVersion, info.Path
+	b.Module, b.Version = info.Main.Path, info.Main.Version
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":

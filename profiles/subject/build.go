@@ -230,8 +230,7 @@ func (b Build) compile(ctx context.Context, dir, key string, info runfolder.Buil
 		return built, err
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
-	built.Module, _ = b.run(ctx, dir, []string{"go", "list", "-m"}) // not every source is Go's
-	built.Module, _, _ = strings.Cut(built.Module, "\n")
+	built.Module, info.Dir = b.module(ctx, dir)
 	info.Command, err = b.command(ctx, dir)
 	if err != nil {
 		return built, err
@@ -251,6 +250,18 @@ func (b Build) compile(ctx context.Context, dir, key string, info runfolder.Buil
 		key = binary.SHA256
 	}
 	return b.keep(built, temp, key)
+}
+
+// module is the Go module of a folder, and its place in the repository. Not every
+// source is Go's, or in a repository: what there is not is empty.
+func (b Build) module(ctx context.Context, dir string) (name, place string) {
+	text, _ := b.run(ctx, dir, []string{"go", "list", "-m", "-f", "{{.Path}} {{.Dir}}"})
+	first, _, _ := strings.Cut(text, "\n")
+	name, folder, _ := strings.Cut(first, " ")
+	if folder != "" {
+		place, _ = b.run(ctx, folder, []string{"git", "rev-parse", "--show-prefix"})
+	}
+	return name, strings.TrimSuffix(strings.TrimRight(place, "\n"), "/")
 }
 
 func (b Build) tell(info runfolder.BuildInfo) {

@@ -17,7 +17,16 @@ func environment(r *compare.Report) []string {
 	for _, v := range r.Variants {
 		lines = append(lines, howRecorded(v))
 	}
-	return slices.Concat(lines, machines(r.Variants), unavailable(r.Variants))
+	recorded := recordings(r)
+	return slices.Concat(lines, machines(recorded), unavailable(recorded))
+}
+
+func recordings(r *compare.Report) []compare.Recording {
+	var all []compare.Recording
+	for _, v := range r.Variants {
+		all = append(all, v.Recording())
+	}
+	return all
 }
 
 // build says with what and from what a program was built, as far as it tells.
@@ -36,10 +45,10 @@ func build(b runfolder.Binary) string {
 }
 
 // machines describes the machine during each experiment.
-func machines(variants []compare.Variant) []string {
+func machines(recorded []compare.Recording) []string {
 	var lines []string
 	seen := map[string]bool{}
-	for _, v := range variants {
+	for _, v := range recorded {
 		text := Machine(v.Machine)
 		experiment := v.Manifest.Experiment
 		if text != "" && !seen[experiment] {
@@ -75,10 +84,10 @@ func Machine(m compare.MachineUse) string {
 }
 
 // unavailable are the figures that could not be had, each with the reason and
-// the variants that it holds for, unless it holds for all.
-func unavailable(variants []compare.Variant) []string {
+// the runs that it holds for, unless it holds for all.
+func unavailable(recorded []compare.Recording) []string {
 	names := map[string][]string{}
-	for _, v := range variants {
+	for _, v := range recorded {
 		for source, reason := range v.Manifest.Unavailable {
 			line := fmt.Sprintf("%s: unavailable, %s", source, reason)
 			names[line] = append(names[line], v.Name)
@@ -86,7 +95,7 @@ func unavailable(variants []compare.Variant) []string {
 	}
 	var lines []string
 	for _, line := range slices.Sorted(maps.Keys(names)) {
-		if of := names[line]; len(of) < len(variants) {
+		if of := names[line]; len(of) < len(recorded) {
 			line = fmt.Sprintf("%s (%s)", line, strings.Join(of, ", "))
 		}
 		lines = append(lines, line)

@@ -14,6 +14,7 @@ type Gate struct {
 	Headline string // the decision in a line
 	Metrics  []GateMetric
 	Reasons  []Reason // for what regressed
+	Places   []Place  // the functions that grew
 }
 
 // GateMetric is one gated metric.
@@ -56,6 +57,7 @@ func NewGate(g compare.Gate) *Gate {
 	for _, grown := range g.Grown {
 		v.Reasons = append(v.Reasons, reason(g, grown))
 	}
+	v.Places = places(g)
 	return v
 }
 

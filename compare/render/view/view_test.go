@@ -40,14 +40,14 @@ func TestLooks(t *testing.T) {
 // TestUnavailable holds that what all variants lack is said once, and what some
 // lack with their names.
 func TestUnavailable(t *testing.T) {
-	lacks := func(name string, sources ...runfolder.Source) compare.Variant {
-		v := compare.Variant{Name: name, Manifest: runfolder.Manifest{Unavailable: map[runfolder.Source]string{}}}
+	lacks := func(name string, sources ...runfolder.Source) compare.Recording {
+		v := compare.Recording{Name: name, Manifest: runfolder.Manifest{Unavailable: map[runfolder.Source]string{}}}
 		for _, s := range sources {
 			v.Manifest.Unavailable[s] = "not here"
 		}
 		return v
 	}
-	got := unavailable([]compare.Variant{
+	got := unavailable([]compare.Recording{
 		lacks("one", runfolder.SourceFrequency, runfolder.SourceMemStats),
 		lacks("two", runfolder.SourceFrequency),
 	})
