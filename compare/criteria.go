@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // Error rates. A comparison calls a metric improved or regressed although it is
@@ -45,12 +47,39 @@ type Criteria struct {
 	Drift float64           // percent: timing of runs that were not recorded together must differ by more
 }
 
-// DefaultCriteria gates the metrics whose row says so: throughput, CPU and
-// allocations.
-func DefaultCriteria() Criteria {
+// MetricSet names metrics that are gated together.
+type MetricSet string
+
+// The sets. Failed requests are in each: whatever else is asked for, a server that
+// fails is not better.
+const (
+	AllMetrics  MetricSet = "all"    // those whose row says so: throughput, CPU, allocations
+	Allocations MetricSet = "allocs" // bytes and numbers, which no other load of the machine moves
+)
+
+// MetricSets are all there are.
+var MetricSets = []MetricSet{AllMetrics, Allocations}
+
+// has reports whether a metric that is gated by default is in the set.
+func (s MetricSet) has(m Metric) bool {
+	return s == AllMetrics || m.Share || m.Source == runfolder.SourceMemStats
+}
+
+// DefaultCriteria gates all metrics whose row says so.
+func DefaultCriteria() Criteria { return criteriaOf(AllMetrics) }
+
+// CriteriaOf gates the metrics of a set by its name.
+func CriteriaOf(set string) (Criteria, error) {
+	if !slices.Contains(MetricSets, MetricSet(set)) {
+		return Criteria{}, fmt.Errorf("unknown set of metrics %q; there are all and allocs", set)
+	}
+	return criteriaOf(MetricSet(set)), nil
+}
+
+func criteriaOf(set MetricSet) Criteria {
 	c := Criteria{Rules: map[MetricID]Rule{}, Drift: 15}
 	for _, m := range Metrics {
-		if m.Gated {
+		if m.Gated && set.has(m) {
 			c.Rules[m.ID] = m.Rule
 		}
 	}

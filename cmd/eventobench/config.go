@@ -32,6 +32,7 @@ type gateConfig struct {
 	Baseline     string            `yaml:"baseline"`     // a run folder, kept with the code
 	Drift        string            `yaml:"drift"`        // such as 15%
 	Inconclusive string            `yaml:"inconclusive"` // pass or fail
+	MetricSet    string            `yaml:"metric-set"`   // all or allocs
 	Metrics      map[string]string `yaml:"metrics"`      // tolerances by metric, which is gated by that
 	Waivers      []waiverConfig    `yaml:"waivers"`
 }
@@ -191,20 +192,46 @@ func (g gateConfig) apply(c *compare.Criteria) error {
 	return err
 }
 
+// leftOut reports whether a metric exists and is not gated.
+func leftOut(c compare.Criteria, id compare.MetricID) bool {
+	_, gated := c.Rules[id]
+	_, known := compare.FindMetric(id)
+	return known && !gated
+}
+
+// metricsOf are the configured metrics without those that are not gated.
+func (g gateConfig) metricsOf(c compare.Criteria) map[string]string {
+	kept := maps.Clone(g.Metrics)
+	maps.DeleteFunc(kept, func(name, _ string) bool { return leftOut(c, metricNamed(name)) })
+	return kept
+}
+
+// waiversOf are the waivers without those of metrics that are not gated.
+func (g gateConfig) waiversOf(c compare.Criteria) []waiverConfig {
+	return slices.DeleteFunc(slices.Clone(g.Waivers),
+		func(w waiverConfig) bool { return leftOut(c, compare.MetricID(w.Metric)) })
+}
+
 // gateMetric gates a metric by its name, or by the short name of a latency
 // such as p99. An empty tolerance is the metric's own.
 func gateMetric(c *compare.Criteria, name, tolerance string) error {
-	if strings.HasPrefix(name, "p") || name == "mean" {
-		name = "latency_" + strings.ReplaceAll(name, ".", "")
-	}
+	id := metricNamed(name)
 	percent := 0.0
 	if tolerance != "" {
 		var err error
 		if percent, err = parsePercent(tolerance); err != nil {
-			return fmt.Errorf("tolerance of %s: %w", name, err)
+			return fmt.Errorf("tolerance of %s: %w", id, err)
 		}
 	}
-	return c.Gate(compare.MetricID(name), percent)
+	return c.Gate(id, percent)
+}
+
+// metricNamed is the metric of a name or short name.
+func metricNamed(name string) compare.MetricID {
+	if strings.HasPrefix(name, "p") || name == "mean" {
+		name = "latency_" + strings.ReplaceAll(name, ".", "")
+	}
+	return compare.MetricID(name)
 }
 
 // parsePercent reads a positive percentage such as 3%.

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,5 +87,64 @@ func TestBadProjectConfig(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "project.yaml: ") {
 			t.Errorf("%q: %v, want %q", tt.text, err, tt.want)
 		}
+	}
+}
+
+// TestMetricSet holds which metrics are gated: the flag's set leaves out what the
+// file says of others, the file's set does not.
+func TestMetricSet(t *testing.T) {
+	const waived = `
+  waivers:
+    - {metric: cpu_per_op, reason: signing, until: 9999-01-01}
+    - {metric: allocs_per_op, reason: signing, until: 9999-01-01}
+`
+	const all = "alloc_bytes_per_op allocs_per_op cpu_per_op failed_requests ops_per_sec"
+	const allocs = "alloc_bytes_per_op allocs_per_op failed_requests"
+	tests := []struct {
+		name    string
+		file    string
+		options gateOptions
+		gated   string
+		waivers int
+	}{
+		{"default", "gate: {}", gateOptions{}, all, 0},
+		{"by flag", "gate: {}", gateOptions{metricSet: "allocs"}, allocs, 0},
+		{"by file", "gate: {metric-set: allocs}", gateOptions{}, allocs, 0},
+		{"flag over file", "gate: {metric-set: allocs}", gateOptions{metricSet: "all"}, all, 0},
+		{"one more", "gate: {}", gateOptions{metricSet: "allocs", metrics: []string{"p99=10%"}}, allocs + " latency_p99", 0},
+		{"one more by file", "gate: {metric-set: allocs, metrics: {p99: 10%}}", gateOptions{}, allocs + " latency_p99", 0},
+		{"flag without the file's others", "gate:\n  metrics: {p99: 10%, allocs_per_op: 2%}" + waived,
+			gateOptions{metricSet: "allocs"}, allocs, 1},
+		{"waivers", "gate:" + waived, gateOptions{}, all, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := tt.options
+			o.config, o.format = writeConfig(t, tt.file), "text"
+			in, err := o.input(pflag.NewFlagSet("test", pflag.ContinueOnError), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var gated []string
+			for id := range in.options.Criteria.Rules {
+				gated = append(gated, string(id))
+			}
+			slices.Sort(gated)
+			if got := strings.Join(gated, " "); got != tt.gated || len(in.options.Waivers) != tt.waivers {
+				t.Errorf("gated %s with %d waivers, want %s with %d", got, len(in.options.Waivers), tt.gated, tt.waivers)
+			}
+		})
+	}
+}
+
+func TestMetricSetRejects(t *testing.T) {
+	o := gateOptions{metricSet: "some", format: "text", config: writeConfig(t, "gate: {}")}
+	_, err := o.input(pflag.NewFlagSet("test", pflag.ContinueOnError), false)
+	if err == nil || err.Error() != `unknown set of metrics "some"; there are all and allocs` {
+		t.Error(err)
+	}
+	o = gateOptions{metricSet: "allocs", format: "text", config: writeConfig(t, "gate: {metrics: {speed: 3%}}")}
+	if _, err := o.input(pflag.NewFlagSet("test", pflag.ContinueOnError), false); err == nil {
+		t.Error("an unknown metric of the file is left out in silence")
 	}
 }

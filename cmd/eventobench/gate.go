@@ -23,6 +23,7 @@ type gateOptions struct {
 	base, head   string // subjects to record
 	baseline     string
 	update       bool
+	metricSet    string
 	metrics      []string
 	tolerances   []string
 	config       string
@@ -52,7 +53,8 @@ A subject is one of
    builtin:fasthttp,codec=std    the built-in store
 and is explained in docs/subjects.md.
 
-Throughput, CPU, allocated bytes and allocations are gated; --metric adds others.
+Throughput, CPU, allocated bytes and allocations are gated (--metric-set=all), or
+allocations alone (--metric-set=allocs), which takes seconds; --metric adds others.
 A metric regressed if the whole interval of its change is worse than what fresh
 processes of one binary can differ by, and not all of it within the tolerance.
 
@@ -81,6 +83,7 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
   eventobench gate profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
   eventobench gate --base=fasthttp,binary=./main/eventobench --head=fasthttp --format=github
   eventobench gate --base=nethttp --head=fasthttp --metric=p99=10% --tolerance=ops_per_sec=5%
+  eventobench gate --base=git:origin/main --head=go: --metric-set=allocs
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },
@@ -112,6 +115,8 @@ func (o *gateOptions) addJudgeFlags(f *pflag.FlagSet) {
 
 // addCriteria adds the flags that say which metrics are judged, and how.
 func (o *gateOptions) addCriteria(f *pflag.FlagSet) {
+	f.StringVar(&o.metricSet, "metric-set", "",
+		"metrics to gate: all (the default: throughput, CPU, allocated bytes, allocations) or allocs (the last two)")
 	f.StringArrayVar(&o.metrics, "metric", nil,
 		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
 	f.StringSliceVar(&o.tolerances, "tolerance", nil,
@@ -171,7 +176,7 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 // input puts flags and configuration together. Subjects are the configuration's
 // only if no folders are named.
 func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error) {
-	in := gateInput{options: compare.Options{Criteria: compare.DefaultCriteria(), Now: time.Now()}}
+	in := gateInput{options: compare.Options{Now: time.Now()}}
 	if !slices.Contains(render.GateFormats, o.format) {
 		return in, render.UnknownFormat(o.format, render.GateFormats)
 	}
@@ -187,16 +192,36 @@ func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error)
 		o.base = project.subject(cmp.Or(o.base, config.Base))
 		o.head = project.subject(cmp.Or(o.head, config.Head))
 	}
-	if err := errors.Join(config.apply(&in.options.Criteria), o.applyFlags(&in.options.Criteria)); err != nil {
+	criteria, err := o.criteria(&config)
+	if err != nil {
 		return in, err
 	}
-	in.options.Waivers, err = config.waivers(in.options.Criteria)
+	in.options.Criteria = criteria
+	in.options.Waivers, err = config.waivers(criteria)
 	in.baseline = cmp.Or(o.baseline, config.Baseline, "benchmarks/baseline")
 	in.inconclusive = cmp.Or(o.inconclusive, config.Inconclusive, "fail")
 	if in.inconclusive != "pass" && in.inconclusive != "fail" {
 		err = errors.Join(err, fmt.Errorf("inconclusive %q: use pass or fail", in.inconclusive))
 	}
 	return in, err
+}
+
+// criteria are those of flags and configuration. A set of metrics that was asked for
+// with its flag leaves out what the configuration says of others.
+func (o *gateOptions) criteria(config *gateConfig) (compare.Criteria, error) {
+	c, err := compare.CriteriaOf(cmp.Or(o.metricSet, config.MetricSet, string(compare.AllMetrics)))
+	if err != nil {
+		return c, err
+	}
+	narrow := o.metricSet != ""
+	if narrow {
+		config.Metrics = config.metricsOf(c)
+	}
+	err = errors.Join(config.apply(&c), o.applyFlags(&c))
+	if narrow {
+		config.Waivers = config.waiversOf(c)
+	}
+	return c, err
 }
 
 func (o *gateOptions) applyFlags(c *compare.Criteria) error {

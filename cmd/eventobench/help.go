@@ -122,6 +122,8 @@ func knownValues(command, flag string) []string {
 		return []string{"poisson", "constant"}
 	case "inconclusive":
 		return []string{"fail", "pass"}
+	case "metric-set":
+		return metricSets()
 	case "metric":
 		return metricNames(func(compare.Metric) bool { return true }, "")
 	case "tolerance":
@@ -165,6 +167,14 @@ func transportNames() []string {
 	var names []string
 	for _, k := range transport.Kinds() {
 		names = append(names, string(k))
+	}
+	return names
+}
+
+func metricSets() []string {
+	var names []string
+	for _, s := range compare.MetricSets {
+		names = append(names, string(s))
 	}
 	return names
 }
