@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 // defaultConfig is read if it exists and no other file is named.
@@ -175,6 +176,22 @@ func (c projectConfig) subject(nameOrSpec string) string {
 		}
 	}
 	return nameOrSpec
+}
+
+// side is the specification of a side of a gate that was given, or else the
+// configured one. One that is given without a package has the configured package.
+func (c projectConfig) side(given, configured string) string {
+	configured = c.subject(configured)
+	if given == "" {
+		return configured
+	}
+	given = c.subject(given)
+	g, err := subject.ParseSpec(given)
+	s, configErr := subject.ParseSpec(configured)
+	if err != nil || configErr != nil { // whoever makes a subject of it says so
+		return given
+	}
+	return g.InPackage(s.Package)
 }
 
 // apply adds the configuration to the criteria.

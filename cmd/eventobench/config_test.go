@@ -120,7 +120,7 @@ func TestMetricSet(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := tt.options
-			o.config, o.format = writeConfig(t, tt.file), "text"
+			o.config = writeConfig(t, tt.file)
 			in, err := o.input(pflag.NewFlagSet("test", pflag.ContinueOnError), false)
 			if err != nil {
 				t.Fatal(err)
@@ -138,12 +138,12 @@ func TestMetricSet(t *testing.T) {
 }
 
 func TestMetricSetRejects(t *testing.T) {
-	o := gateOptions{metricSet: "some", format: "text", config: writeConfig(t, "gate: {}")}
+	o := gateOptions{metricSet: "some", config: writeConfig(t, "gate: {}")}
 	_, err := o.input(pflag.NewFlagSet("test", pflag.ContinueOnError), false)
 	if err == nil || err.Error() != `unknown set of metrics "some"; there are all and allocs` {
 		t.Error(err)
 	}
-	o = gateOptions{metricSet: "allocs", format: "text", config: writeConfig(t, "gate: {metrics: {speed: 3%}}")}
+	o = gateOptions{metricSet: "allocs", config: writeConfig(t, "gate: {metrics: {speed: 3%}}")}
 	if _, err := o.input(pflag.NewFlagSet("test", pflag.ContinueOnError), false); err == nil {
 		t.Error("an unknown metric of the file is left out in silence")
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
-	"github.com/eventobench/eventobench/compare/render"
-
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -28,9 +24,7 @@ type gateOptions struct {
 	tolerances   []string
 	config       string
 	inconclusive string
-	format       string
-	out          string
-	history      historyFlag
+	result       gateResult
 	subjects     subjectOptions
 	record       recordOptions
 }
@@ -76,12 +70,16 @@ The configuration (eventobench.yaml, or --config):
         reason: the audit log, see issue 41
         until: 2026-12-31
 
+In CI one gate writes several formats: --format says what is printed, --write what
+is written beside it. docs/ci.md has the lines for GitHub, GitLab and any shell.
+
 Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording failed;
 3 inconclusive (0 with --inconclusive=pass); 130 interrupted.`,
 		Example: `  eventobench gate --base=git:origin/main --head=go: --start='{out} -listen {addr}'
   eventobench gate --base='exec:./old -listen {addr}' --head='exec:./new -listen {addr}' --pprof='127.0.0.1:{port2}'
   eventobench gate profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
   eventobench gate --base=fasthttp,binary=./main/eventobench --head=fasthttp --format=github
+  eventobench gate --base=git:origin/main --head=git:HEAD --programs=kept --write=junit=gate.xml --write=comment=gate.md
   eventobench gate --base=nethttp --head=fasthttp --metric=p99=10% --tolerance=ops_per_sec=5%
   eventobench gate --base=git:origin/main --head=go: --metric-set=allocs
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
@@ -97,7 +95,7 @@ func (o *gateOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.baseline, "baseline", "", "run folder to judge a lone head against; default benchmarks/baseline")
 	f.BoolVar(&o.update, "update-baseline", false, "make HEAD_DIR the baseline, and judge nothing")
 	theme(f, themeJudge, o.addJudgeFlags)
-	theme(f, themeOutput, o.addResultFlags)
+	theme(f, themeOutput, o.result.addFlags)
 	o.record.addFlags(f)
 }
 
@@ -124,12 +122,6 @@ func (o *gateOptions) addCriteria(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", configUsage)
 }
 
-func (o *gateOptions) addResultFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.format, "format", "text", strings.Join(render.GateFormats, ", "))
-	f.StringVar(&o.out, "report", "", "file to write the result to, instead of stdout")
-	o.history.addFlag(f)
-}
-
 // gateInput is what flags and configuration together ask for.
 type gateInput struct {
 	options      compare.Options
@@ -138,17 +130,19 @@ type gateInput struct {
 }
 
 func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
+	given := givenFlags(cmd.Flags())
 	in, err := o.input(cmd.Flags(), len(args) == 0)
 	if err != nil {
 		return err
 	}
-	if err := o.history.check(); err != nil {
+	if err := o.result.check(); err != nil {
 		return err
 	}
+	in.options.Charts = o.result.needsCharts()
 	if o.update {
 		return o.updateBaseline(cmd.OutOrStdout(), args, in.baseline)
 	}
-	dirs, err := o.dirs(cmd, args, in)
+	dirs, again, err := o.dirs(cmd, args, in, given)
 	if err != nil {
 		return err
 	}
@@ -160,14 +154,9 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by something else, without blocks, so that nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
 			dirs[0], dirs[1])
 	}
-	if err := o.history.add(report); err != nil {
-		return err
-	}
 	gate := compare.NewGate(report)
-	if err := writeOutput(cmd, o.out, func(w io.Writer) error { return render.Gate(w, gate, o.format) }); err != nil {
-		return err
-	}
-	if err := o.stepSummary(gate); err != nil {
+	gate.Repository, gate.Again = o.result.repository, again
+	if err := o.result.write(cmd, report, gate); err != nil {
 		return err
 	}
 	return verdictError(gate, in.inconclusive)
@@ -177,9 +166,6 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 // only if no folders are named.
 func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error) {
 	in := gateInput{options: compare.Options{Now: time.Now()}}
-	if !slices.Contains(render.GateFormats, o.format) {
-		return in, render.UnknownFormat(o.format, render.GateFormats)
-	}
 	project, err := readProject(o.config)
 	if err == nil {
 		err = project.setFlags(f)
@@ -189,8 +175,8 @@ func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error)
 	}
 	config := project.Gate
 	if noFolders {
-		o.base = project.subject(cmp.Or(o.base, config.Base))
-		o.head = project.subject(cmp.Or(o.head, config.Head))
+		o.base = project.side(o.base, config.Base)
+		o.head = project.side(o.head, config.Head)
 	}
 	criteria, err := o.criteria(&config)
 	if err != nil {
@@ -243,33 +229,47 @@ func (o *gateOptions) applyFlags(c *compare.Criteria) error {
 	return nil
 }
 
-// dirs are the two run folders to judge, recorded first if need be.
-func (o *gateOptions) dirs(cmd *cobra.Command, args []string, in gateInput) ([]string, error) {
+// dirs are the two run folders to judge, recorded first if need be, and the command
+// that records them again if their programs were kept.
+func (o *gateOptions) dirs(
+	cmd *cobra.Command, args []string, in gateInput, given []givenFlag,
+) (dirs []string, again string, err error) {
 	switch {
 	case len(args) > 0 && (o.base != "" || o.head != ""):
-		return nil, errors.New("name run folders or subjects (--base, --head), not both")
+		return nil, "", errors.New("name run folders or subjects (--base, --head), not both")
+	case o.result.programs != "" && (o.base == "" || o.head == ""):
+		return nil, "", errors.New("--programs keeps what was built for --base and --head; give both")
 	case len(args) == 2:
-		return args, nil
+		return args, "", nil
 	case len(args) == 1:
-		return []string{in.baseline, args[0]}, nil
+		return []string{in.baseline, args[0]}, "", nil
 	case o.head == "":
-		return nil, errors.New("there is nothing to judge: name two run folders, one to compare with the baseline, or subjects with --base and --head")
+		return nil, "", errors.New("there is nothing to judge: name two run folders, one to compare with the baseline, or subjects with --base and --head")
 	case o.base == "":
 		if _, err := runfolder.OpenManifest(in.baseline); err != nil { // before a minute is spent on recording
-			return nil, err
+			return nil, "", err
 		}
-		recorded, err := o.recordSubjects(cmd, in, o.head)
-		return append([]string{in.baseline}, recorded...), err
+		recorded, _, err := o.recordSubjects(cmd, in, nil, o.head)
+		return append([]string{in.baseline}, recorded...), "", err
 	}
-	return o.recordSubjects(cmd, in, o.base, o.head)
+	return o.recordSubjects(cmd, in, given, o.base, o.head)
 }
 
-func (o *gateOptions) recordSubjects(cmd *cobra.Command, in gateInput, specs ...string) ([]string, error) {
+func (o *gateOptions) recordSubjects(
+	cmd *cobra.Command, in gateInput, given []givenFlag, specs ...string,
+) (dirs []string, again string, err error) {
 	subjects, err := o.subjects.targets(cmd.Context(), specs, cmd.ErrOrStderr())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return o.record.run(cmd, subjects, in.options.Criteria, false)
+	if dir := o.result.programs; dir != "" {
+		if err := keepPrograms(dir, subjects); err != nil {
+			return nil, "", err
+		}
+		again = againCommand(dir, subjects, given)
+	}
+	dirs, err = o.record.run(cmd, subjects, in.options.Criteria, false)
+	return dirs, again, err
 }
 
 // updateBaseline makes a copy of a run folder the baseline.
@@ -282,37 +282,4 @@ func (o *gateOptions) updateBaseline(w io.Writer, args []string, baseline string
 	}
 	_, err := fmt.Fprintf(w, "%s is now a copy of %s; commit it\n", baseline, args[0])
 	return err
-}
-
-// stepSummary adds the result in Markdown to the summary of a GitHub Actions
-// step, if there is one.
-func (o *gateOptions) stepSummary(g compare.Gate) error {
-	path := os.Getenv("GITHUB_STEP_SUMMARY")
-	if o.format != "github" || path == "" {
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("writing the step summary: %w", err)
-	}
-	return errors.Join(render.Gate(f, g, "md"), f.Close())
-}
-
-// verdictError gives the gate's verdict as an error with its exit code.
-func verdictError(g compare.Gate, inconclusive string) error {
-	var metrics []string
-	for _, m := range g.Metrics {
-		if m.Verdict == g.Verdict && !m.Waived {
-			metrics = append(metrics, string(m.ID))
-		}
-	}
-	switch {
-	case g.Verdict == compare.Regressed:
-		return exitError{exitRegressed, fmt.Sprintf("%s regressed in %s", g.Head, strings.Join(metrics, ", "))}
-	case g.Verdict == compare.Inconclusive && inconclusive == "fail":
-		return exitError{exitInconclusive,
-			fmt.Sprintf("%s: inconclusive in %s; more blocks may tell (--max-blocks), --inconclusive=pass lets it through",
-				g.Head, strings.Join(metrics, ", "))}
-	}
-	return nil
 }

@@ -290,7 +290,7 @@ func (s settings) built(ctx context.Context, spec subject.Spec, log io.Writer) (
 	if err != nil {
 		err = fmt.Errorf("subject %q: %w", spec, err)
 	}
-	e.Kind, e.Build = spec.Kind, &made.Info
+	e.Kind, e.Build, e.Program = spec.Kind, &made.Info, made.Program
 	return e, err
 }
 
@@ -305,6 +305,9 @@ func builtStore(program string, options map[string]string) (subject.Exec, error)
 	return store.subject()
 }
 
+// portVariable tells a server that is started alone where to listen.
+const portVariable = "PORT=" + subject.ChosenPort
+
 // stranger is any server that was built.
 func (s settings) stranger(program string, options map[string]string) (subject.Exec, error) {
 	var e subject.Exec
@@ -312,7 +315,7 @@ func (s settings) stranger(program string, options map[string]string) (subject.E
 		return e, fmt.Errorf("%s= is no option; there is go=, the version of Go to build with", name)
 	}
 	if s.start == "" {
-		return subject.Exec{Command: []string{program}, Env: []string{"PORT=" + subject.ChosenPort}}, nil
+		return subject.Exec{Command: []string{program}, Env: []string{portVariable}}, nil
 	}
 	words, err := subject.SplitCommand(s.start)
 	for _, word := range words {

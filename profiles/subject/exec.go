@@ -49,6 +49,7 @@ type Exec struct {
 	Dir     string               // working directory; that of this process if empty
 	Options map[string]string    // for the manifest: what sets this subject apart
 	Build   *runfolder.BuildInfo // for the manifest: how the program was made; may be nil
+	Program string               // that was made, somewhere in Command; empty if Build is nil
 	Scheme  string               // of the server under test, unless it prints its URL; http if empty
 	Address string               // host:port, if every process listens on the same
 	Ready   string               // how to see that it is ready, see ReadyTCP

@@ -72,6 +72,21 @@ func ParseSpec(text string) (Spec, error) {
 	return s, nil
 }
 
+// InPackage is the specification, of the package if it is one of go or git that
+// names none.
+func (s Spec) InPackage(pkg string) string {
+	if pkg == "" || s.Package != "" {
+		return s.text
+	}
+	switch s.Kind {
+	case KindGo:
+		return strings.Replace(s.text, "go:", "go:"+pkg, 1)
+	case KindGit:
+		return strings.Replace(s.text, "git:"+s.Ref, "git:"+s.Ref+":"+pkg, 1)
+	}
+	return s.text
+}
+
 func (s *Spec) parseTarget() error {
 	switch s.Kind {
 	case KindBuiltin:
