@@ -154,7 +154,8 @@ func TestDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	action := readAction(t)
-	for _, name := range slices.Concat(slices.Collect(maps.Keys(action.Inputs)), slices.Collect(maps.Keys(action.Outputs))) {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(action.Inputs)), maps.Keys(action.Outputs))
+	for _, name := range names {
 		if !strings.Contains(string(page), "`"+name+"`") {
 			t.Errorf("docs/ci.md does not tell of %s", name)
 		}

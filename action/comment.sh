@@ -14,8 +14,8 @@ skip() {
 api() {
   curl --silent --show-error --fail-with-body --max-time 30 --retry 2 --request "$1" \
     --header @<(printf 'Authorization: Bearer %s\n' "$EB_TOKEN") \
-    --header 'Accept: application/vnd.github+json' ${3:+--data @"$3"} \
-    "$GITHUB_API_URL/repos/$GITHUB_REPOSITORY/issues/$2"
+    --header 'Accept: application/vnd.github+json' --header 'Content-Type: application/json' \
+    ${3:+--data @"$3"} "$GITHUB_API_URL/repos/$GITHUB_REPOSITORY/issues/$2"
 }
 
 # message is what GitHub says in an answer that is an error; curl has said the rest.
@@ -50,6 +50,7 @@ id=$(ours) || skip "the comments cannot be read ($(message "$id"))"
 if [ -n "$id" ]; then
   said=$(api PATCH "comments/$id" "$body") || skip "comment $id cannot be changed ($(message "$said"))"
 else
-  said=$(api POST "$EB_PULL/comments" "$body") || skip "the token may not comment, as on a pull request from a fork ($(message "$said"))"
+  said=$(api POST "$EB_PULL/comments" "$body") ||
+    skip "the token may not comment, as on a pull request from a fork ($(message "$said"))"
 fi
 echo "The comment is at $(jq --raw-output .html_url <<< "$said")"

@@ -12,6 +12,7 @@ output() { printf '%s=%s\n' "$1" "$2" >> "$GITHUB_OUTPUT"; }
 # give_up TEXT tells why there is no verdict, wherever one would have stood.
 give_up() {
   local data=${1//'%'/%25}
+  data=${data//$'\r'/%0D}
   echo "::endgroup::"
   echo "::error title=eventobench gate::${data//$'\n'/%0A}"
   printf '### ⚠️ Performance gate: no verdict\n\n```text\n%s\n```\n' "$1" > "$folder/comment.md"
@@ -115,9 +116,10 @@ if [[ ! $EB_NAME =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]]; then
 fi
 rm -rf "$folder"
 mkdir -p "$folder"
-cd "$EB_WORKING_DIRECTORY" || give_up "there is no folder \"$EB_WORKING_DIRECTORY\", as the input \"working-directory\" has it"
-said=$( (base_commit) 2>&1) || give_up "the commit to compare with was not found. It is the merge base of a pull request, \
-the commit before a push, or the input \"base\". Give actions/checkout fetch-depth: 0.
+cd "$EB_WORKING_DIRECTORY" ||
+  give_up "there is no folder \"$EB_WORKING_DIRECTORY\", as the input \"working-directory\" has it"
+said=$( (base_commit) 2>&1) || give_up "the commit to compare with was not found. It is the merge base of a \
+pull request, the commit before a push, or the input \"base\". Give actions/checkout fetch-depth: 0.
 $said"
 base=${said##*$'\n'}
 head=$(git rev-parse HEAD)

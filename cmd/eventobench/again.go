@@ -115,7 +115,8 @@ func keepPrograms(dir string, subjects []subject.Target) error {
 	for _, s := range subjects {
 		e, ok := s.(subject.Exec)
 		if !ok || e.Program == "" {
-			return fmt.Errorf("--programs: %v is neither a go: nor a git: subject, so no program was built that could be kept", s)
+			return fmt.Errorf("--programs: %v is neither a go: nor a git: subject, "+
+				"so no program was built that could be kept", s)
 		}
 		if err := copyProgram(filepath.Join(dir, e.Name), e.Program); err != nil {
 			return fmt.Errorf("keeping the program of %v: %w", s, err)

@@ -58,11 +58,13 @@ func (c perOp) line() int {
 	return int(most)
 }
 
-// place is where a function stands: in the head or, if that does not show it, in
-// the base.
+// place is where a function of the module's has a cost of its own: in the head or,
+// if it has none there, in the base.
 func (p row) place() (file string, line int) {
-	if p.head.file != "" {
-		return p.head.file, p.head.line()
+	for _, c := range []perOp{p.head, p.base} {
+		if line := c.line(); line > 0 {
+			return c.file, line
+		}
 	}
-	return p.base.file, p.base.line()
+	return "", 0
 }

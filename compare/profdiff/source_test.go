@@ -10,7 +10,8 @@ func TestSourceFile(t *testing.T) {
 	}{
 		{shop, "main.(*shop).search.func1", "/gone/worktree/backend/cmd/server/main.go", "backend/cmd/server/main.go"},
 		{shop, "example.com/shop.New", "/gone/worktree/backend/shop.go", "backend/shop.go"},
-		{shop, "example.com/shop/cart.(*Cart[...]).Add", "example.com/shop/cart/cart.go", "backend/cart/cart.go"}, // -trimpath
+		{shop, "example.com/shop/cart.(*Cart[...]).Add", "example.com/shop/cart/cart.go", // -trimpath
+			"backend/cart/cart.go"},
 		{shop, "example.com/shopping.Go", "/go/pkg/mod/example.com/shopping@v1.0.0/go.go", ""},
 		{shop, "encoding/json.Marshal", "/usr/lib/go/src/encoding/json/encode.go", ""},
 		{shop, "example.com/shop.New", "", ""},

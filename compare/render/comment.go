@@ -30,7 +30,8 @@ func gateComment(c *view.Comment) string {
 	}
 	fmt.Fprintf(&b, "\n**How it was measured**\n\n- %s\n", strings.Join(append(c.Machine, c.Reliability), "\n- "))
 	if c.Again != "" {
-		fmt.Fprintf(&b, "\nTo repeat it, in a checkout of the head with the two programs that were kept:\n\n```sh\n%s\n```\n", c.Again)
+		b.WriteString("\nTo repeat it, in a checkout of the head with the two programs that were kept:\n\n")
+		fmt.Fprintf(&b, "```sh\n%s\n```\n", c.Again)
 	}
 	return b.String()
 }

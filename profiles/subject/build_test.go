@@ -106,6 +106,28 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// TestBuildDir: a module tells its folder in the repository, wherever in it the
+// build was asked for, at a commit as in the working tree.
+func TestBuildDir(t *testing.T) {
+	top, cache := t.TempDir(), t.TempDir()
+	write(t, top, "backend/go.mod", "module example.com/tiny\n")
+	write(t, top, "backend/cmd/tiny/main.go", "package main\n\nfunc main() {}\n")
+	git(t, top, "init", "--quiet")
+	commit(t, top, "first")
+	for _, dir := range []string{"backend", "backend/cmd/tiny"} {
+		for _, ref := range []string{"", "HEAD"} {
+			built, err := Build{Dir: filepath.Join(top, dir), Ref: ref, Cache: cache}.Make(t.Context())
+			if err != nil || built.Info.Dir != "backend" || built.Module != "example.com/tiny" {
+				t.Errorf("%q of %s: %+v (%v)", ref, dir, built, err)
+			}
+			binary, err := readBinary(built.Program)
+			if err != nil || binary.Package != "example.com/tiny/cmd/tiny" {
+				t.Errorf("%q of %s: %+v (%v)", ref, dir, binary, err)
+			}
+		}
+	}
+}
+
 // TestDirty: files that Git does not know count if Go builds or embeds them.
 func TestDirty(t *testing.T) {
 	dir := repository(t)
