@@ -43,6 +43,9 @@ type result struct {
 	missing string
 	bare    Verdict // of a metric without a finding
 	doubt   string  // why the verdict is inconclusive though the change is a clear improvement
+
+	asBuilt *finding // where the finding is of other layouts; else nil
+	linker  *Change  // likewise: what is left of asBuilt
 }
 
 // doubted is a result that must not be an improvement, for a reason; without one,
@@ -60,13 +63,26 @@ func (r result) doubted(m Metric, why string) result {
 	return r
 }
 
-// judgeAll estimates the change of each of the metrics and judges them in two
-// families: the gated metrics, and the others that have a direction. The rest
-// get an interval and no verdict. With a doubt about the answers nothing that
-// depends on the work is improved.
+// judgeAll judges the metrics by the blocks of the programs as built and, if there
+// are any, of other layouts. With a doubt about the answers nothing that depends on
+// the work is improved.
 func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[MetricID]result {
-	found := map[MetricID]result{}
 	level := alpha(len(base.Manifest.Plan.Looks()))
+	found := judgeTogether(base, head, c, metrics, level)
+	if base.layouts != nil && head.layouts != nil && paired(base.Run, head.Run) {
+		judgeLayouts(found, base, head, c, metrics, level)
+	}
+	for _, m := range metrics {
+		found[m.ID] = found[m.ID].doubted(m, doubt)
+	}
+	return found
+}
+
+// judgeTogether estimates the change of each of the metrics and judges them in two
+// families: the gated metrics, and the others that have a direction. The rest
+// get an interval and no verdict.
+func judgeTogether(base, head side, c Criteria, metrics []Metric, level float64) map[MetricID]result {
+	found := map[MetricID]result{}
 	var gated, others []*finding
 	for _, m := range metrics {
 		r := estimate(m, base, head, c)
@@ -83,9 +99,6 @@ func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[M
 	}
 	judge(gated, level)
 	judge(others, level)
-	for _, m := range metrics {
-		found[m.ID] = found[m.ID].doubted(m, doubt)
-	}
 	return found
 }
 
@@ -103,7 +116,7 @@ func estimate(m Metric, base, head side, c Criteria) result {
 	}
 	f := &finding{better: m.Better, rule: c.rule(m), share: m.Share}
 	if paired(base.Run, head.Run) {
-		f.estimator = stat.SignedRank(pairedChanges(m, base, head, min(len(base.blocks), len(head.blocks))))
+		f.estimator = stat.SignedRank(pairedChanges(m, base, head, blocksOf(base, head)))
 	} else {
 		if why := incomparable(base.Manifest, head.Manifest); why != "" && m.Timing {
 			return result{missing: "not compared: " + why}
@@ -124,6 +137,9 @@ func estimate(m Metric, base, head side, c Criteria) result {
 	}
 	return result{finding: f}
 }
+
+// blocksOf is the number of blocks that both sides have.
+func blocksOf(base, head side) int { return min(len(base.blocks), len(head.blocks)) }
 
 // noRatio says why there is no estimate of a metric that has values.
 func noRatio(m Metric, base, head side) string {

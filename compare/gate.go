@@ -14,9 +14,11 @@ type Gate struct {
 	Head        string       `json:"head"`
 	Verdict     Verdict      `json:"verdict"`
 	Blocks      int          `json:"blocks"`
+	Layouts     int          `json:"layout_blocks,omitempty"` // that had the functions of both sides in other orders
 	Paired      bool         `json:"paired"`
 	SameProcess bool         `json:"same_process,omitempty"` // a side was not started afresh for each block
 	Metrics     []GateMetric `json:"metrics"`                // the gated ones
+	Layout      []string     `json:"layout,omitempty"`       // which part of a change is the code
 	Requests    string       `json:"requests,omitempty"`     // what moved in which kinds of request; it does not count
 	Explanation []string     `json:"explanation"`            // what kinds of work account for the change
 	Grown       []Grown      `json:"grown"`                  // what explains the regressed metrics
@@ -67,12 +69,15 @@ func NewGate(r *Report) Gate {
 	c := r.Comparisons[0]
 	g := Gate{
 		Base: c.Base, Head: c.Head, Verdict: c.Verdict, Blocks: c.Blocks, Paired: c.Paired, SameProcess: c.SameProcess,
-		Metrics: []GateMetric{}, Requests: c.RequestsSummary(), Explanation: c.Explanation, Grown: []Grown{},
+		Layouts: c.LayoutBlocks,
+		Metrics: []GateMetric{}, Layout: c.LayoutSummary(), Requests: c.RequestsSummary(),
+		Explanation: c.Explanation, Grown: []Grown{},
 		Waivers: c.Waivers, Warnings: r.Warnings, Recorded: []Recording{},
 	}
 	for _, v := range r.Variants[:2] {
 		recording := v.Recording()
 		recording.Manifest.Blocks, recording.Manifest.Looks = []runfolder.Block{}, nil
+		recording.Manifest.LayoutBlocks = nil
 		g.Recorded = append(g.Recorded, recording)
 	}
 	for _, m := range c.Metrics {

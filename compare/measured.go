@@ -106,13 +106,17 @@ func (m *measured) sent() *hdrhistogram.Histogram {
 // side is a run, measured block by block and as a whole.
 type side struct {
 	*runfolder.Run
-	blocks []*measured
-	whole  *measured
-	kinds  []side // the same of each kind of request
+	blocks  []*measured
+	whole   *measured
+	kinds   []side // the same of each kind of request
+	layouts *side  // the blocks of other layouts; nil without
 }
 
 func newSide(run *runfolder.Run) side {
 	s := newSideOf(run, allKinds)
+	if run.Layouts != nil {
+		s.layouts = new(newSideOf(run.Layouts, allKinds))
+	}
 	for kind := range run.Manifest.Load.Kinds {
 		s.kinds = append(s.kinds, newSideOf(run, kind))
 	}

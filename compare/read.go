@@ -159,6 +159,9 @@ func checkChanges(metrics []MetricChange) (map[MetricID]bool, error) {
 		if _, known := FindMetric(m.ID); !known || seen[m.ID] {
 			return nil, fmt.Errorf("metric %q is unknown, or there twice", m.ID)
 		}
+		if b := m.AsBuilt; b != nil && (b.Change == nil || b.Linker == nil) {
+			return nil, fmt.Errorf("metric %q does not say how it changed as built", m.ID)
+		}
 		seen[m.ID] = true
 	}
 	return seen, nil

@@ -80,13 +80,15 @@ type Comparison struct {
 	// throughput shows only part of what the CPU per operation shows
 	GeneratorBound bool `json:"generator_bound"`
 	// of each side that were compared; the smaller number if unpaired
-	Blocks      int                    `json:"blocks"`
-	Metrics     []MetricChange         `json:"metrics"`
-	Requests    *Requests              `json:"requests,omitempty"` // of every kind; nil if the load has one
-	Waivers     []WaiverUse            `json:"waivers,omitempty"`
-	Looks       []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
-	Profiles    []profdiff.ChangeTable `json:"profiles"`        // of the kinds that both runs have
-	Explanation []string               `json:"explanation"`     // kinds of work behind the change, largest first
+	Blocks int `json:"blocks"`
+	// of each side with its functions in other orders
+	LayoutBlocks int                    `json:"layout_blocks,omitempty"`
+	Metrics      []MetricChange         `json:"metrics"`
+	Requests     *Requests              `json:"requests,omitempty"` // of every kind; nil if the load has one
+	Waivers      []WaiverUse            `json:"waivers,omitempty"`
+	Looks        []runfolder.Look       `json:"looks,omitempty"` // what was decided when, while it was recorded
+	Profiles     []profdiff.ChangeTable `json:"profiles"`        // of the kinds that both runs have
+	Explanation  []string               `json:"explanation"`     // kinds of work behind the change, largest first
 
 	answers answerChanges
 }
@@ -108,6 +110,7 @@ type MetricChange struct {
 	Base        *float64  `json:"base"`
 	Head        *float64  `json:"head"`
 	Change      *Change   `json:"change"`
+	AsBuilt     *AsBuilt  `json:"as_built,omitempty"`    // where all else is of other layouts
 	Unavailable string    `json:"unavailable,omitempty"` // why a value or the change is missing
 }
 
@@ -207,8 +210,11 @@ func compareTwo(base, head Variant, o Options) (Comparison, error) {
 		OpenLoop:       base.Manifest.Load.Open(),
 		SameProcess:    running(base.Manifest) || running(head.Manifest),
 		GeneratorBound: base.CPU.generatorBound() || head.CPU.generatorBound(),
-		Blocks:         min(len(base.side.blocks), len(head.side.blocks)),
+		Blocks:         blocksOf(base.side, head.side),
 		answers:        compareAnswers(base.side, head.side),
+	}
+	if base.side.layouts != nil && head.side.layouts != nil {
+		c.LayoutBlocks = blocksOf(*base.side.layouts, *head.side.layouts)
 	}
 	var err error
 	if c.Looks, err = looksAt(base.Manifest, head.Manifest); err != nil {
@@ -253,10 +259,14 @@ func (c *Comparison) addProfiles(base, head Variant) {
 // describe gives a metric's values on both sides, and what was found of its
 // change.
 func describe(m Metric, base, head side, found result, c Criteria) MetricChange {
+	asBuilt := found.describeAsBuilt(m, base, head)
+	if asBuilt != nil {
+		base, head = *base.layouts, *head.layouts
+	}
 	mc := MetricChange{
 		ID: m.ID, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals,
 		Gated: c.gates(m), Rule: c.rule(m), Unavailable: found.missing, Doubt: found.doubt,
-		Base: base.value(m), Head: head.value(m),
+		Base: base.value(m), Head: head.value(m), AsBuilt: asBuilt,
 	}
 	switch {
 	case found.finding != nil:

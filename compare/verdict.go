@@ -47,7 +47,11 @@ func (c Comparison) summary() string {
 	var parts []string
 	for _, m := range c.Weighed() {
 		if m.Gated {
-			parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s %s", m.Label, m.Found(), m.Judgement())))
+			part := strings.TrimSpace(fmt.Sprintf("%s %s %s", m.Label, m.Found(), m.Judgement()))
+			if m.AsBuilt != nil {
+				part += fmt.Sprintf(" (as built %s %s)", m.AsBuilt.Change, m.AsBuilt.Verdict)
+			}
+			parts = append(parts, part)
 		}
 	}
 	return fmt.Sprintf("%s against %s: %s%s. %s",

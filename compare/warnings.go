@@ -43,6 +43,7 @@ const (
 	WarnCapture        WarningCode = "capture_differs"
 	WarnPlan           WarningCode = "plan_differs"
 	WarnForeign        WarningCode = "foreign_folder"
+	WarnLayout         WarningCode = "layout_unknown"
 )
 
 // WarningCodes are all codes.
@@ -51,7 +52,7 @@ var WarningCodes = []WarningCode{
 	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
-	WarnForeign,
+	WarnForeign, WarnLayout,
 }
 
 // Warning is a reason to trust a comparison less.
@@ -131,6 +132,7 @@ func warnings(r *Report) []Warning {
 		}
 		w.otherAnswers(c)
 		w.pairing(c)
+		w.layout(c, r.Variants[0].Manifest, r.Variants[i+1].Manifest)
 		w.settings(r.Variants[0], r.Variants[i+1])
 	}
 	w.dirty(r.Variants)
@@ -403,7 +405,7 @@ func (w *warner) pairing(c Comparison) {
 // tooFew reports whether the intervals are not as sure as they ought to be.
 func (c Comparison) tooFew() bool {
 	for _, m := range c.Metrics {
-		if m.Gated && m.Change != nil && m.Change.Level < 1-FalseAlarms {
+		if m.Gated && m.Change != nil && m.AsBuilt == nil && m.Change.Level < 1-FalseAlarms {
 			return true
 		}
 	}

@@ -12,17 +12,17 @@ import (
 	"github.com/eventobench/eventobench/profiles/subject"
 )
 
-// block records one block of all subjects, and adds it to their runs only if
+// block records one block of all subjects in a layout, and adds it to their runs only if
 // it is complete. Every step is done with all instances before the next step
 // begins.
-func (r *recorder) block(ctx context.Context, block int) error {
+func (r *recorder) block(ctx context.Context, block int, l layout) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var in []*instance
 	defer func() {
 		cancel()
 		stopAll(in)
 	}()
-	in, err := r.startAll(ctx, block)
+	in, err := r.startAll(ctx, block, l)
 	if err != nil {
 		return err
 	}
@@ -73,11 +73,15 @@ func (r *recorder) each(ctx context.Context, in []*instance, do step) error {
 
 // startAll starts a fresh instance of every subject, in random order. All get
 // the same requests.
-func (r *recorder) startAll(ctx context.Context, block int) ([]*instance, error) {
+func (r *recorder) startAll(ctx context.Context, block int, l layout) ([]*instance, error) {
+	programs, err := l.programs()
+	if err != nil {
+		return nil, err
+	}
 	seed := rand.NewPCG(r.Plan.Seed, uint64(block)+1).Uint64()
 	var in []*instance
 	for order, s := range r.rng.Perm(len(r.Subjects)) {
-		started, err := r.Subjects[s].Start(ctx, r.runs[s].Log())
+		started, err := l.subjects[s].Start(ctx, r.runs[s].Log())
 		if err != nil {
 			return in, err
 		}
@@ -87,7 +91,7 @@ func (r *recorder) startAll(ctx context.Context, block int) ([]*instance, error)
 			run:        r.runs[s],
 			generator:  r.NewGenerator(r.infos[s], started.URL(), seed),
 			pages:      subject.NewPages(started.Debug()),
-			block:      runfolder.Block{Block: block, StartOrder: order},
+			block:      runfolder.Block{Block: block, Layout: l.seed, Program: programs[s], StartOrder: order},
 			recordings: map[string]*subject.Recording{},
 			captured:   map[string]runfolder.Captured{},
 		})

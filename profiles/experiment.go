@@ -42,6 +42,9 @@ type Experiment struct {
 	// experiment ends when it is done. It may be nil if there is one subject.
 	Decide  func(runs []*runfolder.Run) runfolder.Look
 	MaxTime time.Duration // no block begins that would probably end later; 0 for no limit
+
+	// Layouts are for a plan that has some.
+	Layouts Layouts
 }
 
 // Progress tells how far an experiment has come.
@@ -66,6 +69,9 @@ func (e Experiment) Record(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	err = r.record(ctx)
+	if err == nil {
+		err = r.recordLayouts(ctx)
+	}
 	return r.finish(ctx, err)
 }
 
@@ -114,16 +120,20 @@ func (e Experiment) subjects() ([]runfolder.SubjectInfo, error) {
 // recorder is an experiment in progress.
 type recorder struct {
 	Experiment
-	infos []runfolder.SubjectInfo // of the subjects
-	start time.Time
-	rng   *rand.Rand // decides every order
-	runs  []*runfolder.Writer
-	done  int    // blocks that are complete
-	early string // why it ended before its last block, if it did so as planned
+	infos   []runfolder.SubjectInfo // of the subjects
+	start   time.Time
+	rng     *rand.Rand // decides every order
+	runs    []*runfolder.Writer
+	planned int    // blocks, at most
+	done    int    // blocks that are complete
+	early   string // why it ended before its last block, if it did so as planned
 }
 
 func newRecorder(e Experiment, subjects []runfolder.SubjectInfo) (*recorder, error) {
-	r := &recorder{Experiment: e, infos: subjects, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0))}
+	r := &recorder{
+		Experiment: e, infos: subjects, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0)),
+		planned: e.Plan.Blocks,
+	}
 	machine, missing := host.Read(), host.Missing(host.Root)
 	var templates []runfolder.Manifest
 	for _, info := range subjects {
@@ -146,10 +156,9 @@ func (r *recorder) record(ctx context.Context) error {
 			r.stop(fmt.Sprintf("the time limit of %v ended it after %d of %d blocks", r.MaxTime, b, r.Plan.Blocks))
 			return nil
 		}
-		if err := r.block(ctx, b); err != nil {
-			return fmt.Errorf("block %d of %d: %w", b+1, r.Plan.Blocks, err)
+		if err := r.blockOf(ctx, layout{subjects: r.Subjects}); err != nil {
+			return err
 		}
-		r.done++
 		decided := slices.Contains(looks, r.done) && r.look()
 		if err := r.save(); err != nil {
 			return err
@@ -160,6 +169,15 @@ func (r *recorder) record(ctx context.Context) error {
 			return nil
 		}
 	}
+	return nil
+}
+
+// blockOf records the next block, of subjects in some layout.
+func (r *recorder) blockOf(ctx context.Context, l layout) error {
+	if err := r.block(ctx, r.done, l); err != nil {
+		return fmt.Errorf("block %d of %d: %w", r.done+1, r.planned, err)
+	}
+	r.done++
 	return nil
 }
 
@@ -215,7 +233,7 @@ func (r *recorder) finish(ctx context.Context, err error) ([]string, error) {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		state = runfolder.StateInterrupted
-		err = fmt.Errorf("interrupted after %d of %d blocks", r.done, r.Plan.Blocks)
+		err = fmt.Errorf("interrupted after %d of %d blocks", r.done, r.planned)
 		reason = err.Error()
 	case err != nil:
 		state, reason = runfolder.StateFailed, err.Error()
@@ -261,7 +279,7 @@ func (r *recorder) report(round int) {
 	if r.Progress == nil {
 		return
 	}
-	p := Progress{Done: r.done, Blocks: r.Plan.Blocks, Round: round, Rounds: r.Plan.Rounds, Left: r.left(round)}
+	p := Progress{Done: r.done, Blocks: r.planned, Round: round, Rounds: r.Plan.Rounds, Left: r.left(round)}
 	for _, run := range r.runs {
 		p.Subjects = append(p.Subjects, run.Progress)
 	}
@@ -272,7 +290,7 @@ func (r *recorder) report(round int) {
 // block, from what blocks took so far in later ones.
 func (r *recorder) left(round int) time.Duration {
 	done := float64(r.done) + float64(round)/float64(r.Plan.Rounds)
-	left := float64(r.Plan.Blocks) - done
+	left := float64(r.planned) - done
 	if r.done == 0 {
 		const overhead = 2500 * time.Millisecond // start, warm-up, profiles, stop
 		return time.Duration(left * float64(r.window()+overhead))

@@ -76,9 +76,14 @@ func FromReport(r *compare.Report) []Record {
 
 // newMetric leaves out how timing changed between runs that were not recorded
 // together: it drifts with the machine.
+//
+// The value is that of the program as built, also where the change is not.
 func newMetric(m compare.MetricChange, paired bool) Metric {
 	row, known := compare.FindMetric(m.ID)
 	metric := Metric{ID: m.ID, Value: m.Head}
+	if m.AsBuilt != nil {
+		metric.Value = m.AsBuilt.Head
+	}
 	if paired || known && !row.Timing {
 		metric.Change, metric.Verdict = m.Change, m.Verdict
 	}

@@ -5,9 +5,11 @@ import "time"
 // Block holds what one fresh process of the subject showed in one block.
 // Times are offsets from the start of the experiment.
 type Block struct {
-	Block      int           `json:"block"`       // from 0
-	StartOrder int           `json:"start_order"` // place of this subject in the order of process starts
-	Start      time.Duration `json:"start_ns"`    // when the first slice of the block began
+	Block      int           `json:"block"`                    // from 0
+	Layout     int64         `json:"layout,omitempty"`         // seed of the order of functions, the same for all subjects; 0 as built
+	Program    string        `json:"program_sha256,omitempty"` // that was linked so; empty as built
+	StartOrder int           `json:"start_order"`              // place of this subject in the order of process starts
+	Start      time.Duration `json:"start_ns"`                 // when the first slice of the block began
 	WarmupOps  int64         `json:"warmup_ops"`
 
 	Before   Counters `json:"before"`

@@ -57,7 +57,8 @@ func (m Manifest) check() error {
 		return errors.New("no subject or experiment")
 	}
 	for _, check := range []func(Manifest) error{
-		Manifest.checkState, Manifest.checkSettings, Manifest.checkUnavailable, Manifest.checkBlocks, Manifest.checkLooks,
+		Manifest.checkState, Manifest.checkSettings, Manifest.checkUnavailable, Manifest.checkBlocks, Manifest.checkLayouts,
+		Manifest.checkLooks,
 	} {
 		if err := check(m); err != nil {
 			return err
@@ -113,7 +114,7 @@ func (m Manifest) checkBlocks() error {
 	if len(m.Blocks) > m.Plan.Blocks {
 		return fmt.Errorf("%d blocks of %d", len(m.Blocks), m.Plan.Blocks)
 	}
-	for i, b := range m.Blocks {
+	for i, b := range m.allBlocks() {
 		if b.Block != i {
 			return fmt.Errorf("block %d stands at place %d", b.Block, i)
 		}

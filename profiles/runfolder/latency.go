@@ -78,14 +78,14 @@ func writeLatency(w io.Writer, m Manifest, due, sent Latency, ends []time.Durati
 		log.OutputBaseTime(m.Start.UnixMilli()),
 		log.OutputLegend(),
 	)
-	tags := latencyTags(m.Load)
+	tags, blocks := latencyTags(m.Load), m.allBlocks()
 	for b, all := range due {
 		if m.Load.Open() {
 			all = slices.Concat(all, sent[b])
 		}
 		for i, h := range all {
 			h.SetTag(tags[i])
-			h.SetStartTimeMs(m.Start.Add(m.Blocks[b].Start).UnixMilli())
+			h.SetStartTimeMs(m.Start.Add(blocks[b].Start).UnixMilli())
 			h.SetEndTimeMs(m.Start.Add(ends[b]).UnixMilli())
 			err = errors.Join(err, log.OutputIntervalHistogram(h))
 		}

@@ -41,6 +41,7 @@ const (
 	SourceSwitches   Source = "context_switches" // of all threads, in /proc
 	SourceIO         Source = "io"               // bytes read and written by the process, in /proc
 	SourceGoroutines Source = "goroutines"       // their number, at /debug/pprof/goroutine
+	SourceLayouts    Source = "layouts"          // the program, linked with its functions in other orders
 )
 
 // The sources of what the machine did meanwhile, in /proc and /sys.
@@ -58,6 +59,7 @@ const (
 func Sources() []Source {
 	all := []Source{
 		SourceCPUClock, SourceMemStats, SourceRSS, SourceSwitches, SourceIO, SourceGoroutines,
+		SourceLayouts,
 		SourceDuration, SourceMeanLatency, SourceLatencies,
 		SourceMachineCPU, SourcePressure, SourceRunQueue, SourceThrottling, SourceThermal, SourceFrequency, SourceClocksource,
 	}
@@ -89,6 +91,10 @@ type Manifest struct {
 	Unavailable map[Source]string `json:"unavailable,omitempty"`
 	Looks       []Look            `json:"looks,omitempty"` // what was decided when
 	Blocks      []Block           `json:"blocks"`
+
+	// LayoutBlocks came after the others. In each of them the subjects are linked
+	// with their functions in another order. Profiles and totals leave them out.
+	LayoutBlocks []Block `json:"layout_blocks,omitempty"`
 }
 
 // Look is what the blocks of an experiment so far said about its gated metrics.

@@ -10,7 +10,8 @@ import (
 // Plan says how an experiment is divided: Blocks fresh starts of every subject,
 // Warmup unmeasured requests each, then Rounds slices of length Slice each. If
 // it is Sequential, Blocks is the most, and the experiment may end at an
-// earlier look.
+// earlier look. Layouts more blocks follow if timing moved, each with the functions
+// of all subjects in another order.
 type Plan struct {
 	Blocks     int           `json:"blocks"`
 	Sequential bool          `json:"sequential,omitempty"`
@@ -18,6 +19,7 @@ type Plan struct {
 	Slice      time.Duration `json:"slice_ns"`
 	Warmup     int           `json:"warmup_requests"`
 	Seed       uint64        `json:"seed"`
+	Layouts    int           `json:"layouts,omitempty"`
 }
 
 // DefaultPlan is up to twenty blocks of forty 50 ms slices per subject.
@@ -53,6 +55,8 @@ func (p Plan) Validate() error {
 		return fmt.Errorf("the plan needs at least 1 round per block, not %d", p.Rounds)
 	case p.Slice < time.Millisecond || p.Slice > loadgen.MaxSlice:
 		return fmt.Errorf("the plan needs slices of at least 1ms and at most %v, not %v", loadgen.MaxSlice, p.Slice)
+	case p.Layouts < 0:
+		return fmt.Errorf("the plan cannot have %d blocks of other layouts", p.Layouts)
 	case p.Warmup < 0:
 		return fmt.Errorf("the plan cannot warm up with %d requests", p.Warmup)
 	}

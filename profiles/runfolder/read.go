@@ -38,6 +38,7 @@ type Run struct {
 	Slices   []Slice // ordered by block and round
 	Latency  Latency // from when requests were due
 	Sent     Latency // from when they were sent; nil for a closed loop, where that is the same
+	Layouts  *Run    // the blocks of other layouts, which are in nothing above; nil without
 
 	made map[string]*profile.Profile // by file: what stands in no file of a foreign folder as it is
 }
@@ -58,7 +59,7 @@ func Open(dir string) (*Run, error) {
 		return nil, err
 	}
 	err = readFile(dir, FileLatency, func(f io.Reader) (err error) {
-		r.Latency, r.Sent, err = readLatency(f, len(m.Blocks), m.Load)
+		r.Latency, r.Sent, err = readLatency(f, len(m.allBlocks()), m.Load)
 		return err
 	})
 	if err != nil {
@@ -67,7 +68,7 @@ func Open(dir string) (*Run, error) {
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("run folder %s: %w", dir, err)
 	}
-	return r, nil
+	return r.split(), nil
 }
 
 // OpenManifest reads only the manifest of a run folder.
@@ -129,19 +130,19 @@ func (r *Run) BlockSlices(block int) []Slice {
 	return r.Slices[block*rounds : (block+1)*rounds]
 }
 
-// check compares the files of a folder with each other.
+// check compares the files of a folder with each other, all blocks together.
 func (r *Run) check() error {
-	m := r.Manifest
-	if want := len(m.Blocks) * m.Plan.Rounds; len(r.Slices) != want {
+	m, blocks := r.Manifest, len(r.Manifest.allBlocks())
+	if want := blocks * m.Plan.Rounds; len(r.Slices) != want {
 		return fmt.Errorf("%s is damaged: %d rows, but %d blocks of %d rounds",
-			FileSamples, len(r.Slices), len(m.Blocks), m.Plan.Rounds)
+			FileSamples, len(r.Slices), blocks, m.Plan.Rounds)
 	}
 	for i, s := range r.Slices {
 		if s.Block != i/m.Plan.Rounds || s.Round != i%m.Plan.Rounds {
 			return fmt.Errorf("%s is damaged: row %d holds block %d, round %d", FileSamples, i+1, s.Block, s.Round)
 		}
 	}
-	for b := range m.Blocks {
+	for b := range blocks {
 		var ops int64
 		for _, s := range r.BlockSlices(b) {
 			ops += s.Ops()

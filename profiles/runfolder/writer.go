@@ -142,11 +142,28 @@ func (l *serverLog) firstError() error {
 }
 
 // Add takes in a complete block: its slices in order, its latencies, and what
-// was captured of each kind of profile, by the kind's name.
+// was captured of each kind of profile, by the kind's name. What was captured of a
+// block of another layout is not kept: profiles are of the program as built.
 func (run *Writer) Add(b Block, slices []Slice, latency loadgen.Latency, captured map[string]Captured) error {
 	if err := run.log.firstError(); err != nil {
 		return err
 	}
+	if b.Layout != 0 {
+		run.Manifest.LayoutBlocks = append(run.Manifest.LayoutBlocks, b)
+	} else if err := run.addProfiles(b, captured); err != nil {
+		return err
+	} else {
+		run.Manifest.Blocks = append(run.Manifest.Blocks, b)
+	}
+	run.slices = append(run.slices, slices...)
+	run.latency = append(run.latency, latency.Due)
+	if latency.Sent != nil {
+		run.sent = append(run.sent, latency.Sent)
+	}
+	return nil
+}
+
+func (run *Writer) addProfiles(b Block, captured map[string]Captured) error {
 	for _, k := range Kinds {
 		c, ok := captured[k.Name]
 		if !ok {
@@ -155,12 +172,6 @@ func (run *Writer) Add(b Block, slices []Slice, latency loadgen.Latency, capture
 		if err := run.addProfile(k, b.Block, c); err != nil {
 			return err
 		}
-	}
-	run.Manifest.Blocks = append(run.Manifest.Blocks, b)
-	run.slices = append(run.slices, slices...)
-	run.latency = append(run.latency, latency.Due)
-	if latency.Sent != nil {
-		run.sent = append(run.sent, latency.Sent)
 	}
 	return nil
 }
@@ -216,7 +227,8 @@ func (run *Writer) CountErrors(e loadgen.Errors) {
 
 // View is the run so far, as Open will give it back.
 func (run *Writer) View() *Run {
-	return &Run{Dir: run.dir(), Manifest: run.Manifest, Slices: run.slices, Latency: run.latency, Sent: run.sent}
+	all := &Run{Dir: run.dir(), Manifest: run.Manifest, Slices: run.slices, Latency: run.latency, Sent: run.sent}
+	return all.split()
 }
 
 // Save writes all files as they stand, so that what is complete survives the
@@ -231,7 +243,7 @@ func (run *Writer) Save() error {
 		FileTotals:   func(w io.Writer) error { return writeJSON(w, totals) },
 		FileSamples:  func(w io.Writer) error { return writeSamples(w, m.Load.Kinds, run.slices) },
 		FileLatency: func(w io.Writer) error {
-			return writeLatency(w, m, run.latency, run.sent, blockEnds(run.slices, len(m.Blocks)))
+			return writeLatency(w, m, run.latency, run.sent, blockEnds(run.slices, len(m.allBlocks())))
 		},
 		FileReadme: func(w io.Writer) error { return writeReadme(w, run.name, m, totals) },
 	}

@@ -34,6 +34,9 @@ type Build struct {
 	Command   string    // with Program; empty for go build
 	Cache     string    // folder that keeps programs and has the worktrees of commits; see CacheDir
 	Log       io.Writer // is told what is being built; may be nil
+
+	goflags string // of GOFLAGS, if its functions shall be in another order
+	layout  int64  // seed of that order; 0 for the linker's own
 }
 
 // Built is a program that was made, or was kept from an earlier time.
@@ -57,12 +60,21 @@ func CacheDir() (string, error) {
 // cancelled; those of recorders that were killed are removed first. The error of
 // a build that fails has what the compiler said.
 func (b Build) Make(ctx context.Context) (Built, error) {
-	built, err := b.make(ctx)
+	built, err := b.makeAll(ctx, []int64{asLinked})
+	if err != nil {
+		return Built{}, err
+	}
+	return built[0], nil
+}
+
+// makeAll builds the program once for each order of its functions.
+func (b Build) makeAll(ctx context.Context, layouts []int64) ([]Built, error) {
+	built, err := b.makeEach(ctx, layouts)
 	if ctx.Err() != nil {
-		return built, fmt.Errorf("interrupted while building %s", b.what())
+		return nil, fmt.Errorf("interrupted while building %s", b.what())
 	}
 	if err != nil {
-		return built, fmt.Errorf("building %s: %w", b.what(), err)
+		return nil, fmt.Errorf("building %s: %w", b.what(), err)
 	}
 	return built, nil
 }
@@ -77,39 +89,47 @@ func (b Build) what() string {
 	return "the working tree"
 }
 
-func (b Build) make(ctx context.Context) (built Built, err error) {
+func (b Build) makeEach(ctx context.Context, layouts []int64) ([]Built, error) {
 	for _, dir := range []string{b.builds(), b.worktrees()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return built, err
+			return nil, err
 		}
 	}
 	b.forgetOld()
 	b.removeStale()
 	environment, err := b.goEnv(ctx)
 	if err != nil {
-		return built, err
+		return nil, err
 	}
+	links := b.links(layouts, environment)
 	if b.Ref == "" {
-		return b.fromWorkingTree(ctx, environment)
+		return b.fromWorkingTree(ctx, environment, links)
 	}
-	return b.fromCommit(ctx, environment)
+	return b.fromCommit(ctx, environment, links)
 }
 
 func (b Build) builds() string    { return filepath.Join(b.Cache, "builds") }
 func (b Build) worktrees() string { return filepath.Join(b.Cache, "worktrees") }
 
 // fromWorkingTree builds what is there, and keeps it by its own hash.
-func (b Build) fromWorkingTree(ctx context.Context, environment []string) (Built, error) {
+func (b Build) fromWorkingTree(ctx context.Context, environment []string, links []Build) (all []Built, err error) {
 	info := runfolder.BuildInfo{Flags: relevant(environment)}
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", "HEAD")
 	if err == nil {
 		info.Commit = commit
 		info.Dirty, err = b.dirty(ctx)
 		if err != nil {
-			return Built{}, err
+			return nil, err
 		}
 	}
-	return b.compile(ctx, b.Dir, "", info)
+	for _, link := range links {
+		built, err := link.compile(ctx, b.Dir, "", info)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, built)
+	}
+	return all, nil
 }
 
 // dirty reports whether the working tree is other than its commit: a file that Git
@@ -147,29 +167,39 @@ func goReads(name string) bool {
 	return sourceFiles.MatchString(name) && !strings.HasSuffix(name, "_test.go")
 }
 
-// fromCommit builds a commit in a worktree of its own, unless that was done
+// fromCommit builds a commit in a worktree of its own, as far as that was not done
 // before.
-func (b Build) fromCommit(ctx context.Context, environment []string) (built Built, err error) {
+func (b Build) fromCommit(ctx context.Context, environment []string, links []Build) (all []Built, err error) {
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", b.Ref+"^{commit}")
 	if err != nil {
-		return built, b.noCommit(ctx)
+		return nil, b.noCommit(ctx)
 	}
 	prefix, err := b.git(ctx, "rev-parse", "--show-prefix")
 	if err != nil {
-		return built, err
+		return nil, err
 	}
 	parts := append([]string{commit, prefix, b.Package, b.Command, b.Toolchain}, environment...)
 	key := hash([]byte(strings.Join(parts, "\x00")))
-	if built, err := b.kept(key); err == nil {
-		return built, nil
+	info := runfolder.BuildInfo{Ref: b.Ref, Commit: commit, Flags: relevant(environment)}
+	if all, err := keptAll(links, key); err == nil {
+		return all, nil
 	}
 	tree, err := b.addWorktree(ctx, commit)
 	if err != nil {
-		return built, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, tree.remove()) }()
-	info := runfolder.BuildInfo{Ref: b.Ref, Commit: commit, Flags: relevant(environment)}
-	return b.compile(ctx, filepath.Join(tree.dir, prefix), key, info)
+	for _, link := range links {
+		built, err := link.kept(link.key(key))
+		if err != nil {
+			built, err = link.compile(ctx, filepath.Join(tree.dir, prefix), link.key(key), info)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, built)
+	}
+	return all, nil
 }
 
 // noCommit explains why the commit was not found.
@@ -237,7 +267,7 @@ func (b Build) compile(ctx context.Context, dir, key string, info runfolder.Buil
 	}
 	out := filepath.Join(temp, "server")
 	b.tell(info)
-	if _, err := b.run(ctx, dir, replaceProgram(info.Command, out)); err != nil {
+	if _, err := b.run(ctx, dir, replaceProgram(b.layoutCommand(info.Command), out)); err != nil {
 		return built, err
 	}
 	binary, err := readBinary(out)
@@ -247,7 +277,7 @@ func (b Build) compile(ctx context.Context, dir, key string, info runfolder.Buil
 	info.GoVersion = binary.GoVersion
 	built.Info = info
 	if key == "" {
-		key = binary.SHA256
+		key = b.key(binary.SHA256)
 	}
 	return b.keep(built, temp, key)
 }
@@ -265,7 +295,7 @@ func (b Build) module(ctx context.Context, dir string) (name, place string) {
 }
 
 func (b Build) tell(info runfolder.BuildInfo) {
-	if b.Log == nil {
+	if b.Log == nil || b.layout != asLinked {
 		return
 	}
 	commit := info.Commit[:min(len(info.Commit), 12)]
@@ -345,6 +375,18 @@ func (b Build) keep(built Built, temp, key string) (Built, error) {
 	return built, nil
 }
 
+// keptAll are the programs of a commit if all of them were built before.
+func keptAll(links []Build, key string) (all []Built, err error) {
+	for _, link := range links {
+		built, err := link.kept(link.key(key))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, built)
+	}
+	return all, nil
+}
+
 // kept is a program that was built before.
 func (b Build) kept(key string) (built Built, err error) {
 	place := filepath.Join(b.builds(), key)
@@ -363,12 +405,18 @@ func (b Build) kept(key string) (built Built, err error) {
 	return built, err
 }
 
-// forgetOld removes programs that nobody has asked for in a month.
+// forgetOld removes programs that nobody has asked for in a month, and those of
+// other layouts, of which there are many, after a day.
 func (b Build) forgetOld() {
+	const day = 24 * time.Hour
 	entries, _ := os.ReadDir(b.builds()) // what cannot be read is left
 	for _, e := range entries {
+		keep := 30 * day
+		if strings.HasPrefix(e.Name(), layoutPrefix) {
+			keep = day
+		}
 		info, err := e.Info()
-		if err == nil && time.Since(info.ModTime()) > 30*24*time.Hour {
+		if err == nil && time.Since(info.ModTime()) > keep {
 			_ = os.RemoveAll(filepath.Join(b.builds(), e.Name()))
 		}
 	}
@@ -388,6 +436,9 @@ func (b Build) run(ctx context.Context, dir string, args []string) (string, erro
 	cmd.Env = os.Environ()
 	if b.Toolchain != "" {
 		cmd.Env = append(cmd.Env, "GOTOOLCHAIN=go"+strings.TrimPrefix(b.Toolchain, "go"))
+	}
+	if b.layout != asLinked {
+		cmd.Env = append(cmd.Env, "GOFLAGS="+b.goflags)
 	}
 	cmd.SysProcAttr = processAttributes()
 	cmd.Cancel = func() error {

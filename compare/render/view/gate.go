@@ -46,7 +46,10 @@ func NewGate(g compare.Gate) *Gate {
 	}
 	v := &Gate{Gate: g, Headline: fmt.Sprintf("%s%s: %s against %s, %s %s",
 		g.Verdict, compare.Sureness(g.SameProcess), g.Head, g.Base, texttab.Count(g.Blocks, "block"), how)}
-	v.Explanation = explained(g.Requests, g.Explanation)
+	if g.Layouts > 0 {
+		v.Headline += fmt.Sprintf(", and %d with other layouts", g.Layouts)
+	}
+	v.Explanation = explained(g.Layout, g.Requests, g.Explanation)
 	for _, m := range g.Metrics {
 		shown := newMetric(m.MetricChange)
 		if shown.Badge.Text == "" {
@@ -65,9 +68,16 @@ func NewGate(g compare.Gate) *Gate {
 func (g *Gate) Table() *texttab.Table {
 	t := texttab.New("metric", "unit", g.Base, g.Head, "change [interval]", "tolerance", "verdict")
 	for _, m := range g.Metrics {
-		t.Add(m.Label, m.Unit, m.BaseText, m.HeadText, m.ChangeText, tolerance(m.MetricChange), m.Badge.Text)
+		m.addTo(t)
+		if row, there := m.AsBuiltRow(); there {
+			newMetric(row).addTo(t)
+		}
 	}
 	return t
+}
+
+func (m Metric) addTo(t *texttab.Table) {
+	t.Add(m.Label, m.Unit, m.BaseText, m.HeadText, m.ChangeText, tolerance(m.MetricChange), m.Badge.Text)
 }
 
 // tolerance is that of a metric with its unit.

@@ -71,9 +71,9 @@ func (r *Requests) Table(base, head string) *texttab.Table {
 
 // explained puts what moved in which kinds of request before what kinds of work
 // account for it.
-func explained(requests string, explanation []string) []string {
-	if requests == "" {
-		return explanation
+func explained(layout []string, requests string, explanation []string) []string {
+	if requests != "" {
+		layout = append(slices.Clone(layout), "By kind of request: "+requests+".")
 	}
-	return slices.Insert(slices.Clone(explanation), 0, "By kind of request: "+requests+".")
+	return slices.Concat(layout, explanation)
 }

@@ -126,7 +126,7 @@ func New(r *compare.Report) *Page {
 func newVerdict(c compare.Comparison, summary string) Verdict {
 	v := Verdict{
 		Base: c.Base, Head: c.Head, Badge: overallBadge(c),
-		Summary: summary, Explanation: explained(c.RequestsSummary(), c.Explanation),
+		Summary: summary, Explanation: explained(c.LayoutSummary(), c.RequestsSummary(), c.Explanation),
 	}
 	for _, m := range c.Weighed() {
 		if m.Gated {
@@ -140,6 +140,9 @@ func newComparison(c compare.Comparison) Comparison {
 	v := Comparison{Base: c.Base, Head: c.Head, Note: note(c), Requests: newRequests(c), Looks: looks(c)}
 	for _, m := range c.Weighed() {
 		v.Metrics = append(v.Metrics, newMetric(m))
+		if row, there := m.AsBuiltRow(); there {
+			v.Metrics = append(v.Metrics, newMetric(row))
+		}
 	}
 	for _, t := range c.Profiles {
 		v.Profiles = append(v.Profiles, Changes{t, reconcileChange(t)})

@@ -1,0 +1,160 @@
+package compare
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/eventobench/eventobench/compare/stat"
+	"github.com/eventobench/eventobench/internal/texttab"
+	"github.com/eventobench/eventobench/profiles/runfolder"
+)
+
+// The blocks of other layouts tell code from where the linker put it: each has the
+// functions of both sides in another order, so that the order is part of what blocks
+// differ by. A metric of time that is improved or regressed as built gets their
+// verdict instead.
+//
+// Error rates. A false improved or regressed of the code needs one in these blocks,
+// whose one look has half of FalseAlarms. What layouts do not touch is judged by
+// the blocks as built with the other half.
+const layoutShare = 0.5
+
+// AsBuilt is what the blocks of the programs as built showed of a metric that the
+// blocks of other layouts have judged.
+type AsBuilt struct {
+	Base    *float64 `json:"base"`
+	Head    *float64 `json:"head"`
+	Change  *Change  `json:"change"`
+	Verdict Verdict  `json:"verdict"`
+	// what is left of Change without that of the code: where the linker put it
+	Linker *Change `json:"linker"`
+}
+
+// TimingMoved reports whether a look called a metric of time improved or regressed,
+// so that other layouts have something to tell.
+func TimingMoved(l runfolder.Look) bool {
+	for _, d := range l.Decisions {
+		m, known := FindMetric(MetricID(d.Metric))
+		if known && m.Timing && moved(Verdict(d.Verdict)) {
+			return true
+		}
+	}
+	return false
+}
+
+func moved(v Verdict) bool { return v == Improved || v == Regressed }
+
+// judgeLayouts judges anew what moved as built, and the rest with the share of the
+// error rate that is left for it.
+func judgeLayouts(found map[MetricID]result, base, head side, c Criteria, metrics []Metric, level float64) {
+	var times, others []Metric
+	for _, m := range metrics {
+		f := found[m.ID].finding
+		switch {
+		case !m.Timing:
+			others = append(others, m)
+		case f != nil && moved(f.verdict):
+			times = append(times, m)
+		}
+	}
+	maps.Copy(found, judgeTogether(base, head, c, others, level*(1-layoutShare)))
+	judged := judgeTogether(*base.layouts, *head.layouts, c, times, FalseAlarms*layoutShare)
+	for _, m := range times {
+		r := judged[m.ID]
+		r.asBuilt, r.linker = found[m.ID].finding, linker(m, base, head)
+		found[m.ID] = r
+	}
+}
+
+// linker is how far the change as built lies above that of the code, at the level
+// 1-FalseAlarms.
+func linker(m Metric, base, head side) *Change {
+	code := pairedChanges(m, *base.layouts, *head.layouts, blocksOf(*base.layouts, *head.layouts))
+	asBuilt := pairedChanges(m, base, head, blocksOf(base, head))
+	f := finding{share: m.Share, estimator: stat.RankSum(code, asBuilt)}
+	f.interval = f.estimator.Interval(1 - FalseAlarms)
+	return f.change()
+}
+
+// describeAsBuilt is what is shown beside the verdict of other layouts, nil without them.
+func (r result) describeAsBuilt(m Metric, base, head side) *AsBuilt {
+	if r.asBuilt == nil {
+		return nil
+	}
+	return &AsBuilt{
+		Base: base.value(m), Head: head.value(m), Change: r.asBuilt.change(), Verdict: r.asBuilt.verdict,
+		Linker: r.linker,
+	}
+}
+
+// Layout says in words which part of a change is the code; it is empty if other
+// layouts have not judged it. blocks is the number of theirs.
+func (m MetricChange) Layout(blocks int) string {
+	if m.AsBuilt == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%s: %s as built, %s. Of that, %s is the code, by %s with the functions of both sides in other orders",
+		m.Label, m.AsBuilt.Change, m.AsBuilt.Verdict, m.Found(), texttab.Count(blocks, "block"))
+	if m.Change != nil && m.Change.Level < 1-FalseAlarms*layoutShare {
+		text += ", too few to judge it"
+	}
+	return text + fmt.Sprintf("; %s is where the linker put it.", m.AsBuilt.Linker)
+}
+
+// LayoutSummary says of all metrics that other layouts have judged which part is
+// the code.
+func (c Comparison) LayoutSummary() []string {
+	var all []string
+	for _, m := range c.Weighed() {
+		if text := m.Layout(c.LayoutBlocks); text != "" {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// AsBuiltRow is the metric as it was as built, for a table; false if that is what it
+// is already.
+func (m MetricChange) AsBuiltRow() (MetricChange, bool) {
+	if m.AsBuilt == nil {
+		return m, false
+	}
+	row := m
+	row.Label += ", as built"
+	row.Base, row.Head, row.Change, row.Verdict = m.AsBuilt.Base, m.AsBuilt.Head, m.AsBuilt.Change, m.AsBuilt.Verdict
+	row.Gated, row.Doubt, row.Waived, row.AsBuilt = false, "", false, nil
+	return row, true
+}
+
+// layout is about times that moved of which nobody can say what the linker did.
+func (w *warner) layout(c Comparison, base, head runfolder.Manifest) {
+	var names []string
+	for _, m := range c.Metrics {
+		row, _ := FindMetric(m.ID)
+		if m.Gated && row.Timing && m.AsBuilt == nil && moved(m.Verdict) {
+			names = append(names, m.Label)
+		}
+	}
+	b, h := base.Subject.Binary.SHA256, head.Subject.Binary.SHA256
+	if len(names) == 0 || !c.Paired || b == "" || h == "" || b == h {
+		return
+	}
+	w.add(WarnLayout, "two programs differ in time, and nothing tells which part of it is the code and which only where "+
+		"the linker put it, which alone can make ten percent",
+		fmt.Sprintf("%s of %s against %s, %s", strings.Join(names, " and "), c.Head, c.Base, whyNoLayouts(base, head)),
+		"Gate two builds of your source (go:, git:), which are then linked in other orders too")
+}
+
+// whyNoLayouts says why there are no blocks of other layouts.
+func whyNoLayouts(base, head runfolder.Manifest) string {
+	for _, m := range []runfolder.Manifest{base, head} {
+		if why := m.Unavailable[runfolder.SourceLayouts]; why != "" {
+			return why
+		}
+		if m.Subject.Build == nil {
+			return fmt.Sprintf("of which %s was not linked by eventobench", m.Subject.Name)
+		}
+	}
+	return "recorded without other layouts (gate --layouts)"
+}
