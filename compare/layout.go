@@ -15,9 +15,10 @@ import (
 // differ by. A metric of time that is improved or regressed as built gets their
 // verdict instead.
 //
-// Error rates. A false improved or regressed of the code needs one in these blocks,
-// whose one look has half of FalseAlarms. What layouts do not touch is judged by
-// the blocks as built with the other half.
+// Error rates. What these blocks call improved or regressed must have moved in that
+// direction as built. So of their intervals at FalseAlarms one end counts, which is
+// wrong half as often. What layouts do not touch is judged by the blocks as built
+// with the other half.
 const layoutShare = 0.5
 
 // AsBuilt is what the blocks of the programs as built showed of a metric that the
@@ -59,10 +60,13 @@ func judgeLayouts(found map[MetricID]result, base, head side, c Criteria, metric
 		}
 	}
 	maps.Copy(found, judgeTogether(base, head, c, others, level*(1-layoutShare)))
-	judged := judgeTogether(*base.layouts, *head.layouts, c, times, FalseAlarms*layoutShare)
+	judged := judgeTogether(*base.layouts, *head.layouts, c, times, 2*FalseAlarms*layoutShare)
 	for _, m := range times {
 		r := judged[m.ID]
 		r.asBuilt, r.linker = found[m.ID].finding, linker(m, base, head)
+		if r.finding != nil && moved(r.verdict) && r.verdict != r.asBuilt.verdict {
+			r.verdict = Inconclusive
+		}
 		found[m.ID] = r
 	}
 }
@@ -94,20 +98,21 @@ func (m MetricChange) Layout(blocks int) string {
 	if m.AsBuilt == nil {
 		return ""
 	}
-	text := fmt.Sprintf("%s: %s as built, %s. Of that, %s is the code, by %s with the functions of both sides in other orders",
-		m.Label, m.AsBuilt.Change, m.AsBuilt.Verdict, m.Found(), texttab.Count(blocks, "block"))
-	if m.Change != nil && m.Change.Level < 1-FalseAlarms*layoutShare {
-		text += ", too few to judge it"
+	over := texttab.Count(blocks, "block")
+	if m.Change != nil && m.Change.Level < 1-FalseAlarms {
+		over += ", too few to judge it,"
 	}
-	return text + fmt.Sprintf("; %s is where the linker put it.", m.AsBuilt.Linker)
+	return fmt.Sprintf("%s: %s as built, %s. The code makes %s of it, over %s with the functions of both sides in "+
+		"other orders; where the linker put it makes %s.",
+		m.Label, m.AsBuilt.Change, m.AsBuilt.Verdict, m.Found(), over, m.AsBuilt.Linker)
 }
 
-// LayoutSummary says of all metrics that other layouts have judged which part is
-// the code.
+// LayoutSummary says of the gated metrics that other layouts have judged which part
+// is the code.
 func (c Comparison) LayoutSummary() []string {
 	var all []string
 	for _, m := range c.Weighed() {
-		if text := m.Layout(c.LayoutBlocks); text != "" {
+		if text := m.Layout(c.LayoutBlocks); m.Gated && text != "" {
 			all = append(all, text)
 		}
 	}

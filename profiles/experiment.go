@@ -124,9 +124,10 @@ type recorder struct {
 	start   time.Time
 	rng     *rand.Rand // decides every order
 	runs    []*runfolder.Writer
-	planned int    // blocks, at most
-	done    int    // blocks that are complete
-	early   string // why it ended before its last block, if it did so as planned
+	planned int           // blocks, at most
+	done    int           // blocks that are complete
+	linking time.Duration // of start to now in which no block was recorded
+	early   string        // why it ended before its last block, if it did so as planned
 }
 
 func newRecorder(e Experiment, subjects []runfolder.SubjectInfo) (*recorder, error) {
@@ -214,7 +215,7 @@ func (r *recorder) timeIsUp() bool {
 		return false
 	}
 	spent := time.Since(r.start)
-	return spent+spent/time.Duration(r.done) > r.MaxTime
+	return spent+(spent-r.linking)/time.Duration(r.done) > r.MaxTime
 }
 
 // stop ends the experiment before its last block, and says why. If no look
@@ -295,5 +296,5 @@ func (r *recorder) left(round int) time.Duration {
 		const overhead = 2500 * time.Millisecond // start, warm-up, profiles, stop
 		return time.Duration(left * float64(r.window()+overhead))
 	}
-	return time.Duration(left / done * float64(time.Since(r.start)))
+	return time.Duration(left / done * float64(time.Since(r.start)-r.linking))
 }

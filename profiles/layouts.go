@@ -3,6 +3,7 @@ package profiles
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
@@ -91,7 +92,9 @@ func (r *recorder) link(ctx context.Context) (all []layout, err error) {
 	for i := range seeds {
 		seeds[i] = int64(i + 1)
 	}
+	begun := time.Now()
 	linked, err := r.Layouts.Link(ctx, seeds)
+	r.linking = time.Since(begun)
 	for i, subjects := range linked {
 		all = append(all, layout{seed: seeds[i], subjects: subjects})
 	}

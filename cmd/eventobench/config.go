@@ -34,6 +34,7 @@ type gateConfig struct {
 	Drift        string            `yaml:"drift"`        // such as 15%
 	Inconclusive string            `yaml:"inconclusive"` // pass or fail
 	MetricSet    string            `yaml:"metric-set"`   // all or allocs
+	Layouts      string            `yaml:"layouts"`      // a number of blocks, or auto
 	Metrics      map[string]string `yaml:"metrics"`      // tolerances by metric, which is gated by that
 	Waivers      []waiverConfig    `yaml:"waivers"`
 }

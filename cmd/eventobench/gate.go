@@ -25,6 +25,7 @@ type gateOptions struct {
 	config       string
 	inconclusive string
 	result       gateResult
+	layouts      string
 	subjects     subjectOptions
 	record       recordOptions
 }
@@ -51,6 +52,11 @@ Throughput, CPU, allocated bytes and allocations are gated (--metric-set=all), o
 allocations alone (--metric-set=allocs), which takes seconds; --metric adds others.
 A metric regressed if the whole interval of its change is worse than what fresh
 processes of one binary can differ by, and not all of it within the tolerance.
+
+Where the linker puts functions can cost as much as a change. So if throughput or CPU
+of two builds (git:, go:) moved, both are linked again in other orders, and more
+blocks are recorded, each in another order: these judge, and the report says which
+part of the difference is the code (docs/layout.md). --layouts=0 leaves that out.
 
 The baseline is a run folder that is kept with the code; --update-baseline replaces
 it by HEAD_DIR. Allocations are judged against it on any machine, timing only on the
@@ -107,6 +113,7 @@ func (o *gateOptions) addSubjectFlags(f *pflag.FlagSet) {
 
 func (o *gateOptions) addJudgeFlags(f *pflag.FlagSet) {
 	o.addCriteria(f)
+	f.StringVar(&o.layouts, "layouts", "", layoutsUsage)
 	f.StringVar(&o.inconclusive, "inconclusive", "",
 		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
 }
@@ -127,6 +134,7 @@ type gateInput struct {
 	options      compare.Options
 	baseline     string
 	inconclusive string
+	layouts      string // as the configuration has it
 }
 
 func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
@@ -184,6 +192,7 @@ func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error)
 	}
 	in.options.Criteria = criteria
 	in.options.Waivers, err = config.waivers(criteria)
+	in.layouts = config.Layouts
 	in.baseline = cmp.Or(o.baseline, config.Baseline, "benchmarks/baseline")
 	in.inconclusive = cmp.Or(o.inconclusive, config.Inconclusive, "fail")
 	if in.inconclusive != "pass" && in.inconclusive != "fail" {
@@ -267,6 +276,9 @@ func (o *gateOptions) recordSubjects(
 			return nil, "", err
 		}
 		again = againCommand(dir, subjects, given)
+	}
+	if o.record.layouts, err = countLayouts(o.layouts, in.layouts, subjects); err != nil {
+		return nil, "", err
 	}
 	dirs, err = o.record.run(cmd, subjects, in.options.Criteria, false)
 	return dirs, again, err

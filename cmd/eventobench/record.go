@@ -31,6 +31,7 @@ type recordOptions struct {
 	profiles []string
 	out      string
 	label    string
+	layouts  int // blocks with the functions of subjects in other orders, if their time moved
 }
 
 func (o *recordOptions) addFlags(f *pflag.FlagSet) {
@@ -101,12 +102,15 @@ func (o *recordOptions) experiment(
 		return profiles.Experiment{}, err
 	}
 	connect, err := o.connect.connect()
+	plan := o.plan.plan(len(subjects), given)
+	plan.Layouts = o.layouts
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),
 		Load:         load,
 		NewGenerator: drive(sent, load, connect),
 		Profiles:     kinds,
-		Plan:         o.plan.plan(len(subjects), given),
+		Plan:         plan,
+		Layouts:      layouts(subjects, kinds),
 		Out:          o.out,
 		Label:        o.label,
 		Tool:         version(),

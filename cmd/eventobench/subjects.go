@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -241,8 +242,7 @@ func (s settings) target(ctx context.Context, spec subject.Spec, log io.Writer) 
 		_, err := r.Info()
 		return r, err
 	case subject.KindGo, subject.KindGit:
-		e, err := s.built(ctx, spec, log)
-		return s.apply(e), err
+		return s.built(ctx, spec, log)
 	case subject.KindExec:
 		command, err := subject.SplitCommand(spec.Target)
 		return s.apply(subject.Exec{Kind: subject.KindExec, Command: command}), err
@@ -265,23 +265,37 @@ func (s settings) apply(e subject.Exec) subject.Exec {
 // ourModule is the module of the built-in store.
 const ourModule = "github.com/eventobench/eventobench"
 
-// built builds a subject. One of our own module is the store; of another, it is
-// known how to start it, or else the program alone is tried, with a port in the
-// variable that many servers look at.
+// built builds a subject.
 func (s settings) built(ctx context.Context, spec subject.Spec, log io.Writer) (subject.Exec, error) {
 	cache, err := subject.CacheDir()
 	if err != nil {
 		return subject.Exec{}, err
 	}
-	options := spec.Options
-	made, err := subject.Build{
-		Ref: spec.Ref, Package: spec.Package, Toolchain: options["go"], Command: s.build, Cache: cache, Log: log,
-	}.Make(ctx)
+	build := subject.Build{
+		Ref: spec.Ref, Package: spec.Package, Toolchain: spec.Options["go"], Command: s.build, Cache: cache, Log: log,
+	}
+	made, err := build.Make(ctx)
 	if err != nil {
 		return subject.Exec{}, err
 	}
+	e, err := s.program(spec, made)
+	e.Layouts = func(ctx context.Context, seeds []int64) (all []subject.Exec, err error) {
+		layouts, err := build.Layouts(ctx, made, seeds)
+		for _, l := range layouts {
+			e, failed := s.program(spec, l)
+			all, err = append(all, e), errors.Join(err, failed)
+		}
+		return all, err
+	}
+	return e, err
+}
+
+// program is the subject that was built. One of our own module is the store; of
+// another, it is known how to start it, or else the program alone is tried, with a
+// port in the variable that many servers look at.
+func (s settings) program(spec subject.Spec, made subject.Built) (e subject.Exec, err error) {
+	options := maps.Clone(spec.Options)
 	delete(options, "go")
-	var e subject.Exec
 	if made.Module == ourModule && s.start == "" {
 		e, err = builtStore(made.Program, options)
 	} else {
@@ -291,7 +305,7 @@ func (s settings) built(ctx context.Context, spec subject.Spec, log io.Writer) (
 		err = fmt.Errorf("subject %q: %w", spec, err)
 	}
 	e.Kind, e.Build, e.Program = spec.Kind, &made.Info, made.Program
-	return e, err
+	return s.apply(e), err
 }
 
 // builtStore is the store of another build.

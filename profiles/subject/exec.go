@@ -57,6 +57,11 @@ type Exec struct {
 	Timeout time.Duration        // for it to become ready; 0 for 15 s
 	Scratch string               // the folder in which ScratchFolder is made, if something has it
 	Remote  bool                 // it may listen on an address that is not loopback
+
+	// Layouts links the program anew for every seed, with its functions in another
+	// order, and gives subjects that are otherwise the same. It is nil if the program
+	// was not built for this.
+	Layouts func(ctx context.Context, seeds []int64) ([]Exec, error)
 }
 
 // String is the subject's name.

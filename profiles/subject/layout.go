@@ -21,11 +21,11 @@ const asLinked = 0
 // error if the source is not what it was, or if the command that builds does not
 // hand the flag on to the linker. Programs are kept for a day.
 func (b Build) Layouts(ctx context.Context, built Built, seeds []int64) ([]Built, error) {
-	if b.Ref != "" {
-		b.Ref = built.Info.Commit // a branch may have moved
-	}
 	if b.Log != nil {
 		fmt.Fprintf(b.Log, "linking %s with its functions in %d other orders\n", b.what(), len(seeds))
+	}
+	if b.Ref != "" {
+		b.Ref = built.Info.Commit // a branch may have moved
 	}
 	all, err := b.makeAll(ctx, append(slices.Clone(seeds), asLinked))
 	if err != nil {

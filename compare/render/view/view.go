@@ -193,6 +193,10 @@ func note(c compare.Comparison) string {
 		how = "estimated from the values of %s per side, not paired; the values are those of the whole runs"
 	}
 	text := fmt.Sprintf("The change is "+how+".\n", texttab.Count(c.Blocks, "block"))
+	if c.LayoutBlocks > 0 {
+		text += fmt.Sprintf("Where a row says as built, the one above is of %s with the functions of both sides in other orders.\n",
+			texttab.Count(c.LayoutBlocks, "block"))
+	}
 	if c.OpenLoop {
 		text += "The load sets the throughput, which is therefore not judged. " +
 			"Latency counts from when a request was due; from sending is what a closed loop would have shown.\n"
