@@ -3,6 +3,7 @@ package compare
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ var goldenReports = map[string]func(*testing.T) *Report{
 	"odd-open.json":    oddOpenReport,
 	"odd-bound.json":   oddBoundReport,
 	"foreign.json":     foreignReport,
+	"layout.json":      layoutReport,
 }
 
 // TestGolden holds the reports, and that they are the same once they were
@@ -222,6 +224,36 @@ func oddBoundReport(t *testing.T) *Report {
 		recorded(t, variant(base, storyCosts(fast.bytes, "net/url.parse")), "main.handle main.main"),
 		recorded(t, variant(head, nil), "main.handle main.main"),
 	}, o)
+}
+
+// layoutReport is of a head whose CPU moved only by where the linker put it, and
+// whose throughput by the code too.
+func layoutReport(t *testing.T) *Report {
+	t.Helper()
+	base, head := slow, slow
+	head.ops, head.cpu = base.ops/1.1, base.cpu*1.1
+	runs := []*runfolder.Run{
+		synthesize(t, "base", "e1", 12, base, 7), synthesize(t, "head", "e1", 12, head, 7),
+	}
+	head.ops, head.cpu = base.ops/1.06, base.cpu
+	addLayouts(t, runs[0], base)
+	addLayouts(t, runs[1], head)
+	return charted(t, []Variant{
+		recorded(t, variant(runs[0], storyCosts(slow.bytes, "net/url.parse")), "main.handle main.main"),
+		recorded(t, variant(runs[1], storyCosts(slow.bytes, "net/url.parse")), "main.handle main.main"),
+	}, defaults())
+}
+
+// addLayouts adds 16 blocks with other layouts to a run.
+func addLayouts(t *testing.T, r *runfolder.Run, want truth) {
+	t.Helper()
+	r.Manifest.Plan.Layouts = 16
+	r.Layouts = synthesize(t, r.Manifest.Subject.Name, "e1", 16, want, 8)
+	for b, block := range r.Layouts.Manifest.Blocks {
+		block.Block, block.Layout, block.Program = 12+b, int64(b+1), fmt.Sprintf("%064x", b)
+		block.Machine = &runfolder.Machine{}
+		r.Manifest.LayoutBlocks = append(r.Manifest.LayoutBlocks, block)
+	}
 }
 
 // TestReadReportRejects holds that no report is half read.

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
+	"strings"
 	"testing"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -95,7 +96,7 @@ func TestLayoutErrorRates(t *testing.T) {
 			rng := rand.New(rand.NewPCG(11, 12))
 			found, seconds := 0, 0
 			experiments := tt.experiments
-			if os.Getenv("EVENTOBENCH_LONG_TESTS") == "" {
+			if !testlong.On() {
 				experiments /= 10
 			}
 			for range experiments {
@@ -114,6 +115,95 @@ func TestLayoutErrorRates(t *testing.T) {
 				t.Errorf("%s; want %v to %v%%", said, tt.least*100, tt.most*100)
 			} else {
 				t.Log(said)
+			}
+		})
+	}
+}
+
+// TestLayoutVerdicts holds what the two stages make of a metric of time.
+func TestLayoutVerdicts(t *testing.T) {
+	changed := func(percent float64) truth {
+		want := slow
+		want.cpu *= 1 + percent/100
+		return want
+	}
+	for _, tt := range []struct {
+		name          string
+		asBuilt, code float64 // percent of CPU
+		blocks        int     // with other layouts
+		want          Verdict
+		said          bool // that it is of other layouts
+	}{
+		{"the code", 10, 10, 16, Regressed, true},
+		{"the linker", 10, 0, 16, Equivalent, true},
+		{"both", 10, 4, 16, Regressed, true},
+		{"the other way", 10, -10, 16, Inconclusive, true},
+		{"too few blocks", 10, 10, 4, Inconclusive, true},
+		{"nothing as built", 0, 10, 16, Equivalent, false},
+		{"faster", -10, -10, 16, Improved, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, changed(tt.asBuilt), 7)
+			base.Layouts = synthesize(t, "base", "e1", tt.blocks, slow, 8)
+			head.Layouts = synthesize(t, "head", "e1", tt.blocks, changed(tt.code), 8)
+			r := mustReport(t, []Variant{variant(base, nil), variant(head, nil)}, defaults())
+			c := r.Comparisons[0]
+			m := c.Metric(CPUPerOp)
+			said := m.Layout(c.LayoutBlocks)
+			if m.Verdict != tt.want || (m.AsBuilt != nil) != tt.said || (said != "") != tt.said {
+				t.Errorf("%s (as built %+v), said %q; want %s", m.Verdict, m.AsBuilt, said, tt.want)
+			}
+			if a := c.Metric("allocs_per_op"); a.Verdict != Equivalent || a.AsBuilt != nil {
+				t.Errorf("allocations: %+v", a)
+			}
+			if strings.Contains(said, "too few to judge it") != (tt.blocks < 8) {
+				t.Error(said)
+			}
+		})
+	}
+}
+
+// TestLinker: what is left of a change as built is where the linker put it.
+func TestLinker(t *testing.T) {
+	m := layoutReport(t).Comparisons[0].Metric(CPUPerOp)
+	if l := m.AsBuilt.Linker; l.Low > 10 || l.High < 10 || l.Low < 5 || l.High > 15 {
+		t.Errorf("%v, want 10%%", l)
+	}
+}
+
+// TestUnknownLayout holds when it is said that nothing tells code from layout.
+func TestUnknownLayout(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		head  truth
+		edit  func(base, head *runfolder.Run)
+		wants string // empty if nothing is said
+	}{
+		{"not ours", fast, func(_, _ *runfolder.Run) {}, "CPU of head against base, of which base was not linked by eventobench"},
+		{"not asked for", fast, func(base, head *runfolder.Run) {
+			base.Manifest.Subject.Build, head.Manifest.Subject.Build = &runfolder.BuildInfo{}, &runfolder.BuildInfo{}
+		}, "recorded without other layouts (gate --layouts)"},
+		{"an old linker", fast, func(base, _ *runfolder.Run) {
+			base.Manifest.Unavailable = map[runfolder.Source]string{runfolder.SourceLayouts: "it is old"}
+		}, "it is old"},
+		{"equal times", slow, func(_, _ *runfolder.Run) {}, ""},
+		{"one program", fast, func(base, head *runfolder.Run) {
+			head.Manifest.Subject.Binary.SHA256 = base.Manifest.Subject.Binary.SHA256
+		}, ""},
+		{"told", fast, func(base, head *runfolder.Run) { addLayouts(t, base, slow); addLayouts(t, head, fast) }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, tt.head, 7)
+			base.Manifest.Subject.Binary.SHA256, head.Manifest.Subject.Binary.SHA256 = "aa", "bb"
+			tt.edit(base, head)
+			got := ""
+			for _, w := range mustReport(t, []Variant{variant(base, nil), variant(head, nil)}, defaults()).Warnings {
+				if w.Code == WarnLayout {
+					got = w.Message
+				}
+			}
+			if (got == "") != (tt.wants == "") || !strings.Contains(got, tt.wants) {
+				t.Errorf("said %q, want %q", got, tt.wants)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package profiles
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -60,7 +61,7 @@ func (r *recorder) recordLayouts(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		r.noLayouts(err.Error())
+		r.noLayouts(strings.Join(strings.Fields(err.Error()), " ")) // in a line
 		return nil
 	}
 	r.planned = r.done + len(layouts)

@@ -78,7 +78,7 @@ func writeRemarks(b *strings.Builder, g *view.Gate) {
 
 // writeAnnotations writes GitHub Actions workflow commands: an error for each
 // regression, a warning for each doubt, waiver and warning, and one at each
-// function of the head that grew.
+// function of the head that grew; a notice for which part of a change is the code.
 func writeAnnotations(w io.Writer, g *view.Gate) error {
 	var b strings.Builder
 	annotateAt := func(level, place, title, message string) {
@@ -99,6 +99,9 @@ func writeAnnotations(w io.Writer, g *view.Gate) error {
 			at := fmt.Sprintf("file=%s,line=%d,", githubProperty.Replace(p.File), p.Line)
 			annotateAt("warning", at, p.Function+" grew", p.More)
 		}
+	}
+	for _, text := range g.Layout {
+		annotate("notice", "code and layout", text)
 	}
 	for _, use := range g.Waivers {
 		annotate("warning", "waiver "+string(use.State), use.String())

@@ -84,7 +84,7 @@ func TestGolden(t *testing.T) {
 }
 
 func TestGateGolden(t *testing.T) {
-	for _, name := range []string{"gate", "unexplained"} {
+	for _, name := range []string{"gate", "unexplained", "layout"} {
 		g := compare.NewGate(read(t, name))
 		g.Repository, g.Again = "https://github.example/shop/shop", "eventobench gate --base=a --head=b"
 		for _, format := range GateFormats {
@@ -98,7 +98,7 @@ func TestGateGolden(t *testing.T) {
 
 // TestJSONReadsBack holds that a report's JSON renders as the report itself.
 func TestJSONReadsBack(t *testing.T) {
-	for _, name := range []string{"report", "odd-open", "odd-bound"} {
+	for _, name := range []string{"report", "odd-open", "odd-bound", "layout"} {
 		r := read(t, name)
 		again, err := compare.DecodeReport(strings.NewReader(render(t, r, "json")))
 		if err != nil {
@@ -143,6 +143,15 @@ func TestFormatsAgree(t *testing.T) {
 			phrases: []string{
 				"By kind of request: p50 and p99 of write, read regressed.",
 				"regressed, waived", "the server has no /debug/pprof", "generator_bound", "unavailable",
+			},
+		},
+		{
+			report: "layout",
+			order:  []string{"throughput", "CPU"},
+			bars:   []string{"CPU, us/op", "throughput, ops/s"},
+			phrases: []string{
+				"throughput, as built", "CPU, as built", "of it, over 16 blocks with the functions of both sides in other orders",
+				"where the linker put it makes", "Where a row says as built",
 			},
 		},
 	}

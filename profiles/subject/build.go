@@ -405,18 +405,12 @@ func (b Build) kept(key string) (built Built, err error) {
 	return built, err
 }
 
-// forgetOld removes programs that nobody has asked for in a month, and those of
-// other layouts, of which there are many, after a day.
+// forgetOld removes programs that nobody has asked for in a while.
 func (b Build) forgetOld() {
-	const day = 24 * time.Hour
 	entries, _ := os.ReadDir(b.builds()) // what cannot be read is left
 	for _, e := range entries {
-		keep := 30 * day
-		if strings.HasPrefix(e.Name(), layoutPrefix) {
-			keep = day
-		}
 		info, err := e.Info()
-		if err == nil && time.Since(info.ModTime()) > keep {
+		if err == nil && time.Since(info.ModTime()) > keepFor(e.Name()) {
 			_ = os.RemoveAll(filepath.Join(b.builds(), e.Name()))
 		}
 	}

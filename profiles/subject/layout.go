@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // asLinked is the seed of no order: the linker's own.
@@ -19,7 +20,7 @@ const asLinked = 0
 // Layouts links a program that Make has built again, once for every seed, with its
 // functions in another order (go tool link -randlayout). Seeds are not 0. It is an
 // error if the source is not what it was, or if the command that builds does not
-// hand the flag on to the linker. Programs are kept for a day.
+// hand the flag on to the linker.
 func (b Build) Layouts(ctx context.Context, built Built, seeds []int64) ([]Built, error) {
 	if b.Log != nil {
 		fmt.Fprintf(b.Log, "linking %s with its functions in %d other orders\n", b.what(), len(seeds))
@@ -97,8 +98,24 @@ func functionOrder(program string) (string, error) {
 	return hash([]byte(names.String())), nil
 }
 
-// layoutPrefix begins the keys of programs that have another order.
-const layoutPrefix = "layout-"
+// These begin the keys of programs that have another order.
+const (
+	commitLayout = "layout-"
+	treeLayout   = "treelayout-"
+)
+
+// keepFor is how long the program of a key is kept since it was last asked for. There
+// are many of other orders, and those of a working tree are hardly asked for again.
+func keepFor(key string) time.Duration {
+	const day = 24 * time.Hour
+	switch {
+	case strings.HasPrefix(key, treeLayout):
+		return time.Hour
+	case strings.HasPrefix(key, commitLayout):
+		return day
+	}
+	return 30 * day
+}
 
 // links are builds of the same with their functions in the given orders.
 func (b Build) links(layouts []int64, environment []string) (all []Build) {
@@ -111,12 +128,16 @@ func (b Build) links(layouts []int64, environment []string) (all []Build) {
 	return all
 }
 
-// key is that of a program, made of the key of the one with the linker's own order.
-func (b Build) key(asLinkedKey string) string {
+// key is that of a program with this order, made of what tells it from others.
+func (b Build) key(source string) string {
 	if b.layout == asLinked {
-		return asLinkedKey
+		return source
 	}
-	return fmt.Sprintf("%s%d-%s", layoutPrefix, b.layout, asLinkedKey)
+	prefix := commitLayout
+	if b.Ref == "" {
+		prefix = treeLayout
+	}
+	return fmt.Sprintf("%s%d-%s", prefix, b.layout, source)
 }
 
 // ldflags finds -ldflags in GOFLAGS, whose entries are separated by spaces and may

@@ -3,9 +3,11 @@ package subject
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLayouts: every seed gives another program that does the same, of a commit and
@@ -129,5 +131,25 @@ func TestFunctionOrder(t *testing.T) {
 	}
 	if order, err := functionOrder(self); err != nil || len(order) != 64 {
 		t.Errorf("order %q (%v)", order, err)
+	}
+}
+
+// TestLayoutsAreForgotten: there are many of them, so they do not stay as long.
+func TestLayoutsAreForgotten(t *testing.T) {
+	b := Build{Cache: t.TempDir()}
+	commit, tree := Build{Ref: "HEAD", layout: 1}, Build{layout: 1}
+	for key, left := range map[string]bool{"a": true, commit.key("b"): true, tree.key("c"): false} {
+		dir := filepath.Join(b.builds(), key)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		before := time.Now().Add(-2 * time.Hour)
+		if err := os.Chtimes(dir, before, before); err != nil {
+			t.Fatal(err)
+		}
+		b.forgetOld()
+		if _, err := os.Stat(dir); (err == nil) != left {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }

@@ -69,9 +69,12 @@ func (r *Requests) Table(base, head string) *texttab.Table {
 	return t
 }
 
-// explained puts what moved in which kinds of request before what kinds of work
-// account for it.
+// explained puts which part of a change is the code, and what moved in which kinds
+// of request, before what kinds of work account for it.
 func explained(layout []string, requests string, explanation []string) []string {
+	if len(layout) > 0 {
+		layout = append(slices.Clone(layout), "What follows is of the programs as built.")
+	}
 	if requests != "" {
 		layout = append(slices.Clone(layout), "By kind of request: "+requests+".")
 	}
