@@ -187,19 +187,19 @@ GO
 
 # gate NAME SERVER HEAD BASE_FLAGS HEAD_FLAGS FLAGS…: records and keeps one result.
 gate() {
-  local name=$1 server=$2 head=$3 base_flags=$4 head_flags=$5 pkg=./cmd/eventobench out code=0
+  local name=$1 server=$2 head=$3 base_flags=$4 head_flags=$5 pkg=./cmd/eventobench mod="" out code=0
   shift 5
   local flags=("$@" "${extra[@]}" --format=json --inconclusive=pass)
   case $server in
   store) flags+=(--base=base=git:base,transport=fasthttp "--head=head=git:$head,transport=fasthttp") ;;
   bigcache)
     prepare_bigcache
-    pkg=./server
+    pkg=./server mod="-mod=mod "
     flags+=(--base=base=git:base:./server "--head=head=git:$head:./server" '--start={out} -port={port}'
-      "--targets=$work/targets.txt" --build="go build -mod=mod -o {out} ./server") ;;
+      "--targets=$work/targets.txt" --build="go build $mod-o {out} $pkg") ;;
   esac
-  [ -z "$base_flags" ] || flags+=("--build=base:go build -mod=mod '-ldflags=$base_flags' -o {out} $pkg")
-  [ -z "$head_flags" ] || flags+=("--build=head:go build -mod=mod '-ldflags=$head_flags' -o {out} $pkg")
+  [ -z "$base_flags" ] || flags+=("--build=base:go build $mod'-ldflags=$base_flags' -o {out} $pkg")
+  [ -z "$head_flags" ] || flags+=("--build=head:go build $mod'-ldflags=$head_flags' -o {out} $pkg")
   out=$(mktemp -d)
   (cd "$work/$server" && "$work/eventobench" gate --out="$out" "${flags[@]}") >"$out/result" 2>"$out/log" || code=$?
   if [ "$code" -gt 1 ]; then

@@ -58,12 +58,17 @@ func (r *recorder) recordLayouts(ctx context.Context) error {
 	}
 	layouts, err := r.link(ctx)
 	if ctx.Err() != nil {
-		return err
+		return ctx.Err()
 	}
 	if err != nil {
 		r.noLayouts(strings.Join(strings.Fields(err.Error()), " ")) // in a line
 		return nil
 	}
+	return r.recordEach(ctx, layouts)
+}
+
+// recordEach records a block of each layout.
+func (r *recorder) recordEach(ctx context.Context, layouts []layout) error {
 	r.planned = r.done + len(layouts)
 	for _, l := range layouts {
 		if r.timeIsUp() {
