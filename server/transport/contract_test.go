@@ -50,6 +50,8 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	return watchedConn{conn, l.closed}, nil
 }
 
+func (c watchedConn) NetConn() net.Conn { return c.Conn }
+
 func (c watchedConn) Close() error {
 	defer func() {
 		select {

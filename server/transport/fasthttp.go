@@ -197,13 +197,11 @@ func (s site) fastSubscribe(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	conn := ctx.Conn()
+	ctx.SetConnectionClose() // untilGone asks for it
 	ctx.Response.Header.SetContentType(eventType)
 	ctx.Response.Header.Set("Cache-Control", "no-cache")
 	ctx.Response.Header.Set("Access-Control-Allow-Origin", "*") // browsers send the token in the query
-	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
-		logStream(sub.Run(s.stop, fastEvents{w, conn, s.limits.Send}))
-		_ = conn.SetWriteDeadline(time.Now().Add(s.limits.Send)) // for the end of the stream
-	})
+	ctx.SetBodyStreamWriter(func(w *bufio.Writer) { s.stream(sub, conn, fastEvents{w, conn, s.limits.Send}) })
 }
 
 func (s site) fastImport(ctx *fasthttp.RequestCtx, route *server.Route) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"expvar"
 	"io"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"path"
@@ -29,6 +30,7 @@ func (s site) newNetHTTP() httpServer {
 		ReadHeaderTimeout: s.limits.Read,
 		ReadTimeout:       s.limits.Read,
 		IdleTimeout:       s.limits.Idle,
+		ConnContext:       withConn,
 		ErrorLog:          clientErrors(),
 		// This counts from the end of the header: a body may take its time before the
 		// answer. Streams extend it as they go on, and profiles by their length.
@@ -130,6 +132,21 @@ func (s site) netLong(w http.ResponseWriter, r *http.Request, a server.Answer) {
 	}
 }
 
+// connKey is where a request's context has its connection.
+type connKey struct{}
+
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// connOf is the connection that a request came on.
+func connOf(r *http.Request) net.Conn {
+	if ctx, ok := r.Context().(*fasthttp.RequestCtx); ok { // through the adapter
+		return ctx.Conn()
+	}
+	return r.Context().Value(connKey{}).(net.Conn)
+}
+
 func netCredentials(r *http.Request) server.Credentials {
 	cred := server.Credentials{Authorization: r.Header.Get("Authorization")}
 	if r.URL.RawQuery != "" {
@@ -154,14 +171,15 @@ func (s site) netSubscribe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The request's own context is not for streams: fasthttp's adapter reuses it
-	// once they have begun. That a client has left shows when something is sent.
+	// once they have begun.
+	raw := connOf(r)
+	w.Header().Set("Connection", "close") // untilGone asks for it
 	w.Header().Set("Content-Type", eventType)
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("Access-Control-Allow-Origin", "*") // browsers send the token in the query
 	w.WriteHeader(http.StatusOK)
 	conn := http.NewResponseController(w)
-	logStream(sub.Run(s.stop, netEvents{w, conn, s.limits.Send}))
-	_ = conn.SetWriteDeadline(time.Now().Add(s.limits.Send)) // for the end of the stream
+	s.stream(sub, raw, netEvents{w, conn, s.limits.Send})
 }
 
 func (s site) netImport(w http.ResponseWriter, r *http.Request) {

@@ -107,7 +107,7 @@ func Serve(ctx context.Context, kind Kind, core Core, listener net.Listener, lim
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return serve(ctx, h, netutil.LimitListener(listener, s.limits.Connections))
+	return serve(ctx, h, netutil.LimitListener(attentive{listener, s.limits.Send}, s.limits.Connections))
 }
 
 func onLoopback(listener net.Listener) bool {
@@ -150,11 +150,15 @@ func clientErrors() *log.Logger {
 	return slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
 }
 
-// logStream logs why a stream of events failed. Its client sees only its end.
-func logStream(err error) {
-	if err != nil {
+// stream runs a subscription until its client is gone, or the server stops. Why
+// it failed is logged: its client sees only the end.
+func (s site) stream(sub *server.Subscription, conn net.Conn, w server.EventWriter) {
+	ctx, stop := untilGone(s.stop, conn)
+	defer stop()
+	if err := sub.Run(ctx, w); err != nil {
 		slog.Error("a stream of events ended", "error", err)
 	}
+	_ = conn.SetWriteDeadline(time.Now().Add(s.limits.Send)) // for the end of the stream
 }
 
 func logImport(err error) {
