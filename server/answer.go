@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 )
 
 // Request is what a transport knows of an HTTP request. The core keeps none
@@ -23,6 +24,8 @@ type Answer struct {
 	Protocol Protocol
 	Body     []byte // appended to what the caller gave
 	Tail     *Tail  // what follows the body; nil if that is all
+
+	RetryAfter int // seconds that the client is told to wait; 0 for none
 }
 
 // Serve answers every request that is answered with one value, and appends the
@@ -57,7 +60,8 @@ func (p Protocol) AppendError(dst []byte, err error) Answer {
 		const text = `{"error":{"code":"BACKEND_ERROR","message":"The error could not be encoded"}}`
 		return Answer{Status: 500, Body: append(dst, text...)}
 	}
-	return Answer{Status: e.status(), Protocol: p, Body: body}
+	wait := (e.retryAfter + time.Second - 1) / time.Second
+	return Answer{Status: e.status(), Protocol: p, Body: body, RetryAfter: int(wait)}
 }
 
 // appendInvalid appends an INVALID_REQUEST error that has a status of its own.

@@ -20,6 +20,13 @@ func (t *tokenTable) get(namespace string) (TokenHash, bool) {
 	return hash, ok
 }
 
+// holds reports whether a token is that of a namespace. It does the same work
+// whether there is such a namespace or not.
+func (t *tokenTable) holds(namespace, token string) bool {
+	hash, ok := t.get(namespace)
+	return hash.Equal(HashToken(token)) && ok
+}
+
 func (t *tokenTable) set(namespace string, hash TokenHash) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -50,26 +57,37 @@ func (c *Core) authenticate(ctx context.Context, cred Credentials) (string, erro
 	if err != nil {
 		return "", err
 	}
-	namespace, err := ParseToken(token)
-	if err != nil {
-		return "", &Error{
+	namespace, malformed := ParseToken(token)
+	if malformed == nil && c.tokens.holds(namespace, token) {
+		return namespace, nil
+	}
+	if wait := c.failures.wait(cred.Remote); wait > 0 {
+		return "", tooManyFailures(wait)
+	}
+	if malformed == nil {
+		if ok, err := c.lets(ctx, namespace, token); ok || err != nil {
+			return namespace, err
+		}
+	}
+	c.failures.add(cred.Remote)
+	return "", refused(namespace, malformed)
+}
+
+// refused is the error of a token that is not good. Whether there is such a
+// namespace makes no difference to it.
+func refused(namespace string, malformed error) *Error {
+	if malformed != nil {
+		return &Error{
 			Code:    CodeAuthInvalidToken,
 			Message: "The token is not well formed",
-			Details: map[string]any{"error": err.Error()},
+			Details: map[string]any{"error": malformed.Error()},
 		}
 	}
-	ok, err := c.lets(ctx, namespace, token)
-	if err != nil {
-		return "", err
+	return &Error{
+		Code:    CodeAuthUnauthorized,
+		Message: "The token is not valid for this namespace",
+		Details: map[string]any{"namespace": namespace},
 	}
-	if !ok {
-		return "", &Error{
-			Code:    CodeAuthUnauthorized,
-			Message: "The token is not valid for this namespace",
-			Details: map[string]any{"namespace": namespace},
-		}
-	}
-	return namespace, nil
 }
 
 // token finds the token, or returns an AUTH_REQUIRED Error.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 )
@@ -24,6 +25,7 @@ type Options struct {
 
 	MaxBody   int           // bytes of a request's body; 0 for 1 MiB
 	MaxBatch  int64         // messages in an answer, unless it is without limit; 0 for 10000
+	Failures  int           // wrong tokens a second from one address; 0 for 10
 	Heartbeat time.Duration // how long a subscription may be silent; 0 for 15 s
 }
 
@@ -39,9 +41,10 @@ type Core struct {
 	maxBatch  int64
 	heartbeat time.Duration
 
-	tokens tokenTable
-	hub    hub
-	admin  sync.Mutex // held while a namespace is created or deleted, in the store and here
+	tokens   tokenTable
+	failures *failures
+	hub      hub
+	admin    sync.Mutex // held while a namespace is created or deleted, in the store and here
 }
 
 // NewCore opens the core of a store and makes sure of the default namespace.
@@ -55,6 +58,7 @@ func NewCore(ctx context.Context, store Store, o Options) (core *Core, drawn str
 		maxBody:   cmp.Or(o.MaxBody, defaultBody),
 		maxBatch:  cmp.Or(o.MaxBatch, defaultMaxBatch),
 		heartbeat: cmp.Or(o.Heartbeat, defaultHeartbeat),
+		failures:  newFailures(cmp.Or(o.Failures, defaultFailures)),
 	}
 	if err := c.share(ctx); err != nil {
 		return nil, "", fmt.Errorf("listening to other servers on the store: %w", err)
@@ -126,8 +130,9 @@ func (c *Core) deleteNamespace(ctx context.Context, name string) (messages int64
 
 // Credentials are what a request shows to be let in.
 type Credentials struct {
-	Authorization string // the header
-	Token         string // the token parameter of the query, which wins if not empty
+	Authorization string   // the header
+	Token         string   // the token parameter of the query, which wins if not empty
+	Remote        net.Addr // of the client
 }
 
 // Call answers one call in JSON and appends the answer, a JSON value, to dst. A

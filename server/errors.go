@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 )
 
 // Code names a kind of error on the wire.
@@ -16,6 +17,7 @@ const (
 	CodeAuthRequired      Code = "AUTH_REQUIRED"
 	CodeAuthInvalidToken  Code = "AUTH_INVALID_TOKEN"
 	CodeAuthUnauthorized  Code = "AUTH_UNAUTHORIZED"
+	CodeAuthRateLimited   Code = "AUTH_RATE_LIMITED"
 	CodeMethodNotFound    Code = "METHOD_NOT_FOUND"
 	CodeNamespaceNotFound Code = "NAMESPACE_NOT_FOUND"
 	CodeNotFound          Code = "NOT_FOUND"
@@ -32,6 +34,7 @@ var statuses = map[Code]int{
 	CodeAuthRequired:      401,
 	CodeAuthInvalidToken:  401,
 	CodeAuthUnauthorized:  403,
+	CodeAuthRateLimited:   429,
 	CodeMethodNotFound:    404,
 	CodeNamespaceNotFound: 404,
 	CodeNotFound:          404,
@@ -47,6 +50,8 @@ type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"` // begins with a capital letter, and has no period at the end
 	Details any    `json:"details,omitempty"`
+
+	retryAfter time.Duration // how long the client should wait before it tries again; 0 if that does not help
 }
 
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
@@ -99,6 +104,16 @@ func VersionConflict(expected, actual int64) *Error {
 		Code:    CodeVersionConflict,
 		Message: fmt.Sprintf("Expected version %d, stream is at version %d", expected, actual),
 		Details: versionDetails{Expected: expected, Actual: actual},
+	}
+}
+
+// tooManyFailures is the error of a token that is not looked at, since too many
+// from its address were wrong.
+func tooManyFailures(wait time.Duration) *Error {
+	return &Error{
+		Code:       CodeAuthRateLimited,
+		Message:    "Too many wrong tokens came from this address",
+		retryAfter: wait,
 	}
 }
 

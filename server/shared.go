@@ -82,17 +82,14 @@ func (c *Core) share(ctx context.Context) error {
 	return shared.Watch(ctx, watcher{c})
 }
 
-// lets reports whether a token is that of its namespace. If it is not what the
-// core remembers, a shared store may know better.
+// lets reports whether a token that the core does not know is that of its
+// namespace: a shared store may know better.
 func (c *Core) lets(ctx context.Context, namespace, token string) (bool, error) {
-	given := HashToken(token)
-	hash, ok := c.tokens.get(namespace)
-	if ok && hash.Equal(given) || c.shared == nil {
-		return ok && hash.Equal(given), nil
+	if c.shared == nil {
+		return false, nil
 	}
-	ok, err := c.lookUp(ctx, namespace)
-	hash, _ = c.tokens.get(namespace)
-	return ok && hash.Equal(given), err
+	_, err := c.lookUp(ctx, namespace)
+	return err == nil && c.tokens.holds(namespace, token), err
 }
 
 // knows reports whether there is a namespace.

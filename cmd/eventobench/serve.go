@@ -34,6 +34,9 @@ type serveOptions struct {
 	testMode  bool
 	anywhere  bool // test mode on other addresses than loopback
 	token     string
+	tlsCert   string
+	tlsKey    string
+	failures  int
 	maxBody   int
 	maxBatch  int64
 	limits    transport.Limits
@@ -63,6 +66,9 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
   # in a file
   eventobench serve --store=sqlite:events.db
 
+  # where others can reach it, over TLS
+  eventobench serve --store=sqlite:events.db --addr=:8443 --tls-cert=cert.pem --tls-key=key.pem
+
   # in a database that other servers may serve at the same time
   eventobench serve --store=postgres://me@127.0.0.1/events`,
 		Args: cobra.NoArgs,
@@ -85,6 +91,8 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.BoolVar(&o.anywhere, "test-mode-anywhere", false, "allow --test-mode on an address that others can reach")
 	f.StringVar(&o.token, "token", "",
 		"token of the default namespace of a new store; without it one is drawn and printed")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "speak TLS, with the certificates in this PEM file; SIGHUP reads it again")
+	f.StringVar(&o.tlsKey, "tls-key", "", "PEM file of the certificate's private key")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.handicap, "handicap", "none",
 		"make every call cost more, as a regression to find: cpu=5% of what it costs, alloc=200B, or both with a plus sign")
@@ -98,6 +106,8 @@ func (o *serveOptions) addLimits(f *pflag.FlagSet) {
 	f.IntVar(&o.maxBody, "max-body", 1<<20,
 		"bytes of a request's body; imports have no limit. One message has at most 16 MiB, whatever this is")
 	f.Int64Var(&o.maxBatch, "max-batch", 10000, "messages in an answer, unless a call asks for no limit")
+	f.IntVar(&o.failures, "max-failed-tokens", 10,
+		"wrong tokens a second from one address; beyond ten seconds' worth only tokens in use are let in from there")
 	f.IntVar(&o.limits.Header, "max-header", d.Header, "bytes of a request's line and header")
 	f.IntVar(&o.limits.Connections, "max-connections", d.Connections,
 		"connections open at the same time; further ones wait")
@@ -124,6 +134,7 @@ func (o *serveOptions) checkLimits() error {
 	}{
 		{"max-body", int64(o.maxBody), 1},
 		{"max-batch", o.maxBatch, 1},
+		{"max-failed-tokens", int64(o.failures), 1},
 		{"max-header", int64(o.limits.Header), 1024},
 		{"max-connections", int64(o.limits.Connections), 1},
 		{"mutex-profile-fraction", int64(o.mutexFraction), 0},
@@ -159,6 +170,7 @@ type serveSettings struct {
 	batch    bool
 	handicap handicap.Handicap
 	path     string // of a store in SQLite
+	cert     *certificate
 }
 
 // settings reads the flags and returns an error if one of them is wrong.
@@ -177,6 +189,9 @@ func (o *serveOptions) settings() (set serveSettings, err error) {
 	}
 	set.batch = o.batch == "on"
 	if set.handicap, err = handicap.Parse(o.handicap); err != nil {
+		return set, err
+	}
+	if set.cert, err = openCertificate(o.tlsCert, o.tlsKey); err != nil {
 		return set, err
 	}
 	if isPostgres(o.store) {
@@ -210,15 +225,17 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	announce(cmd.OutOrStdout(), listener, drawn)
-	return o.run(cmd.Context(), set, core, listener)
+	set.cert.watch(cmd.Context())
+	announce(cmd.OutOrStdout(), set.cert.scheme(), listener, drawn)
+	return o.run(cmd.Context(), set, core, set.cert.secure(listener))
 }
 
 // prepareProcess sets what belongs to the process and not to the store: its log,
-// which the transports' libraries use too, what its profiles report, and how it
-// takes a file that cannot grow.
+// which the transports' libraries use too, what its profiles and its command line
+// show, and how it takes a file that cannot grow.
 func (o *serveOptions) prepareProcess(log io.Writer, level slog.Level) {
-	slog.SetDefault(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
+	slog.SetDefault(newLog(log, level))
+	hideArguments()
 	runtime.SetMutexProfileFraction(o.mutexFraction)
 	runtime.SetBlockProfileRate(o.blockRate)
 	ignoreFileSizeLimit()
@@ -229,7 +246,7 @@ func (o *serveOptions) prepareProcess(log io.Writer, level slog.Level) {
 func (o *serveOptions) openCore(ctx context.Context, store server.Store) (core *server.Core, drawn string, err error) {
 	core, drawn, err = server.NewCore(ctx, store, server.Options{
 		Codec: server.Codec(o.codec), TestMode: o.testMode, Token: o.token, Version: version(),
-		MaxBody: o.maxBody, MaxBatch: o.maxBatch,
+		MaxBody: o.maxBody, MaxBatch: o.maxBatch, Failures: o.failures,
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("opening the event store: %w", err)
@@ -238,8 +255,8 @@ func (o *serveOptions) openCore(ctx context.Context, store server.Store) (core *
 }
 
 // announce prints where the store listens, and its token if that is new.
-func announce(w io.Writer, listener net.Listener, drawn string) {
-	fmt.Fprintf(w, "listening on http://%s\n", listener.Addr())
+func announce(w io.Writer, scheme string, listener net.Listener, drawn string) {
+	fmt.Fprintf(w, "listening on %s://%s\n", scheme, listener.Addr())
 	if drawn != "" {
 		fmt.Fprintf(w, "token of namespace %s, shown this once: %s\n", server.DefaultNamespace, drawn)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 	"unsafe"
@@ -52,6 +53,8 @@ func (s site) newFastHTTP(handler fasthttp.RequestHandler) httpServer {
 		// Connections in use are closed when the server stops.
 		CloseOnShutdown: true,
 		Logger:          clientErrors(),
+		// Errors go into the log and into answers without the header, which may hold a token.
+		SecureErrorLogMessage: true,
 	}}
 }
 
@@ -176,6 +179,9 @@ func fastAnswer(ctx *fasthttp.RequestCtx, a server.Answer) {
 	ctx.Response.SetBody(a.Body) // a copy: fasthttp writes it after the handler has returned
 	ctx.Response.SetStatusCode(a.Status)
 	ctx.Response.Header.SetContentType(a.Protocol.ContentType())
+	if a.RetryAfter > 0 {
+		ctx.Response.Header.Set("Retry-After", strconv.Itoa(a.RetryAfter))
+	}
 }
 
 func fastProtocol(ctx *fasthttp.RequestCtx) server.Protocol {
@@ -186,6 +192,7 @@ func fastCredentials(ctx *fasthttp.RequestCtx) server.Credentials {
 	return server.Credentials{
 		Authorization: text(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)),
 		Token:         text(ctx.QueryArgs().Peek("token")),
+		Remote:        ctx.RemoteAddr(),
 	}
 }
 

@@ -103,6 +103,9 @@ func netAnswer(w http.ResponseWriter, a server.Answer) {
 	header := w.Header()
 	header.Set("Content-Type", a.Protocol.ContentType())
 	header.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	if a.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(a.RetryAfter))
+	}
 	w.WriteHeader(a.Status)
 	_, _ = w.Write(a.Body) // if the client is gone there is nobody to tell
 }
@@ -148,7 +151,7 @@ func connOf(r *http.Request) net.Conn {
 }
 
 func netCredentials(r *http.Request) server.Credentials {
-	cred := server.Credentials{Authorization: r.Header.Get("Authorization")}
+	cred := server.Credentials{Authorization: r.Header.Get("Authorization"), Remote: connOf(r).RemoteAddr()}
 	if r.URL.RawQuery != "" {
 		cred.Token = netQuery(r)("token")
 	}
