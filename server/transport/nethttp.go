@@ -45,6 +45,11 @@ func (s site) netHandler() http.Handler {
 	debug := debugHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path = cleanPath(r.URL.Path)
+		if len(r.TransferEncoding) > 0 {
+			// net/http does not tell whether there was a Content-Length too, after which
+			// RFC 9112, section 6.3, wants the connection closed: a proxy may have gone by it.
+			w.Header().Set("Connection", "close")
+		}
 		if headerSize(r) > s.limits.Header {
 			netAnswer(w, server.AppendHeaderTooLarge(nil))
 			return
