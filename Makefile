@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint elsewhere generate generated bench fuzz vendor-web recorded run history release
+.PHONY: build test race lint elsewhere generate generated bench fuzz vendor-web histories recorded run history release
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -53,6 +53,9 @@ fuzz: ## every fuzz target in turn, for FUZZTIME each
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$pkg || exit 1; \
 	  done; \
 	done
+
+histories: ## a million calls from 32 clients to a server that is killed meanwhile, checked for linearizability
+	EVENTOBENCH_HISTORY_CALLS=1000000 $(GO) test ./cmd/eventobench -run '^TestHistories$$' -v -timeout 1h
 
 vendor-web: ## fetch the charting library of the HTML report again; its files must have the recorded sums
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \

@@ -8,11 +8,11 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
 )
@@ -27,7 +27,7 @@ func outside(t *testing.T, o server.Options, limits Limits, test func(t *testing
 
 // attempts is n, and ten times as many in CI.
 func attempts(n int) int {
-	if os.Getenv("EVENTOBENCH_LONG_TESTS") != "" {
+	if testlong.On() {
 		return 10 * n
 	}
 	return n
