@@ -89,7 +89,7 @@ func historyLength(t *testing.T) int {
 		return n
 	}
 	if testlong.On() {
-		return 40_000
+		return 30_000
 	}
 	return 3_000
 }
