@@ -6,6 +6,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -49,6 +50,7 @@ type load struct {
 	busy    atomic.Bool // somebody adjusts turns, and owns what follows
 	cpu     int64       // of the process in nanoseconds, when turns was last set
 	perTurn float64     // nanoseconds
+	costs   []float64   // nanoseconds of a call besides spinning, in each of the last windows
 }
 
 // One call in timedEvery, by chance, has its spinning timed, since a turn takes
@@ -101,12 +103,13 @@ func (l *load) spinTimed() {
 	}
 }
 
-// adjust measures what a call of the last window cost besides spinning, and
-// moves turns towards the wanted share of that; a window that saw other work,
-// such as a profile being taken, so counts for little. The first window begins
-// with the first timed call, so that starting up is not charged to it.
+// adjust measures what a call of the last window cost besides spinning, and sets turns to
+// the wanted share of the median of the last windows: the first calls of a process cost
+// more, and so does a window that saw other work, such as the profiles and counters that a
+// recorder reads before it measures. The first window begins with the first timed call, so
+// that starting up is not charged to it.
 func (l *load) adjust(cpu int64, first bool) {
-	const inertia, calls = 4, window * timedEvery
+	const calls = window * timedEvery
 	spent, kept, nanos := float64(cpu-l.cpu), l.kept.Swap(0), l.nanos.Swap(0)
 	l.cpu = cpu
 	if first || kept == 0 {
@@ -114,12 +117,23 @@ func (l *load) adjust(cpu int64, first bool) {
 	}
 	turns, spun := float64(l.turns.Load()), float64(nanos)/float64(kept)
 	if turns > 0 {
-		l.perTurn += (spun/turns - l.perTurn) / inertia
+		l.perTurn += (spun/turns - l.perTurn) / 4
 	} else {
 		spun = 0 // what was timed is the clock's error
 	}
-	wanted := (spent/calls - spun) * l.CPU / 100
-	l.turns.Store(max(0, int64(math.Round(turns+(wanted-spun)/l.perTurn/inertia))))
+	wanted := l.typical(max(0, spent/calls-spun)) * l.CPU / 100
+	l.turns.Store(int64(math.Round(wanted / l.perTurn)))
+}
+
+// typical takes in what a call of a window cost, and returns the median of the last ones.
+func (l *load) typical(cost float64) float64 {
+	const most = 7
+	l.costs = append(l.costs, cost)
+	if len(l.costs) > most {
+		l.costs = l.costs[1:]
+	}
+	sorted := slices.Sorted(slices.Values(l.costs))
+	return (sorted[len(sorted)/2] + sorted[(len(sorted)-1)/2]) / 2
 }
 
 // spin computes without touching memory; the compiler cannot tell its result.

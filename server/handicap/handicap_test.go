@@ -88,4 +88,29 @@ func TestFollowsTheCost(t *testing.T) {
 	if got := windows(50); got < 245 || got > 255 {
 		t.Errorf("%d turns of 4 ns, want 250", got)
 	}
+	cpu += 300e6 // a profile was taken
+	if got := windows(1); got < 245 || got > 255 {
+		t.Errorf("%d turns after a window with other work, want 250 as before", got)
+	}
+}
+
+// TestSpinsItsShare has calls that spin themselves, so that the right number of turns is
+// known whatever the speed of the processor: of a clock, and of what it is compared with.
+func TestSpinsItsShare(t *testing.T) {
+	const own, warm, measured = 5_000, 8 * window * timedEvery, 10 * window * timedEvery // turns of a call; calls
+	for _, percent := range []float64{1, 3, 5} {
+		l := newLoad(Handicap{CPU: percent})
+		var turns int64
+		for call := range warm + measured {
+			spin(own)
+			l.add()
+			if call >= warm {
+				turns += l.turns.Load()
+			}
+		}
+		t.Logf("cpu=%v%%: %.2f%%", percent, float64(turns)/measured/own*100)
+		if got := float64(turns) / measured / own * 100; got < 0.7*percent || got > 1.4*percent {
+			t.Errorf("cpu=%v%% spins %.2f%% of what a call does", percent, got)
+		}
+	}
 }
