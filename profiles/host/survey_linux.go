@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/eventobench/eventobench/profiles/perf"
 )
 
 // probe tries what only a try can tell, and reads what is not followed during a
@@ -20,7 +21,7 @@ import (
 func (s *Survey) probe(root string) {
 	s.ProcessClock = reason(probeProcessClock(os.Getppid()))
 	s.ProcessFiles = reason(probeProcessFiles(root))
-	s.PerfEvents = reason(probePerfEvents(root))
+	s.PerfEvents = reason(perf.Probe(filepath.Join(root, "proc/sys/kernel/perf_event_paranoid")))
 	quota, err := readQuota(root)
 	s.Quota, s.QuotaError = quota, reason(err)
 	s.Virtual, s.Hypervisor = hypervisor(root)
@@ -52,42 +53,6 @@ func probeProcessFiles(root string) error {
 	}
 	_, err = self.IO()
 	return err
-}
-
-// probePerfEvents opens a hardware counter of this process.
-func probePerfEvents(root string) error {
-	attr := unix.PerfEventAttr{
-		Type: unix.PERF_TYPE_HARDWARE, Config: unix.PERF_COUNT_HW_INSTRUCTIONS,
-		Bits: unix.PerfBitDisabled | unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv,
-	}
-	attr.Size = uint32(unsafe.Sizeof(attr))
-	fd, err := unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
-	if err != nil {
-		return perfReason(err, paranoid(root))
-	}
-	return unix.Close(fd)
-}
-
-// perfReason says what an error of perf_event_open(2) means.
-func perfReason(err error, paranoid string) error {
-	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENODEV):
-		return fmt.Errorf("the CPU gives no hardware counters, as in most virtual machines (perf_event_open: %w)", err)
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return fmt.Errorf("the kernel does not allow it, kernel.perf_event_paranoid is %s (perf_event_open: "+
-			"%w)", paranoid, err)
-	case errors.Is(err, unix.ENOSYS):
-		return fmt.Errorf("the kernel was built without it, or a sandbox hides it (perf_event_open: %w)", err)
-	}
-	return fmt.Errorf("perf_event_open: %w", err)
-}
-
-func paranoid(root string) string {
-	text, err := os.ReadFile(filepath.Join(root, "proc/sys/kernel/perf_event_paranoid"))
-	if err != nil {
-		return Unknown
-	}
-	return strings.TrimSpace(string(text))
 }
 
 // readQuota is the least CPU quota of our control group and all above it, in

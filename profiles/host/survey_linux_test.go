@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -74,24 +72,6 @@ func TestHypervisor(t *testing.T) {
 		if virtual, name := hypervisor(machine(t, files)); virtual != tt.virtual || name != tt.name {
 			t.Errorf("flags %s: %v, %q", tt.flags, virtual, name)
 		}
-	}
-}
-
-func TestPerfReason(t *testing.T) {
-	for err, want := range map[unix.Errno]string{
-		unix.ENOENT: "no hardware counters, as in most virtual machines",
-		unix.EACCES: "kernel.perf_event_paranoid is 4",
-		unix.EPERM:  "kernel.perf_event_paranoid is 4",
-		unix.ENOSYS: "built without it",
-		unix.EMFILE: "perf_event_open: too many open files",
-	} {
-		got := perfReason(err, "4")
-		if !strings.Contains(got.Error(), want) || !errors.Is(got, err) {
-			t.Errorf("%v: %q, want %q", err, got, want)
-		}
-	}
-	if got := paranoid(machine(t, map[string]string{"proc/sys/kernel/perf_event_paranoid": "3\n"})); got != "3" {
-		t.Errorf("paranoid %q", got)
 	}
 }
 
