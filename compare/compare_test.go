@@ -123,7 +123,8 @@ func variant(run *runfolder.Run, allocators map[string]cost) Variant {
 		if !there || !run.Recorded(kind) {
 			continue
 		}
-		a, err := profdiff.Attribute(profileOf(kind, functions, profdiff.BlockOps(run)), kind, profdiff.BlockOps(run),
+		ops := profdiff.BlockOps(run, kind)
+		a, err := profdiff.Attribute(profileOf(kind, functions, ops), kind, ops,
 			profdiff.Options{Groups: profdiff.DefaultGroups(), Source: testSource})
 		if err != nil {
 			panic(err)

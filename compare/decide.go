@@ -78,17 +78,19 @@ func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[M
 	return found
 }
 
-// judgeTogether estimates the change of each of the metrics and judges them in two
-// families: the gated metrics, and the others that have a direction. The rest
-// get an interval and no verdict.
+// judgeTogether estimates the change of each of the metrics and judges them in three
+// families: the gated metrics, the others that have a direction, and what was counted
+// apart from the timed blocks. The rest get an interval and no verdict.
 func judgeTogether(base, head side, c Criteria, metrics []Metric, level float64) map[MetricID]result {
 	found := map[MetricID]result{}
-	var gated, others []*finding
+	var gated, others, counted []*finding
 	for _, m := range metrics {
 		r := estimate(m, base, head, c)
 		found[m.ID] = r
 		switch {
 		case r.finding == nil:
+		case ownBlocks(m, base): // which no look has seen
+			counted = append(counted, r.finding)
 		case c.gates(m):
 			gated = append(gated, r.finding)
 		case m.Better != Neutral:
@@ -99,6 +101,7 @@ func judgeTogether(base, head side, c Criteria, metrics []Metric, level float64)
 	}
 	judge(gated, level)
 	judge(others, level)
+	judge(counted, FalseAlarms)
 	return found
 }
 
@@ -114,8 +117,11 @@ func estimate(m Metric, base, head side, c Criteria) result {
 			return result{missing: reason, bare: Inconclusive}
 		}
 	}
+	if why := countedAlike(base, head); why != "" && m.Counted {
+		return result{missing: why, bare: Inconclusive}
+	}
 	f := &finding{better: m.Better, rule: c.rule(m), share: m.Share}
-	if paired(base.Run, head.Run) {
+	if paired(base.Run, head.Run) && !ownBlocks(m, base) {
 		f.estimator = stat.SignedRank(pairedChanges(m, base, head, blocksOf(base, head)))
 	} else {
 		if why := incomparable(base.Manifest, head.Manifest); why != "" && m.Timing {
@@ -140,6 +146,10 @@ func estimate(m Metric, base, head side, c Criteria) result {
 
 // blocksOf is the number of blocks that both sides have.
 func blocksOf(base, head side) int { return min(len(base.blocks), len(head.blocks)) }
+
+// ownBlocks reports whether a metric is not of the timed blocks. What its blocks count does
+// not depend on when they are recorded, so that they need not be paired.
+func ownBlocks(m Metric, base side) bool { return m.Counted && base.Manifest.Instructions != nil }
 
 // noRatio says why there is no estimate of a metric that has values.
 func noRatio(m Metric, base, head side) string {

@@ -25,7 +25,8 @@ type measured struct {
 	ops, failed, duration, cpu, latency float64
 	window                              runfolder.Counters        // summed over the blocks
 	process                             runfolder.ProcessCounters // likewise
-	block                               runfolder.Block           // the last one
+	instructions                        float64
+	block                               runfolder.Block // the last one
 
 	dueHistogram, sentHistogram *hdrhistogram.Histogram // once they were asked for
 }
@@ -44,6 +45,7 @@ func measure(run *runfolder.Run, kind, from, to int) *measured {
 			m.block = block
 			m.window = m.window.Add(block.Window())
 			m.process = m.process.Add(block.Process())
+			m.instructions += float64(block.Process().Instructions)
 		}
 	}
 	return m
@@ -108,8 +110,9 @@ type side struct {
 	*runfolder.Run
 	blocks  []*measured
 	whole   *measured
-	kinds   []side // the same of each kind of request
-	layouts *side  // the blocks of other layouts; nil without
+	kinds   []side      // the same of each kind of request
+	layouts *side       // the blocks of other layouts; nil without
+	counted []*measured // the blocks of instructions
 }
 
 func newSide(run *runfolder.Run) side {
@@ -129,6 +132,7 @@ func newSideOf(run *runfolder.Run, kind int) side {
 	for b := range n {
 		s.blocks = append(s.blocks, measure(run, kind, b, b+1))
 	}
+	s.counted = countedBlocks(run, s.blocks)
 	return s
 }
 
@@ -142,14 +146,20 @@ func (s side) missing(m Metric) string {
 		return "no request of this kind"
 	case ofKind && s.whole.ops == 0 && !m.Share:
 		return "no answer to this kind of request"
+	case m.Counted:
+		return s.withoutInstructions()
 	}
 	return s.Manifest.Unavailable[m.Source]
 }
 
-// values are the metric's in every block.
+// values are the metric's in every block that it is of.
 func (s side) values(m Metric) []float64 {
-	values := make([]float64, len(s.blocks))
-	for b, block := range s.blocks {
+	blocks := s.blocks
+	if m.Counted {
+		blocks = s.counted
+	}
+	values := make([]float64, len(blocks))
+	for b, block := range blocks {
 		values[b] = m.value(block)
 	}
 	return values
@@ -161,9 +171,12 @@ func (s side) value(m Metric) *float64 {
 		return nil
 	}
 	v := 0.0
-	if m.Typical {
+	switch {
+	case m.Typical:
 		v = stat.Median(s.values(m))
-	} else {
+	case m.Counted:
+		v = m.value(countedWhole(s.counted))
+	default:
 		v = m.value(s.whole)
 	}
 	if !stat.Finite(v) {

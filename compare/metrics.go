@@ -15,8 +15,9 @@ type MetricID string
 
 // The metrics that code asks for by name; all others are rows of Metrics only.
 const (
-	OpsPerSec MetricID = "ops_per_sec"
-	CPUPerOp  MetricID = "cpu_per_op"
+	OpsPerSec         MetricID = "ops_per_sec"
+	CPUPerOp          MetricID = "cpu_per_op"
+	InstructionsPerOp MetricID = "instructions_per_op"
 )
 
 // Direction says which way a metric gets better.
@@ -55,6 +56,7 @@ type Metric struct {
 	Answers bool // from what came back, of which older folders do not tell
 	Asked   bool // under a rate the load sets it, so that it is not judged
 	Open    bool // there under a rate only
+	Counted bool // of blocks of its own, and in a family of its own, if valgrind counted it
 	Typical bool // a run's value is the median of its blocks, not that of all requests
 
 	Bench *BenchUnit // in lines of Go's benchmark format; nil if it is left out
@@ -78,6 +80,7 @@ func benchTimes(factor float64, unit string) *BenchUnit {
 var (
 	timeRule  = Rule{Tolerance: 3, Floor: 0.5}
 	allocRule = Rule{Tolerance: 1, Floor: 0.1}
+	instrRule = Rule{Tolerance: 0.5, Floor: 0.2}
 )
 
 // shareRule is in percentage points: a request in a thousand does not matter, and
@@ -113,6 +116,12 @@ var Metrics = []Metric{
 		Source: runfolder.SourceMemStats,
 		Gated:  true, Headline: true, Brief: true, ExplainedBy: "allocs", ByCount: true, Bench: benchTimes(1, "allocs/op"),
 		value: func(m *measured) float64 { return float64(m.window.Mallocs) / m.ops },
+	},
+	{
+		ID: InstructionsPerOp, Label: "instructions", Unit: "instr/op", Better: Down, Rule: instrRule, Counted: true,
+		Source: runfolder.SourceInstructions,
+		Brief:  true, ExplainedBy: "instructions",
+		value: func(m *measured) float64 { return m.instructions / m.ops },
 	},
 	{
 		ID: "failed_requests", Label: "failed requests", Unit: "% of requests", Better: Down, Decimals: 2,

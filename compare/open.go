@@ -118,7 +118,7 @@ func (s side) kindValues() []KindValues {
 
 func newMetricValue(m Metric, s side) MetricValue {
 	v := MetricValue{ID: m.ID, Value: s.value(m), Blocks: make([]*float64, len(s.blocks))}
-	if s.missing(m) != "" {
+	if s.missing(m) != "" || ownBlocks(m, s) { // whose blocks are in the manifest
 		return v
 	}
 	for b, value := range s.values(m) {

@@ -253,7 +253,7 @@ func (c *Comparison) addProfiles(base, head Variant) {
 			explaining = append(explaining, d)
 		}
 	}
-	c.Explanation = profdiff.Explain(explaining...)
+	c.Explanation = append(c.explainInstructions(), profdiff.Explain(explaining...)...)
 }
 
 // describe gives a metric's values on both sides, and what was found of its

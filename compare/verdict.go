@@ -18,6 +18,9 @@ const (
 	NotJudged    Verdict = ""
 )
 
+// moved reports whether the verdict is on a change.
+func (v Verdict) moved() bool { return v == Improved || v == Regressed }
+
 // byWeight are the verdicts in the order in which they count when there are
 // several.
 var byWeight = []Verdict{Regressed, Inconclusive, Improved, Equivalent}

@@ -40,8 +40,9 @@ type Experiment struct {
 
 	// Decide judges the runs so far at every look of the plan. A sequential
 	// experiment ends when it is done. It may be nil if there is one subject.
-	Decide  func(runs []*runfolder.Run) runfolder.Look
-	MaxTime time.Duration // no block begins that would probably end later; 0 for no limit
+	Decide   func(runs []*runfolder.Run) runfolder.Look
+	Counting *Counting     // nil for none
+	MaxTime  time.Duration // no timed block begins that would probably end later; 0 for no limit
 
 	// Layouts are for a plan that has some.
 	Layouts Layouts
@@ -53,6 +54,8 @@ type Progress struct {
 	Round, Rounds int // rounds of the next block that are done
 	Left          time.Duration
 	Subjects      []runfolder.SubjectProgress // over the blocks that are complete
+
+	Counted, Counting int // blocks of instructions that are counted, and of how many; 0 and 0 outside of that
 }
 
 // Record runs the experiment and returns its run folders, one per subject and
@@ -71,6 +74,9 @@ func (e Experiment) Record(ctx context.Context) ([]string, error) {
 	err = r.record(ctx)
 	if err == nil {
 		err = r.recordLayouts(ctx)
+	}
+	if err == nil {
+		err = r.count(ctx)
 	}
 	return r.finish(ctx, err)
 }
@@ -197,11 +203,7 @@ func (r *recorder) look() (done bool) {
 	if r.Decide == nil {
 		return false
 	}
-	var runs []*runfolder.Run
-	for _, run := range r.runs {
-		runs = append(runs, run.View())
-	}
-	look := r.Decide(runs)
+	look := r.Decide(r.views())
 	for _, run := range r.runs {
 		run.Manifest.Looks = append(run.Manifest.Looks, look)
 	}

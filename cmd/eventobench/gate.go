@@ -31,7 +31,7 @@ type gateOptions struct {
 }
 
 func newGateCmd() *cobra.Command {
-	var o gateOptions
+	o := gateOptions{record: recordOptions{instructions: instructionsAuto}}
 	cmd := &cobra.Command{
 		Use:   "gate [BASE_DIR HEAD_DIR | HEAD_DIR]",
 		Short: "Fail if a change made the server slower or hungrier",

@@ -195,7 +195,7 @@ func metricNames(wanted func(compare.Metric) bool, ending string) []string {
 func profileNames() []string {
 	names := []string{"none"}
 	for _, k := range runfolder.Kinds {
-		if !k.Default {
+		if !k.Default && k.Served() {
 			names = append(names, k.Name)
 		}
 	}

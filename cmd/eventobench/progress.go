@@ -65,6 +65,9 @@ func (p *progress) width() int {
 }
 
 func progressLine(s profiles.Progress) string {
+	if s.Counting > 0 {
+		return fmt.Sprintf("counting instructions: %d of %d blocks", s.Counted, s.Counting)
+	}
 	parts := []string{fmt.Sprintf("%d of %d blocks", s.Done, s.Blocks), s.Left.Round(time.Second).String() + " left"}
 	for _, subject := range s.Subjects {
 		if subject.OpsPerSec > 0 {

@@ -21,23 +21,25 @@ import (
 
 // recordOptions are the flags of every command that records experiments.
 type recordOptions struct {
-	workload workloadOptions
-	workers  int
-	rate     string
-	arrivals string
-	timeout  time.Duration
-	connect  connectOptions
-	plan     planOptions
-	profiles []string
-	out      string
-	label    string
-	layouts  int // blocks with the functions of subjects in other orders, if their time moved
+	workload     workloadOptions
+	workers      int
+	rate         string
+	arrivals     string
+	timeout      time.Duration
+	connect      connectOptions
+	plan         planOptions
+	profiles     []string
+	out          string
+	label        string
+	layouts      int // blocks with the functions of subjects in other orders, if their time moved
+	instructions instructionsFlag
 }
 
 func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 	theme(f, themeMeasure, o.workload.addFlags)
 	theme(f, themeLoad, o.addLoadFlags)
 	theme(f, themeLength, o.plan.addFlags)
+	theme(f, themeMeasure, o.instructions.addFlag)
 	theme(f, themeOutput, o.addOutputFlags)
 }
 
@@ -116,6 +118,7 @@ func (o *recordOptions) experiment(
 		Tool:         version(),
 		MaxTime:      o.plan.maxTime,
 		Decide:       decider(c, len(subjects)),
+		Counting:     o.instructions.counting(sent, load, connect, c),
 	}, err
 }
 

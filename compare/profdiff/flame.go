@@ -61,7 +61,7 @@ func NewFlames(runs []*runfolder.Run, kinds []runfolder.ProfileKind) (Flames, er
 		for _, value := range flameValues(kind) {
 			err := b.graph(value, func(column int) (*profile.Profile, float64, error) {
 				p, err := runs[column].ProfileFile(value.file)
-				return p, sum(BlockOps(runs[column])), err
+				return p, sum(BlockOps(runs[column], kind)), err
 			})
 			if err != nil {
 				return Flames{}, err

@@ -107,15 +107,18 @@ func Read(run *runfolder.Run, kind runfolder.ProfileKind, o Options) (*Attributi
 	}
 	o.Groups = o.Groups.of(run.Manifest.Subject.Binary.Module)
 	o.Source = sourceOf(run.Manifest.Subject)
-	a, err := Attribute(p, kind, BlockOps(run), o)
+	a, err := Attribute(p, kind, BlockOps(run, kind), o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(run.Dir, kind.File), err)
 	}
 	return a, nil
 }
 
-// BlockOps is the number of requests of every block.
-func BlockOps(run *runfolder.Run) []float64 {
+// BlockOps is the number of requests of every block that a kind of profile is of.
+func BlockOps(run *runfolder.Run, kind runfolder.ProfileKind) []float64 {
+	if counted := run.Manifest.Instructions; kind.Window == runfolder.WindowCounted && counted != nil {
+		return slices.Repeat([]float64{float64(counted.Ops())}, len(counted.Blocks))
+	}
 	ops := make([]float64, len(run.Manifest.Blocks))
 	for _, s := range run.Slices {
 		ops[s.Block] += float64(s.Ops())

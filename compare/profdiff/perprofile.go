@@ -39,7 +39,7 @@ func Scaled(run *runfolder.Run, kind runfolder.ProfileKind) (*profile.Profile, e
 // divisor is the number of operations or processes that the profile sums up.
 func divisor(run *runfolder.Run, kind runfolder.ProfileKind) float64 {
 	if kind.PerOperation() {
-		return sum(BlockOps(run))
+		return sum(BlockOps(run, kind))
 	}
 	return float64(len(run.Manifest.Blocks))
 }

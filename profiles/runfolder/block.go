@@ -84,13 +84,14 @@ func (c Counters) Sub(d Counters) Counters {
 }
 
 // ProcessCounters are what the system counts of a process since its start,
-// whatever it is written in: context switches of its living threads, and bytes
-// that it read and wrote by any means, sockets and pipes included.
+// whatever it is written in: context switches of its living threads, bytes that it
+// read and wrote by any means, sockets and pipes included, and instructions.
 type ProcessCounters struct {
 	VoluntarySwitches   int64 `json:"voluntary_switches"`   // a thread had nothing to do
 	InvoluntarySwitches int64 `json:"involuntary_switches"` // a thread had to make room
 	ReadBytes           int64 `json:"read_bytes"`
 	WrittenBytes        int64 `json:"written_bytes"`
+	Instructions        int64 `json:"instructions,omitempty"` // in user space, by hardware counters
 }
 
 // Add returns the sum of two windows' counters.
@@ -100,6 +101,7 @@ func (c ProcessCounters) Add(d ProcessCounters) ProcessCounters {
 		InvoluntarySwitches: c.InvoluntarySwitches + d.InvoluntarySwitches,
 		ReadBytes:           c.ReadBytes + d.ReadBytes,
 		WrittenBytes:        c.WrittenBytes + d.WrittenBytes,
+		Instructions:        c.Instructions + d.Instructions,
 	}
 }
 
@@ -111,5 +113,6 @@ func (c ProcessCounters) Sub(d ProcessCounters) ProcessCounters {
 		InvoluntarySwitches: max(c.InvoluntarySwitches-d.InvoluntarySwitches, 0),
 		ReadBytes:           max(c.ReadBytes-d.ReadBytes, 0),
 		WrittenBytes:        max(c.WrittenBytes-d.WrittenBytes, 0),
+		Instructions:        max(c.Instructions-d.Instructions, 0),
 	}
 }

@@ -58,7 +58,7 @@ func (m Manifest) check() error {
 	}
 	for _, check := range []func(Manifest) error{
 		Manifest.checkState, Manifest.checkSettings, Manifest.checkUnavailable, Manifest.checkBlocks, Manifest.checkLayouts,
-		Manifest.checkLooks,
+		Manifest.checkLooks, Manifest.checkInstructions,
 	} {
 		if err := check(m); err != nil {
 			return err

@@ -14,6 +14,7 @@ const (
 	WindowTaken      Window = "taken"      // the server samples while the window lasts
 	WindowDifference Window = "difference" // the server counts since its start: after the window less before it
 	WindowLevel      Window = "level"      // what is there at a moment, such as memory in use
+	WindowCounted    Window = "counted"    // of no window: runs of their own, see Instructions
 )
 
 // ProfileKind is one kind of pprof profile: how it is asked for, where a run
@@ -93,6 +94,13 @@ var Kinds = []ProfileKind{
 		Value: "goroutineleak", Unit: "goroutines", Scale: 1,
 		Window: WindowLevel,
 	},
+	{
+		Name: "instructions", Title: "Instructions", Noun: "instructions",
+		About: "instructions of runs under valgrind, by function",
+		File:  FileInstructions, Needs: "--instructions counts them",
+		Value: "instructions", Unit: "instr/op", Scale: 1,
+		Window: WindowCounted, Explains: "instructions_per_op",
+	},
 }
 
 // Before names the file that holds a profile as it was at the window's start:
@@ -116,6 +124,9 @@ func (k ProfileKind) Files() []string {
 
 // Source is where the kind's figures come from, for Manifest.Unavailable.
 func (k ProfileKind) Source() Source { return Source(k.Name + "_profile") }
+
+// Served reports whether a server has a page of it. The others are made here.
+func (k ProfileKind) Served() bool { return k.Window != WindowCounted }
 
 // PerOperation reports whether values are divided by the number of operations;
 // those of a level are divided by the number of processes.
@@ -141,9 +152,9 @@ func ParseKinds(names []string) ([]ProfileKind, error) {
 		return nil, nil
 	}
 	for _, name := range names {
-		if _, known := KindNamed(name); !known {
+		if k, known := KindNamed(name); !known || !k.Served() {
 			return nil, fmt.Errorf("unknown profile %q; use any of %s, or none alone",
-				name, strings.Join(kindNames(Kinds), ", "))
+				name, strings.Join(kindNames(selectKinds(ProfileKind.Served)), ", "))
 		}
 	}
 	wanted := func(k ProfileKind) bool { return k.Default || slices.Contains(names, k.Name) }

@@ -35,13 +35,14 @@ type Source string
 // The sources of figures that not every subject has. Each kind of profile is
 // one more; see ProfileKind.Source.
 const (
-	SourceCPUClock   Source = "cpu_clock"        // the process's CPU clock
-	SourceMemStats   Source = "memstats"         // runtime.MemStats, see CaptureInfo.Counters
-	SourceRSS        Source = "rss"              // the peak resident set size, in /proc
-	SourceSwitches   Source = "context_switches" // of all threads, in /proc
-	SourceIO         Source = "io"               // bytes read and written by the process, in /proc
-	SourceGoroutines Source = "goroutines"       // their number, at /debug/pprof/goroutine
-	SourceLayouts    Source = "layouts"          // the program, linked with its functions in other orders
+	SourceCPUClock     Source = "cpu_clock"        // the process's CPU clock
+	SourceMemStats     Source = "memstats"         // runtime.MemStats, see CaptureInfo.Counters
+	SourceRSS          Source = "rss"              // the peak resident set size, in /proc
+	SourceSwitches     Source = "context_switches" // of all threads, in /proc
+	SourceIO           Source = "io"               // bytes read and written by the process, in /proc
+	SourceGoroutines   Source = "goroutines"       // their number, at /debug/pprof/goroutine
+	SourceLayouts      Source = "layouts"          // the program, linked with its functions in other orders
+	SourceInstructions Source = "instructions"     // hardware counters, or valgrind
 )
 
 // The sources of what the machine did meanwhile, in /proc and /sys.
@@ -59,7 +60,7 @@ const (
 func Sources() []Source {
 	all := []Source{
 		SourceCPUClock, SourceMemStats, SourceRSS, SourceSwitches, SourceIO, SourceGoroutines,
-		SourceLayouts,
+		SourceLayouts, SourceInstructions,
 		SourceDuration, SourceMeanLatency, SourceLatencies,
 		SourceMachineCPU, SourcePressure, SourceRunQueue, SourceThrottling, SourceThermal, SourceFrequency, SourceClocksource,
 	}
@@ -72,25 +73,26 @@ func Sources() []Source {
 // Manifest describes one run: one subject's part of an experiment. It is
 // stored as manifest.json.
 type Manifest struct {
-	Format      string            `json:"format"`
-	Schema      int               `json:"schema"`
-	Experiment  string            `json:"experiment"` // shared by all subjects recorded together
-	Folders     []string          `json:"folders"`    // base names of all run folders of the experiment, this one included
-	Tool        string            `json:"tool_version"`
-	Label       string            `json:"label,omitempty"`
-	Subject     SubjectInfo       `json:"subject"`
-	Load        loadgen.Load      `json:"load"`
-	Plan        Plan              `json:"plan"`
-	Capture     CaptureInfo       `json:"capture"`
-	Host        Host              `json:"host"`
-	Start       time.Time         `json:"start"`
-	End         time.Time         `json:"end"`
-	State       State             `json:"state"`
-	Reason      string            `json:"reason,omitempty"` // why the run ended before its last block
-	Errors      map[string]int64  `json:"errors,omitempty"` // failed requests by kind, warm-up included
-	Unavailable map[Source]string `json:"unavailable,omitempty"`
-	Looks       []Look            `json:"looks,omitempty"` // what was decided when
-	Blocks      []Block           `json:"blocks"`
+	Format       string            `json:"format"`
+	Schema       int               `json:"schema"`
+	Experiment   string            `json:"experiment"` // shared by all subjects recorded together
+	Folders      []string          `json:"folders"`    // base names of all run folders of the experiment, this one included
+	Tool         string            `json:"tool_version"`
+	Label        string            `json:"label,omitempty"`
+	Subject      SubjectInfo       `json:"subject"`
+	Load         loadgen.Load      `json:"load"`
+	Plan         Plan              `json:"plan"`
+	Capture      CaptureInfo       `json:"capture"`
+	Host         Host              `json:"host"`
+	Start        time.Time         `json:"start"`
+	End          time.Time         `json:"end"`
+	State        State             `json:"state"`
+	Reason       string            `json:"reason,omitempty"` // why the run ended before its last block
+	Errors       map[string]int64  `json:"errors,omitempty"` // failed requests by kind, warm-up included
+	Unavailable  map[Source]string `json:"unavailable,omitempty"`
+	Looks        []Look            `json:"looks,omitempty"`        // what was decided when
+	Instructions *Instructions     `json:"instructions,omitempty"` // nil if no valgrind counted them
+	Blocks       []Block           `json:"blocks"`
 
 	// LayoutBlocks came after the others. In each of them the subjects are linked
 	// with their functions in another order. Profiles and totals leave them out.
@@ -173,5 +175,13 @@ type CaptureInfo struct {
 // Equal reports whether two runs were asked for the same in the same way, so
 // that profiling costs them the same.
 func (c CaptureInfo) Equal(d CaptureInfo) bool {
-	return slices.Equal(c.Profiles, d.Profiles) && maps.Equal(c.Periods, d.Periods) && c.Counters == d.Counters
+	return slices.Equal(c.served(), d.served()) && maps.Equal(c.Periods, d.Periods) && c.Counters == d.Counters
+}
+
+// served are the kinds of profiles that the subject served.
+func (c CaptureInfo) served() []string {
+	return slices.DeleteFunc(slices.Clone(c.Profiles), func(name string) bool {
+		k, known := KindNamed(name)
+		return known && !k.Served()
+	})
 }

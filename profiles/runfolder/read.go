@@ -18,16 +18,17 @@ import (
 // The files of a run folder. Those of profiles are named by Kinds; the ones
 // that have a constant are for messages that name them.
 const (
-	FileManifest  = "manifest.json"
-	FileSamples   = "samples.csv"
-	FileLatency   = "latency.hdr"
-	FileTotals    = "load-test-results.json"
-	FileServerLog = "server.log"
-	FileReadme    = "README.md"
-	FileCPU       = "cpu.prof"
-	FileAllocs    = "allocs.prof"
-	FileHeapAfter = "heap-after.prof"
-	FileGoroutine = "goroutine.prof"
+	FileManifest     = "manifest.json"
+	FileSamples      = "samples.csv"
+	FileLatency      = "latency.hdr"
+	FileTotals       = "load-test-results.json"
+	FileServerLog    = "server.log"
+	FileReadme       = "README.md"
+	FileCPU          = "cpu.prof"
+	FileAllocs       = "allocs.prof"
+	FileHeapAfter    = "heap-after.prof"
+	FileGoroutine    = "goroutine.prof"
+	FileInstructions = "instructions.prof"
 )
 
 // Run is a run folder read into memory; its pprof profiles stay on disk until

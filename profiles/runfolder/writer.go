@@ -191,6 +191,46 @@ func (run *Writer) addProfile(k ProfileKind, block int, c Captured) error {
 	return nil
 }
 
+// AddInstructions takes in what was counted of the subject beside its timed blocks, with a
+// profile of each block of counts.
+func (run *Writer) AddInstructions(i Instructions, profiles []*profile.Profile) error {
+	kind, _ := KindNamed("instructions")
+	for b, p := range profiles {
+		p.SetNumLabel(blockLabel, []int64{int64(b) + 1}, nil)
+		if err := run.merge(kind.File, p); err != nil {
+			return err
+		}
+	}
+	run.Manifest.Instructions = &i
+	run.Manifest.Capture.Profiles = append(run.Manifest.Capture.Profiles, kind.Name)
+	delete(run.Manifest.Unavailable, SourceInstructions)
+	return nil
+}
+
+// LackInstructions notes why nothing counted the instructions, beside why the hardware did
+// not, unless something did.
+func (run *Writer) LackInstructions(why string) {
+	if run.Manifest.Instructions != nil {
+		return
+	}
+	if hardware := run.Manifest.Unavailable[SourceInstructions]; hardware != "" {
+		why = hardware + "; " + why
+	}
+	run.Manifest.Unavailable[SourceInstructions] = why
+}
+
+// Scratch makes a folder for what is not kept. The caller removes it.
+func (run *Writer) Scratch() (string, error) {
+	dir, err := os.MkdirTemp(run.dir(), "scratch-")
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("making a folder in run folder %s: %w", run.dir(), err)
+	}
+	return dir, nil
+}
+
 // merge adds a block's profile to the sum of the blocks before it.
 func (run *Writer) merge(file string, p *profile.Profile) error {
 	if sum := run.profiles[file]; sum != nil {

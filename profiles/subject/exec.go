@@ -57,6 +57,8 @@ type Exec struct {
 	Timeout time.Duration        // for it to become ready; 0 for 15 s
 	Scratch string               // the folder in which ScratchFolder is made, if something has it
 	Remote  bool                 // it may listen on an address that is not loopback
+	Under   []string             // program and arguments that run the command, such as valgrind
+	Ending  time.Duration        // for it to end by itself after SIGTERM; 0 for 5 s
 
 	// Layouts links the program anew for every seed, with its functions in another
 	// order, and gives subjects that are otherwise the same. It is nil if the program

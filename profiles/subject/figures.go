@@ -3,6 +3,7 @@ package subject
 import (
 	"time"
 
+	"github.com/eventobench/eventobench/profiles/perf"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -10,6 +11,7 @@ import (
 type figures struct {
 	server  int // its id; 0 if it was not found
 	missing map[runfolder.Source]string
+	counter *perf.Counter // of instructions; nil if it cannot be had
 }
 
 // readFigures reads every figure of a process once, to see which can be had. Of
@@ -34,13 +36,19 @@ func readFigures(pid int, notFound error) figures {
 	note(runfolder.SourceRSS, err)
 	note(runfolder.SourceSwitches, addSwitches(pid, &ignored))
 	note(runfolder.SourceIO, addIO(pid, &ignored))
+	f.counter, err = perf.Open(pid)
+	note(runfolder.SourceInstructions, err)
 	return f
 }
 
 // processSources are the figures of a process.
 var processSources = []runfolder.Source{
 	runfolder.SourceCPUClock, runfolder.SourceRSS, runfolder.SourceSwitches, runfolder.SourceIO,
+	runfolder.SourceInstructions,
 }
+
+// Process is the id of the process that listens.
+func (f figures) Process() int { return f.server }
 
 // Missing says what could not be read when the process was ready.
 func (f figures) Missing() map[runfolder.Source]string { return f.missing }
@@ -65,5 +73,19 @@ func (f figures) Counters() (runfolder.ProcessCounters, error) {
 			return c, err
 		}
 	}
-	return c, nil
+	return c, f.addInstructions(&c)
+}
+
+func (f figures) addInstructions(c *runfolder.ProcessCounters) (err error) {
+	if f.counter != nil {
+		c.Instructions, err = f.counter.Read()
+	}
+	return err
+}
+
+// close ends what reads figures.
+func (f figures) close() {
+	if f.counter != nil {
+		f.counter.Close()
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -54,7 +55,7 @@ func (p *process) start() error {
 		return err
 	}
 	adoptOrphans()
-	args := own.replaceAll(p.Command)
+	args := append(slices.Clone(p.Under), own.replaceAll(p.Command)...)
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Dir = p.Dir
 	p.cmd.Env = append(append(os.Environ(), own.replaceAll(p.Env)...), p.marker)
@@ -177,7 +178,7 @@ func waitAtMost(done <-chan struct{}, timeout time.Duration) bool {
 // may finish what it is writing.
 func (p *process) Stop() {
 	p.signal(terminate)
-	deadline := time.Now().Add(stopTimeout)
+	deadline := time.Now().Add(cmp.Or(p.Ending, stopTimeout))
 	for p.lives() && time.Now().Before(deadline) {
 		time.Sleep(pollInterval)
 	}
@@ -217,6 +218,7 @@ func (p *process) signal(s signal) {
 
 // cleanUp removes what is left when no process is.
 func (p *process) cleanUp() {
+	p.close()
 	if p.scratch != "" {
 		_ = os.RemoveAll(p.scratch)
 	}

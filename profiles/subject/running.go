@@ -100,4 +100,4 @@ func (v visit) Exited() <-chan struct{} { return nil }
 func (v visit) Death(when string) error { return fmt.Errorf("subject %s ended %s", v.name, when) }
 
 // Stop leaves the server alone.
-func (v visit) Stop() {}
+func (v visit) Stop() { v.close() }

@@ -29,6 +29,8 @@ type Instance interface {
 	URL() *url.URL
 	// Debug is where its debug pages are, if it has any.
 	Debug() DebugPages
+	// Process is the process that answers requests, 0 if it was not found.
+	Process() int
 	// Binary identifies the program that answers requests.
 	Binary() (runfolder.Binary, error)
 

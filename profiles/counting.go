@@ -1,0 +1,288 @@
+package profiles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/eventobench/eventobench/profiles/cachegrind"
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
+)
+
+// Counting asks for the instructions of the subjects, by runs of their own under
+// valgrind after the timed blocks, unless hardware counters told them.
+type Counting struct {
+	// NewGenerator is like that of Experiment, but what it makes has one connection.
+	NewGenerator func(s runfolder.SubjectInfo, server *url.URL, seed uint64) Generator
+	// Unwanted says why the runs so far need no counts, or nothing. It may be nil.
+	Unwanted func(runs []*runfolder.Run) string
+}
+
+// unwanted says why the runs need no counts, or nothing.
+func (c *Counting) unwanted(runs []*runfolder.Run) string {
+	switch {
+	case c == nil:
+		return "not counted; --instructions counts them with valgrind"
+	case c.Unwanted == nil:
+		return ""
+	}
+	return c.Unwanted(runs)
+}
+
+// countBlocks suffice for an exact rank-sum test at a level of 1%, with one value out of
+// place. Each takes two starts of every subject.
+const countBlocks = 6
+
+// The shorter run of a block sends so many requests, or what the server answers in a second
+// of CPU time if that is less; the longer one what takes about so much more. It is not the
+// clock that decides: on a busy machine too few requests would be left.
+const (
+	shortRun   = 200
+	shortTime  = time.Second
+	longTime   = 2 * time.Second
+	fewestMore = 100
+	mostMore   = 5000
+)
+
+// Valgrind takes so much more time to start a program and to end it than others.
+const (
+	countStartTimeout = 2 * time.Minute
+	countStopTimeout  = 30 * time.Second
+)
+
+// count counts the instructions of every subject, if that is asked for. That they cannot be
+// counted is no failure: the runs say why.
+func (r *recorder) count(ctx context.Context) error {
+	if r.countedByHardware() {
+		return nil
+	}
+	why := r.Counting.unwanted(r.views())
+	if why == "" {
+		if err := r.countByValgrind(ctx); err != nil {
+			why = err.Error()
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for _, run := range r.runs {
+		run.LackInstructions(why)
+	}
+	return r.save()
+}
+
+func (r *recorder) countedByHardware() bool {
+	return !slices.ContainsFunc(r.runs, func(run *runfolder.Writer) bool {
+		_, missing := run.Manifest.Unavailable[runfolder.SourceInstructions]
+		return missing
+	})
+}
+
+// views are the runs so far.
+func (r *recorder) views() []*runfolder.Run {
+	var runs []*runfolder.Run
+	for _, run := range r.runs {
+		runs = append(runs, run.View())
+	}
+	return runs
+}
+
+func (r *recorder) countByValgrind(ctx context.Context) error {
+	tool, err := cachegrind.Find(ctx)
+	if err != nil {
+		return err
+	}
+	c := &counter{recorder: r, tool: tool, processors: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	if err := c.checkSubjects(); err != nil {
+		return err
+	}
+	if err := c.chooseRequests(ctx); err != nil {
+		return err
+	}
+	counts := make([][]cachegrind.Counts, len(r.Subjects))
+	for b := range countBlocks {
+		r.reportCounting(b)
+		block, err := c.block(ctx)
+		if err != nil {
+			return fmt.Errorf("counting instructions, block %d of %d: %w", b+1, countBlocks, err)
+		}
+		for s := range counts {
+			counts[s] = append(counts[s], block[s])
+		}
+	}
+	return c.keep(counts)
+}
+
+// counter counts the instructions of all subjects.
+type counter struct {
+	*recorder
+	tool       cachegrind.Tool
+	from, to   int           // requests of the two runs of a block
+	processors chan struct{} // one place for each: counts do not depend on what else runs, only their time does
+}
+
+func (c *counter) checkSubjects() error {
+	for s, t := range c.Subjects {
+		if _, started := t.(subject.Exec); !started {
+			return fmt.Errorf("valgrind counts servers that it starts, and %s was running already", c.infos[s].Name)
+		}
+	}
+	return nil
+}
+
+// chooseRequests finds out how many requests fit into the CPU time of a run, of the slowest
+// subject.
+func (c *counter) chooseRequests(ctx context.Context) error {
+	sent := make([]int, len(c.Subjects))
+	took := make([]time.Duration, len(c.Subjects))
+	err := c.each(func(s int) error {
+		_, err := c.run(ctx, s, func(i subject.Instance, g Generator) (err error) {
+			sent[s], took[s], err = c.pilot(ctx, s, i, g)
+			return err
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("counting instructions: %w", err)
+	}
+	c.from = slices.Min(sent)
+	c.to = c.from + min(max(int(longTime/max(slices.Max(took), 1)), fewestMore), mostMore)
+	return nil
+}
+
+// pilot sends requests for a time, and returns how many and what one of them took.
+func (c *counter) pilot(ctx context.Context, s int, i subject.Instance, g Generator) (
+	sent int, took time.Duration, err error,
+) {
+	const step = 10
+	start, err := i.CPU()
+	for spent := time.Duration(0); err == nil && sent < shortRun && spent < shortTime; sent += step {
+		if err = c.send(ctx, s, g, step); err == nil {
+			spent, err = i.CPU()
+			spent -= start
+			took = spent / time.Duration(sent+step)
+		}
+	}
+	return sent, took, err
+}
+
+// block returns what each subject does for the requests by which its two runs differ.
+func (c *counter) block(ctx context.Context) ([]cachegrind.Counts, error) {
+	counts := make([]cachegrind.Counts, len(c.Subjects))
+	err := c.each(func(s int) error {
+		short, err := c.run(ctx, s, c.sender(ctx, s, c.from))
+		if err != nil {
+			return err
+		}
+		long, err := c.run(ctx, s, c.sender(ctx, s, c.to))
+		counts[s] = long.Less(short)
+		return err
+	})
+	return counts, err
+}
+
+// each does something with every subject, as many at a time as there are processors.
+func (c *counter) each(do func(s int) error) error {
+	errs := make([]error, len(c.Subjects))
+	var wg sync.WaitGroup
+	for s := range c.Subjects {
+		wg.Go(func() {
+			c.processors <- struct{}{}
+			defer func() { <-c.processors }()
+			errs[s] = do(s)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// load is what one run puts on an instance.
+type load func(subject.Instance, Generator) error
+
+func (c *counter) sender(ctx context.Context, s, requests int) load {
+	return func(_ subject.Instance, g Generator) error { return c.send(ctx, s, g, requests) }
+}
+
+// run counts the instructions of a process from its start to its end, with a load. All runs
+// of all subjects get the same requests.
+func (c *counter) run(ctx context.Context, s int, load load) (cachegrind.Counts, error) {
+	folder, err := c.runs[s].Scratch()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	instance, err := c.counted(s, folder).Start(ctx, c.runs[s].Log())
+	if err != nil {
+		return nil, err
+	}
+	generator := c.Counting.NewGenerator(c.infos[s], instance.URL(), c.Plan.Seed)
+	err = load(instance, generator)
+	generator.Close()
+	instance.Stop()
+	if err != nil {
+		return nil, err
+	}
+	counts, err := cachegrind.Read(folder, instance.Process())
+	if err != nil {
+		return nil, fmt.Errorf("subject %s: %w", c.infos[s].Name, err)
+	}
+	return counts, nil
+}
+
+// counted is a subject under valgrind, which runs one thread at a time: with more, those
+// of Go's runtime that have nothing to do would take turns with those that have.
+func (c *counter) counted(s int, folder string) subject.Exec {
+	e := c.Subjects[s].(subject.Exec)
+	e.Under = c.tool.Command(folder)
+	e.Env = append([]string{"GOMAXPROCS=1"}, e.Env...)
+	e.Timeout = max(e.Timeout, countStartTimeout)
+	e.Ending = countStopTimeout
+	return e
+}
+
+// send sends requests, none of which may fail unless the load allows it.
+func (c *counter) send(ctx context.Context, s int, g Generator, requests int) error {
+	result := g.Warmup(ctx, requests)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	n := result.Errors.Total()
+	if n > 0 && c.Load.AllowErrors == 0 || result.Ops() == 0 {
+		return fmt.Errorf("subject %s failed %d of %d requests under valgrind: %s",
+			c.infos[s].Name, n, n+result.Ops(), result.Errors.First)
+	}
+	return nil
+}
+
+// keep adds the counts of all blocks, by subject, to the runs.
+func (c *counter) keep(counts [][]cachegrind.Counts) error {
+	for s, run := range c.runs {
+		i := runfolder.Instructions{Tool: c.tool.Version, From: c.from, To: c.to}
+		var profiles []*profile.Profile
+		for _, all := range counts[s] {
+			work, waited := all.Split()
+			i.Blocks = append(i.Blocks, runfolder.InstructionBlock{Counted: work.Total(), Waiting: waited.Total()})
+			profiles = append(profiles, work.Profile())
+		}
+		if err := run.AddInstructions(i, profiles); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reportCounting tells how many blocks are counted.
+func (r *recorder) reportCounting(done int) {
+	if r.Progress != nil {
+		r.Progress(Progress{Done: r.done, Blocks: r.Plan.Blocks, Counted: done, Counting: countBlocks})
+	}
+}
