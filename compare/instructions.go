@@ -68,7 +68,7 @@ func (c Comparison) explainInstructions() []string {
 		}
 	}
 	if i.Verdict.moved() {
-		return []string{fmt.Sprintf("The instructions moved too, %s: the code does something else.", i.Change)}
+		return []string{fmt.Sprintf("The instructions moved (%s): the code does other work.", i.Change)}
 	}
 	return []string{fmt.Sprintf("Instructions: %s.", i.Change)}
 }

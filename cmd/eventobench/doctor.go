@@ -16,6 +16,7 @@ import (
 	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles"
+	"github.com/eventobench/eventobench/profiles/cachegrind"
 	"github.com/eventobench/eventobench/profiles/host"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
@@ -83,7 +84,7 @@ func (o *doctorOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	d := diagnosis{Findings: diagnose(survey), Survey: survey}
+	d := diagnosis{Findings: diagnose(cmd.Context(), survey), Survey: survey}
 	if o.noise > 0 {
 		d.Noise, err = measureNoise(cmd.Context(), o.noise)
 		if err != nil {
@@ -116,15 +117,16 @@ func (d diagnosis) print(w io.Writer) error {
 }
 
 // diagnose says what a survey means.
-func diagnose(s host.Survey) []finding {
+func diagnose(ctx context.Context, s host.Survey) []finding {
 	found := []finding{
 		readable("CPU clock of processes", s.ProcessClock, "read in nanoseconds",
 			"CPU per operation is unavailable; measure on Linux"),
 		readable("files of processes", s.ProcessFiles, "memory, context switches and bytes are read from /proc",
 			"these metrics are unavailable; measure on Linux, as the user that starts the servers"),
 		readable("hardware counters", s.PerfEvents, "perf_event_open works",
-			"nothing here needs them: CPU time is measured instead; on bare metal, sysctl "+
+			"instructions are counted by valgrind instead (--instructions); on bare metal, sysctl "+
 				"kernel.perf_event_paranoid=2 allows them"),
+		valgrind(ctx),
 		cpus(s.Host), quota(s), frequency(s), virtual(s), clocksource(s), otherLoad(s),
 	}
 	return append(found, missing(s.Missing)...)
@@ -136,6 +138,16 @@ func readable(name, why, ok, do string) finding {
 		return finding{name, conditionUnavailable, why, do}
 	}
 	return finding{name, conditionOK, ok, ""}
+}
+
+// valgrind is about the program that counts instructions where the hardware does not.
+func valgrind(ctx context.Context) finding {
+	tool, err := cachegrind.Find(ctx)
+	found := finding{Name: "valgrind", Condition: conditionOK, Found: tool.Version}
+	if err != nil {
+		found = finding{found.Name, conditionUnavailable, err.Error(), "--instructions needs it"}
+	}
+	return found
 }
 
 func cpus(h runfolder.Host) finding {

@@ -61,7 +61,7 @@ func TestDiagnose(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := quietMachine()
 			tt.machine(&s)
-			for _, f := range diagnose(s) {
+			for _, f := range diagnose(t.Context(), s) {
 				want := conditionOK
 				if f.Name == tt.finding {
 					want = tt.condition

@@ -79,6 +79,11 @@ The configuration (eventobench.yaml, or --config):
 In CI one gate writes several formats: --format says what is printed, --write what
 is written beside it. docs/ci.md has the lines for GitHub, GitLab and any shell.
 
+If throughput, CPU or a gated latency moved, instructions are counted by valgrind, where
+that is installed and there are no hardware counters: they tell a change of the code from
+one of its place in memory (--instructions, docs/instructions.md). They are shown, and
+count only if --metric=instructions_per_op gates them.
+
 Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording failed;
 3 inconclusive (0 with --inconclusive=pass); 130 interrupted.`,
 		Example: `  eventobench gate --base=git:origin/main --head=go: --start='{out} -listen {addr}'
@@ -88,6 +93,7 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
   eventobench gate --base=git:origin/main --head=git:HEAD --programs=kept --write=junit=gate.xml --write=comment=gate.md
   eventobench gate --base=nethttp --head=fasthttp --metric=p99=10% --tolerance=ops_per_sec=5%
   eventobench gate --base=git:origin/main --head=go: --metric-set=allocs
+  eventobench gate --base=nethttp --head=fasthttp --instructions=on
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },

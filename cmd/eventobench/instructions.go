@@ -53,26 +53,23 @@ func (i instructionsFlag) counting(
 		return nil
 	}
 	l.Workers, l.Rate, l.Arrivals = 1, 0, ""
-	counting := &profiles.Counting{NewGenerator: drive(w, l, c)}
+	counting := &profiles.Counting{NewGenerator: drive(w, l, c), Blocks: profiles.CountBlocks}
 	if _, gated := criteria.Rules[compare.InstructionsPerOp]; i == instructionsAuto && !gated {
 		counting.Unwanted = whyNotCounted
 	}
 	return counting
 }
 
-// whyNotCounted says so unless a time moved, by the last look at the blocks.
+// whyNotCounted says so unless a time moved, by the last look at the blocks, and no
+// other layouts have told already whether that is the code.
 func whyNotCounted(runs []*runfolder.Run) string {
-	for _, run := range runs {
-		looks := run.Manifest.Looks
-		if len(looks) > 0 && slices.ContainsFunc(looks[len(looks)-1].Decisions, timeMoved) {
-			return ""
-		}
+	const anyway = "; --instructions counts them in any case"
+	m := runs[0].Manifest
+	switch {
+	case len(m.LayoutBlocks) > 0:
+		return "not counted, as blocks of other layouts tell code from layout" + anyway
+	case len(m.Looks) == 0 || !compare.TimingMoved(m.Looks[len(m.Looks)-1]):
+		return "not counted, as no gated time moved" + anyway
 	}
-	return "not counted, as no gated time moved; --instructions counts them in any case"
-}
-
-func timeMoved(d runfolder.Decision) bool {
-	m, known := compare.FindMetric(compare.MetricID(d.Metric))
-	v := compare.Verdict(d.Verdict)
-	return known && m.Timing && (v == compare.Improved || v == compare.Regressed)
+	return ""
 }

@@ -81,6 +81,9 @@ are kept, marked interrupted).`,
   # with profiles of waiting for locks, and of blocking
   eventobench run --transport=nethttp,fasthttp --profiles=mutex,block
 
+  # instructions per operation, by function, under valgrind
+  eventobench run --transport=nethttp,fasthttp --instructions
+
   # latency at a fixed rate, as users see it
   eventobench run --transport=nethttp,fasthttp --rate=5000/s --workers=50
 

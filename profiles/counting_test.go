@@ -1,0 +1,199 @@
+package profiles
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/eventobench/eventobench/internal/testlong"
+	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/profiles/cachegrind"
+	"github.com/eventobench/eventobench/profiles/perf"
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
+)
+
+// countingExperiment is one block of subjects, whose instructions are counted then.
+func countingExperiment(t *testing.T, subjects ...subject.Target) Experiment {
+	t.Helper()
+	e := testExperiment(t, subjects...)
+	load := e.Load
+	load.Workers = 1
+	e.Plan.Blocks = 1
+	e.Counting = &Counting{NewGenerator: Drive(work{}, load, loadgen.Connect{}), Blocks: 2}
+	return e
+}
+
+// buildStranger builds a server as anyone does: test binaries have no names of functions.
+func buildStranger(t *testing.T) (program string) {
+	t.Helper()
+	const source = `package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+)
+
+func main() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("listening on http://%s\n", l.Addr())
+	panic(http.Serve(l, http.HandlerFunc(work)))
+}
+
+//go:noinline
+func work(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, fib(18)) }
+
+//go:noinline
+func fib(n int) int {
+	if n < 2 {
+		return n
+	}
+	return fib(n-1) + fib(n-2)
+}
+`
+	dir := t.TempDir()
+	for name, text := range map[string]string{"main.go": source, "go.mod": "module stranger\n\ngo 1.26\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", "server", ".")
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return filepath.Join(dir, "server")
+}
+
+// countable are subjects of that server, behind a program that starts it.
+func countable(t *testing.T, names ...string) (subjects []subject.Target) {
+	t.Helper()
+	program := buildStranger(t)
+	for _, name := range names {
+		subjects = append(subjects, subject.Exec{Name: name, Kind: "test", Command: []string{"/usr/bin/env", program}})
+	}
+	return subjects
+}
+
+func needValgrind(t *testing.T) cachegrind.Tool {
+	t.Helper()
+	tool, err := cachegrind.Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	return tool
+}
+
+// TestCountsTheServer starts a server behind another program, as scripts do, and counts the
+// server.
+func TestCountsTheServer(t *testing.T) {
+	c := newCounter(t, needValgrind(t), countingExperiment(t, countable(t, "one")...))
+	counts, err := c.run(t.Context(), 0, c.sender(t.Context(), 0, 20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	work, waited := counts.Split()
+	const least = 20 * 8000 // calls of fib, of several instructions each
+	if work["main.fib"] < least || waited["runtime.schedule"] == 0 {
+		t.Errorf("%d instructions of main.fib, %d of waiting", work["main.fib"], waited.Total())
+	}
+	if left := leftovers(t, c.runs[0].View().Dir); slices.ContainsFunc(left, isScratch) {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func isScratch(name string) bool { return strings.HasPrefix(name, "scratch-") }
+
+func newCounter(t *testing.T, tool cachegrind.Tool, e Experiment) *counter {
+	t.Helper()
+	infos, err := e.validate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRecorder(e, infos)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, run := range r.runs {
+			run.Discard()
+		}
+	})
+	return &counter{recorder: r, tool: tool, processors: make(chan struct{}, 2)}
+}
+
+// TestCounting holds that a folder keeps the counts of all blocks, and functions that add
+// up to them.
+func TestCounting(t *testing.T) {
+	testlong.Need(t)
+	needValgrind(t)
+	dirs, err := countingExperiment(t, countable(t, "one", "two")...).Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, _ := runfolder.KindNamed("instructions")
+	for _, dir := range dirs {
+		run := open(t, dir)
+		i := run.Manifest.Instructions
+		if i == nil || len(i.Blocks) != 2 || !strings.HasPrefix(i.Tool, "valgrind") {
+			t.Fatalf("counted %+v, %v", i, run.Manifest.Unavailable)
+		}
+		p, err := run.Profile(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums := make([]int64, len(i.Blocks))
+		for _, s := range p.Sample {
+			block, _ := runfolder.SampleBlock(s)
+			sums[block] += s.Value[0]
+		}
+		for b, block := range i.Blocks {
+			if sums[b] != block.Counted {
+				t.Errorf("block %d: functions add up to %d of %d", b, sums[b], block.Counted)
+			}
+		}
+	}
+}
+
+// TestWhyNotCounted: whatever keeps instructions from being counted is in the folder, and
+// fails nothing.
+func TestWhyNotCounted(t *testing.T) {
+	if err := perf.Probe("/proc/sys/kernel/perf_event_paranoid"); err == nil {
+		t.Skip("this machine has hardware counters")
+	}
+	for want, change := range map[string]func(*Experiment){
+		"--instructions counts them": func(e *Experiment) { e.Counting = nil },
+		"nothing moved":              func(e *Experiment) { e.Counting.Unwanted = func([]*runfolder.Run) string { return "nothing moved" } },
+		"valgrind is not installed":  func(*Experiment) { t.Setenv("PATH", "/nowhere") },
+	} {
+		t.Run(want, func(t *testing.T) {
+			e := countingExperiment(t, testSubject(t, "one", "bare"))
+			change(&e)
+			dirs, err := e.Record(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			why := open(t, dirs[0]).Manifest.Unavailable[runfolder.SourceInstructions]
+			if !strings.Contains(why, want) || !strings.Contains(why, "perf_event_open") {
+				t.Errorf("unavailable: %q, want %q", why, want)
+			}
+		})
+	}
+}
+
+// TestRunningServersAreNotCounted: valgrind cannot get hold of them.
+func TestRunningServersAreNotCounted(t *testing.T) {
+	e := countingExperiment(t, testSubject(t, "one", "bare"))
+	c := newCounter(t, cachegrind.Tool{}, e)
+	c.Subjects = []subject.Target{subject.Running{Name: "one"}}
+	if err := c.checkSubjects(); err == nil || !strings.Contains(err.Error(), "one was running already") {
+		t.Errorf("error %v", err)
+	}
+}
