@@ -5,6 +5,7 @@ package compare
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/eventobench/eventobench/compare/profdiff"
@@ -256,7 +257,7 @@ func (c *Comparison) addProfiles(base, head Variant) {
 			explaining = append(explaining, d)
 		}
 	}
-	c.Explanation = append(c.explainInstructions(), profdiff.Explain(explaining...)...)
+	c.Explanation = slices.Insert(profdiff.Explain(explaining...), 0, c.explainInstructions()...)
 }
 
 // describe gives a metric's values on both sides, and what was found of its

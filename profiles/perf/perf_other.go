@@ -12,6 +12,9 @@ type Counter struct{}
 // Open is an error here.
 func Open(int) (*Counter, error) { return nil, errElsewhere }
 
+// Probe is an error here.
+func Probe(string) error { return errElsewhere }
+
 // Read is an error here.
 func (*Counter) Read() (int64, error) { return 0, errElsewhere }
 
