@@ -41,8 +41,7 @@ func (c *Core) Serve(ctx context.Context, r server.Request, dst []byte) server.A
 type load struct {
 	Handicap
 	sink  atomic.Pointer[byte]
-	turns atomic.Int64  // of spin, per call
-	clock time.Duration // how long reading the time twice takes
+	turns atomic.Int64 // of spin, per call
 
 	timed       atomic.Int64 // calls whose spinning was timed, ever
 	kept, nanos atomic.Int64 // of those of this window that nothing interrupted: their number and time
@@ -65,7 +64,6 @@ func newLoad(h Handicap) *load {
 	l := &load{Handicap: h}
 	if h.CPU > 0 {
 		const turns = 200_000
-		l.clock = shortest(func() {})
 		l.perTurn = float64(shortest(func() { spin(turns) })) / turns
 	}
 	return l
@@ -88,12 +86,15 @@ func (l *load) add() {
 // spinTimed spins for one call, times it, and ends a window if it is due.
 func (l *load) spinTimed() {
 	// Beyond the second, in ns per turn, plus the first, something else ran.
-	const interrupted, slowest = 10 * time.Microsecond, 10.0
+	const interrupted, slowest = time.Microsecond, 10.0
 	turns := l.turns.Load()
-	start := time.Now()
+	before := time.Now()
+	start := time.Now() // reading the time takes longer on a busy processor too
 	spin(turns)
-	took := time.Since(start) - l.clock
-	if expected := time.Duration(slowest * float64(turns)); took < expected+interrupted {
+	end := time.Now()
+	clock := start.Sub(before)
+	took := end.Sub(start) - clock
+	if expected := time.Duration(slowest * float64(turns)); clock < interrupted && took < expected+interrupted {
 		l.kept.Add(1)
 		l.nanos.Add(int64(took))
 	}
