@@ -49,7 +49,7 @@ func (c *Counting) unwanted(runs []*runfolder.Run) string {
 const (
 	shortRun   = 200
 	shortTime  = time.Second
-	longTime   = 2 * time.Second
+	longTime   = 1200 * time.Millisecond
 	fewestMore = 100
 	mostMore   = 5000
 )
