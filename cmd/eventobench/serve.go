@@ -31,6 +31,7 @@ type serveOptions struct {
 	codec     string
 	sync      string
 	batch     string
+	pool      int
 	testMode  bool
 	anywhere  bool // test mode on other addresses than loopback
 	token     string
@@ -85,7 +86,9 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.StringVar(&o.sync, "sync", string(sqlite.SyncFull),
 		"when a store in a file waits for the disk: full, at every commit; normal, at checkpoints; off, never")
 	f.StringVar(&o.batch, "batch", "on",
-		"on lets writes that wait at the same time share a commit to a file; off gives each its own")
+		"on lets writes that wait at the same time share a commit, to a file or in PostgreSQL; off gives each its own")
+	f.IntVar(&o.pool, "pool", 0,
+		"connections to PostgreSQL, or that read a file; 0 for 10, or for what the URL says (?pool_max_conns=16)")
 	f.BoolVar(&o.testMode, "test-mode", false,
 		"let requests in without a valid token, and create namespaces on first use; on loopback only")
 	f.BoolVar(&o.anywhere, "test-mode-anywhere", false, "allow --test-mode on an address that others can reach")
@@ -139,6 +142,7 @@ func (o *serveOptions) checkLimits() error {
 		{"max-connections", int64(o.limits.Connections), 1},
 		{"mutex-profile-fraction", int64(o.mutexFraction), 0},
 		{"block-profile-rate", int64(o.blockRate), 0},
+		{"pool", int64(o.pool), 0},
 	} {
 		if limit.value < limit.least {
 			return fmt.Errorf("--%s=%d is too small; give at least %d", limit.flag, limit.value, limit.least)
@@ -195,15 +199,30 @@ func (o *serveOptions) settings() (set serveSettings, err error) {
 		return set, err
 	}
 	if isPostgres(o.store) {
-		if o.sync != string(sqlite.SyncFull) || !set.batch {
-			return set, errors.New("--sync and --batch are of a store in a file; a PostgreSQL store always commits to disk, each write by itself")
-		}
-		return set, nil
+		return set, checkPostgresSync(o.sync)
 	}
 	if set.path, err = storePath(o.store); err != nil {
-		err = fmt.Errorf("%w, or postgres://USER@HOST/DATABASE", err)
+		return set, fmt.Errorf("%w, or postgres://USER@HOST/DATABASE", err)
 	}
-	return set, err
+	return set, checkMemoryPool(set.path, o.pool)
+}
+
+// checkPostgresSync returns an error if PostgreSQL shall wait for the disk in
+// another way than it is set to.
+func checkPostgresSync(sync string) error {
+	if sync == "" || sync == string(sqlite.SyncFull) {
+		return nil
+	}
+	return fmt.Errorf("--sync=%s is of a store in a file; when PostgreSQL waits for the disk is a setting of its own "+
+		"(synchronous_commit)", sync)
+}
+
+// checkMemoryPool returns an error if a store in memory shall have a pool.
+func checkMemoryPool(path string, pool int) error {
+	if path == sqlite.Memory && pool != 0 {
+		return fmt.Errorf("--pool=%d is of a store in a file or in PostgreSQL; one in memory has one connection", pool)
+	}
+	return nil
 }
 
 func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
@@ -278,9 +297,9 @@ func (o *serveOptions) run(ctx context.Context, set serveSettings, core *server.
 // openStore opens the store that --store names.
 func (o *serveOptions) openStore(ctx context.Context, set serveSettings) (server.Store, error) {
 	if isPostgres(o.store) {
-		return postgres.Open(ctx, o.store)
+		return postgres.Open(ctx, o.store, postgres.Options{NoBatch: !set.batch, Pool: o.pool})
 	}
-	return sqlite.Open(set.path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: !set.batch})
+	return sqlite.Open(set.path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: !set.batch, Pool: o.pool})
 }
 
 // isPostgres reports whether a --store flag names a PostgreSQL database.

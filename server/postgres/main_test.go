@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 
 func runWithCluster(m *testing.M) (code int) {
 	var err error
-	shared, err = cluster.Start(context.Background(), cluster.Options{})
+	// That the disk is waited for is seen by no test, and would be most of their time.
+	shared, err = cluster.Start(context.Background(), cluster.Options{Settings: map[string]string{"fsync": "off"}})
 	if errors.Is(err, cluster.ErrNotInstalled) {
 		return m.Run() // each test is skipped
 	}
@@ -57,7 +58,12 @@ func database(t testing.TB) (url string) {
 // open opens a store until the test ends.
 func open(t testing.TB, url string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), url)
+	return openWith(t, url, Options{})
+}
+
+func openWith(t testing.TB, url string, o Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}

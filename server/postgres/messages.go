@@ -11,39 +11,6 @@ import (
 	"github.com/eventobench/eventobench/server"
 )
 
-const callWrite = "SELECT outcome, pos, gpos FROM eventobench.write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-
-// Write appends a message to its stream, in one round trip. Once it is on its
-// way it does not give up with the caller: what is acknowledged must be known to
-// be there.
-func (s *Store) Write(ctx context.Context, name string, m server.NewMessage, expected *int64) (server.Position, error) {
-	if err := s.check(); err != nil {
-		return server.Position{}, err
-	}
-	var outcome string
-	var pos, gpos *int64
-	err := s.pool.QueryRow(context.WithoutCancel(ctx), callWrite, s.id, []byte(name), callerHash(ctx, name),
-		expected, [16]byte(m.ID), []byte(m.Stream), []byte(server.Category(m.Stream)), []byte(m.Type), m.Data, m.Metadata,
-		m.Time.UnixNano(),
-	).Scan(&outcome, &pos, &gpos)
-	if err != nil {
-		return server.Position{}, fmt.Errorf("writing a message: %w", err)
-	}
-	switch outcome {
-	case "written":
-		return server.Position{Position: *pos, GlobalPosition: *gpos}, nil
-	case "namespace":
-		return server.Position{}, server.NamespaceNotFound(name)
-	case "version":
-		return server.Position{}, server.VersionConflict(*expected, *pos)
-	case "id":
-		return server.Position{}, server.MessageExists(m.ID)
-	case "positions":
-		return server.Position{}, server.PositionsUsedUp()
-	}
-	return server.Position{}, fmt.Errorf("writing a message: the database answered %q", outcome)
-}
-
 // callerHash is the token hash that the namespace must have for the caller, or
 // nil for any.
 func callerHash(ctx context.Context, namespace string) []byte {

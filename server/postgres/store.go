@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,8 +21,9 @@ import (
 // Store is a server.SharedStore over one PostgreSQL database. The database is
 // its only memory: nothing of what other servers may change is kept here.
 type Store struct {
-	pool *pgxpool.Pool
-	id   int64 // tells its own notifications from those of other servers
+	pool  *pgxpool.Pool
+	batch *batcher // nil if every write has a transaction of its own
+	id    int64    // tells its own notifications from those of other servers
 
 	mu      sync.Mutex      // held while ctx is canceled, and while running grows
 	ctx     context.Context // until the store is closed
@@ -32,11 +35,19 @@ var _ server.SharedStore = (*Store)(nil)
 
 var errClosed = errors.New("the store is closed")
 
+// DefaultPool is how many connections the pool has at most if nothing says so.
+const DefaultPool = 10
+
+// Options say how a store uses its database. The zero value is the fastest.
+type Options struct {
+	Pool    int  // connections at most; 0 for pool_max_conns of the URL, or else DefaultPool
+	NoBatch bool // give every write a transaction of its own
+}
+
 // Open opens the store in the database at url, whose schema it creates or brings
-// up to date. The URL may set the size of the pool of connections:
-// pool_max_conns=16.
-func Open(ctx context.Context, url string) (*Store, error) {
-	config, err := parseConfig(url)
+// up to date.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	config, err := parseConfig(url, o.Pool)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +61,9 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	}
 	s := &Store{pool: pool, id: rand.Int64()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if !o.NoBatch {
+		s.batch = newBatcher(s)
+	}
 	s.running.Go(s.sweepAlways)
 	return s, nil
 }
@@ -57,18 +71,26 @@ func Open(ctx context.Context, url string) (*Store, error) {
 // parseConfig reads the URL. A statement is prepared once per connection, and
 // planned once: every one has its index, whatever the statistics of the tables
 // say, which are none while they are new.
-func parseConfig(url string) (*pgxpool.Config, error) {
+func parseConfig(url string, pool int) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("the URL of the PostgreSQL store is not valid: %w", err)
 	}
+	if pool == 0 && !strings.Contains(url, "pool_max_conns=") {
+		pool = DefaultPool
+	}
+	if pool != 0 {
+		config.MaxConns = int32(min(pool, math.MaxInt32))
+		config.MinConns = min(config.MinConns, config.MaxConns)
+	}
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	for name, value := range map[string]string{
-		"plan_cache_mode":   "force_generic_plan",
-		"enable_seqscan":    "off",
-		"enable_bitmapscan": "off",
-		"enable_sort":       "off",
-		"jit":               "off",
+		"plan_cache_mode":               "force_generic_plan",
+		"enable_seqscan":                "off",
+		"enable_bitmapscan":             "off",
+		"enable_sort":                   "off",
+		"jit":                           "off",
+		"default_transaction_isolation": "read committed", // who waited for a lock sees what was written meanwhile
 	} {
 		config.ConnConfig.RuntimeParams[name] = value
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,6 +14,16 @@ import (
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) server.Store { return open(t, database(t)) })
+}
+
+// TestConformanceOfOptions has one connection, and no batches.
+func TestConformanceOfOptions(t *testing.T) {
+	if os.Getenv("EVENTOBENCH_LONG_TESTS") == "" {
+		t.Skip("the suite runs on the other options only if EVENTOBENCH_LONG_TESTS is set")
+	}
+	storetest.Run(t, func(t *testing.T) server.Store {
+		return openWith(t, database(t), Options{NoBatch: true, Pool: 1})
+	})
 }
 
 // explain returns how PostgreSQL runs a statement in the connections of a store:
@@ -112,7 +123,7 @@ func TestNewerSchema(t *testing.T) {
 	if _, err := s.pool.Exec(t.Context(), "UPDATE eventobench.schema_version SET version = 99"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(t.Context(), url)
+	_, err := Open(t.Context(), url, Options{})
 	if err == nil || !strings.Contains(err.Error(), "version 99") ||
 		!strings.Contains(err.Error(), "use a newer eventobench") {
 		t.Errorf("error %v", err)
@@ -157,7 +168,7 @@ func TestOpenFails(t *testing.T) {
 		"postgres://u:secret@[::1/none":                          "is not valid",
 		strings.Replace(url, "eventobench_", "none_", 1):         "does not exist",
 	} {
-		_, err := Open(t.Context(), bad)
+		_, err := Open(t.Context(), bad, Options{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v, want %q", bad, err, want)
 		}

@@ -50,11 +50,15 @@ const (
 	SyncOff    Sync = "off"    // never: the operating system decides
 )
 
-// Options say how a store in a file writes; one in memory has no use for them.
+// DefaultPool is how many connections read beside the writer if nothing says so.
+const DefaultPool = 10
+
+// Options say how a store in a file works; one in memory has no use for them.
 // The zero value is the safest.
 type Options struct {
 	Sync    Sync // "" is SyncFull
 	NoBatch bool // give every write a commit of its own
+	Pool    int  // connections that read beside the writer; 0 for DefaultPool
 }
 
 // Open opens or creates the store at path, which is a file or Memory.
@@ -94,7 +98,8 @@ func (s *Store) prepareFile(path string, o Options) (err error) {
 			return err
 		}
 	}
-	if s.pool, err = sqlitex.NewPool(path, sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly}); err != nil {
+	readers := sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly, PoolSize: cmp.Or(o.Pool, DefaultPool)}
+	if s.pool, err = sqlitex.NewPool(path, readers); err != nil {
 		return err
 	}
 	if !o.NoBatch {
