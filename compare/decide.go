@@ -34,7 +34,8 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 // metricsOfPair are the figures of two runs, as they are judged.
 func metricsOfPair(base, head side) []Metric {
 	load := base.Manifest.Load
-	return metricsOf(load, load.AllowErrors > 0 || base.whole.failures()+head.whole.failures() > 0)
+	return metricsOf(load, load.AllowErrors > 0 || base.whole.failures()+head.whole.failures() > 0,
+		base.tellsOfDatabase() || head.tellsOfDatabase())
 }
 
 // result is what was found of one metric: a finding, or why there is none.

@@ -284,7 +284,7 @@ func TestUnpairedTiming(t *testing.T) {
 	find := func(edit func(head *runfolder.Run)) map[MetricID]result {
 		base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e2", 12, fast, 7)
 		edit(head)
-		return judgeAll(newSide(base), newSide(head), DefaultCriteria(), metricsOf(base.Manifest.Load, false), "")
+		return judgeAll(newSide(base), newSide(head), DefaultCriteria(), metricsOf(base.Manifest.Load, false, false), "")
 	}
 	near := find(func(*runfolder.Run) {})
 	if v := near["ops_per_sec"].verdict; v != Inconclusive {

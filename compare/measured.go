@@ -2,6 +2,7 @@ package compare
 
 import (
 	"math"
+	"slices"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -22,11 +23,11 @@ type measured struct {
 	statuses   map[int]float64
 	redirected float64 // answered requests whose redirects count as failures
 
-	ops, failed, duration, cpu, latency float64
-	window                              runfolder.Counters        // summed over the blocks
-	process                             runfolder.ProcessCounters // likewise
-	instructions                        float64
-	block                               runfolder.Block // the last one
+	ops, failed, duration, cpu, databaseCPU, latency float64
+	window                                           runfolder.Counters        // summed over the blocks
+	process                                          runfolder.ProcessCounters // likewise
+	instructions                                     float64
+	block                                            runfolder.Block // the last one
 
 	dueHistogram, sentHistogram *hdrhistogram.Histogram // once they were asked for
 }
@@ -46,6 +47,7 @@ func measure(run *runfolder.Run, kind, from, to int) *measured {
 			m.window = m.window.Add(block.Window())
 			m.process = m.process.Add(block.Process())
 			m.instructions += float64(block.Process().Instructions)
+			m.databaseCPU += orZero(block.DatabaseCPU).Seconds()
 		}
 	}
 	return m
@@ -148,8 +150,16 @@ func (s side) missing(m Metric) string {
 		return "no answer to this kind of request"
 	case m.Counted:
 		return s.withoutInstructions()
+	case m.Database && !s.tellsOfDatabase():
+		return "recorded without a database server"
 	}
 	return s.Manifest.Unavailable[m.Source]
+}
+
+// tellsOfDatabase reports whether the run's experiment had a database server.
+func (s side) tellsOfDatabase() bool {
+	_, missing := s.Manifest.Unavailable[runfolder.SourceDatabaseCPU]
+	return missing || slices.ContainsFunc(s.Manifest.Blocks, func(b runfolder.Block) bool { return b.DatabaseCPU != nil })
 }
 
 // values are the metric's in every block that it is of.

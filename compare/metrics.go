@@ -51,13 +51,14 @@ type Metric struct {
 	ExplainedBy string // the kind of profile; empty if none explains it
 	ByCount     bool   // by the profile's counts rather than its values
 
-	ByKind  KindUse
-	Share   bool // percent of all requests: its change is a difference, in percentage points
-	Answers bool // from what came back, of which older folders do not tell
-	Asked   bool // under a rate the load sets it, so that it is not judged
-	Open    bool // there under a rate only
-	Counted bool // of blocks of its own, and in a family of its own, if valgrind counted it
-	Typical bool // a run's value is the median of its blocks, not that of all requests
+	ByKind   KindUse
+	Share    bool // percent of all requests: its change is a difference, in percentage points
+	Answers  bool // from what came back, of which older folders do not tell
+	Asked    bool // under a rate the load sets it, so that it is not judged
+	Open     bool // there under a rate only
+	Database bool // there only if a run of the comparison has a database server
+	Counted  bool // of blocks of its own, and in a family of its own, if valgrind counted it
+	Typical  bool // a run's value is the median of its blocks, not that of all requests
 
 	Bench *BenchUnit // in lines of Go's benchmark format; nil if it is left out
 
@@ -104,6 +105,11 @@ var Metrics = []Metric{
 		Gated:  true, Headline: true, Brief: true, ExplainedBy: "cpu", Bench: benchTimes(1e3, "cpu-ns/op"),
 		value: func(m *measured) float64 { return m.cpu / m.ops * 1e6 },
 		slice: func(s runfolder.Slice) float64 { return s.ServerCPU.Seconds() / float64(s.Ops()) * 1e6 },
+	},
+	{
+		ID: "database_cpu_per_op", Label: "CPU of the database", Unit: "us/op", Decimals: 2, Timing: true,
+		Source: runfolder.SourceDatabaseCPU, Brief: true, Database: true,
+		value: func(m *measured) float64 { return m.databaseCPU / m.ops * 1e6 },
 	},
 	{
 		ID: "alloc_bytes_per_op", Label: "allocated", Unit: "B/op", Better: Down, Rule: allocRule,
@@ -234,10 +240,10 @@ func sent(id MetricID, label string, quantile float64) Metric {
 
 // metricsOf are the figures that runs under a load have, as they are judged
 // under it. A share of failures is judged only where requests failed or may fail.
-func metricsOf(l loadgen.Load, failures bool) []Metric {
+func metricsOf(l loadgen.Load, failures, database bool) []Metric {
 	var all []Metric
 	for _, m := range Metrics {
-		if m.Open && !l.Open() {
+		if m.Open && !l.Open() || m.Database && !database {
 			continue
 		}
 		if m.Asked && l.Open() || m.Share && !failures {

@@ -86,7 +86,7 @@ func newVariant(run *runfolder.Run) Variant {
 // metricValues are all metrics of a run, in the order of Metrics.
 func (s side) metricValues() []MetricValue {
 	all := []MetricValue{}
-	for _, m := range metricsOf(s.Manifest.Load, false) {
+	for _, m := range metricsOf(s.Manifest.Load, false, s.tellsOfDatabase()) {
 		all = append(all, newMetricValue(m, s))
 	}
 	return all

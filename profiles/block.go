@@ -92,6 +92,7 @@ func (r *recorder) startAll(ctx context.Context, block int, l layout) ([]*instan
 			generator:  r.NewGenerator(r.infos[s], started.URL(), seed),
 			pages:      subject.NewPages(started.Debug()),
 			block:      runfolder.Block{Block: block, Layout: l.seed, Program: programs[s], StartOrder: order},
+			database:   r.databases.of(r.Subjects[s]),
 			recordings: map[string]*subject.Recording{},
 			captured:   map[string]runfolder.Captured{},
 		})
@@ -125,6 +126,9 @@ func (r *recorder) rounds(ctx context.Context, in []*instance) error {
 		if err := i.chargeCPU(); err != nil {
 			return i.explain(ctx, err)
 		}
+		if err := i.database.charge(nil); err != nil {
+			return err
+		}
 	}
 	machine := window.Close(serverCPU(in))
 	for _, i := range in {
@@ -133,8 +137,8 @@ func (r *recorder) rounds(ctx context.Context, in []*instance) error {
 	return nil
 }
 
-// serverCPU is what all subjects of a block used in its slices, or nil if that
-// is not known.
+// serverCPU is what all subjects of a block and their databases used in its
+// slices, or nil if that is not known.
 func serverCPU(in []*instance) *time.Duration {
 	var sum time.Duration
 	for _, i := range in {
@@ -144,6 +148,13 @@ func serverCPU(in []*instance) *time.Duration {
 		for _, s := range i.slices {
 			sum += s.ServerCPU
 		}
+		if i.database == nil {
+			continue
+		}
+		if i.block.DatabaseCPU == nil {
+			return nil
+		}
+		sum += *i.block.DatabaseCPU
 	}
 	return &sum
 }

@@ -71,14 +71,13 @@ func (e Experiment) Record(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = r.record(ctx)
-	if err == nil {
-		err = r.recordLayouts(ctx)
+	err = r.databases.start(ctx)
+	for _, stage := range []func(context.Context) error{r.record, r.recordLayouts, r.count} {
+		if err == nil {
+			err = stage(ctx)
+		}
 	}
-	if err == nil {
-		err = r.count(ctx)
-	}
-	return r.finish(ctx, err)
+	return r.finish(ctx, errors.Join(err, r.databases.stop()))
 }
 
 var subjectName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
@@ -126,20 +125,21 @@ func (e Experiment) subjects() ([]runfolder.SubjectInfo, error) {
 // recorder is an experiment in progress.
 type recorder struct {
 	Experiment
-	infos   []runfolder.SubjectInfo // of the subjects
-	start   time.Time
-	rng     *rand.Rand // decides every order
-	runs    []*runfolder.Writer
-	planned int           // blocks, at most
-	done    int           // blocks that are complete
-	linking time.Duration // of start to now in which no block was recorded
-	early   string        // why it ended before its last block, if it did so as planned
+	infos     []runfolder.SubjectInfo // of the subjects
+	start     time.Time
+	rng       *rand.Rand // decides every order
+	runs      []*runfolder.Writer
+	databases databases
+	planned   int           // blocks, at most
+	done      int           // blocks that are complete
+	linking   time.Duration // of start to now in which no block was recorded
+	early     string        // why it ended before its last block, if it did so as planned
 }
 
 func newRecorder(e Experiment, subjects []runfolder.SubjectInfo) (*recorder, error) {
 	r := &recorder{
 		Experiment: e, infos: subjects, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0)),
-		planned: e.Plan.Blocks,
+		planned: e.Plan.Blocks, databases: databasesOf(e.Subjects),
 	}
 	machine, missing := host.Read(), host.Missing(host.Root)
 	var templates []runfolder.Manifest

@@ -23,6 +23,7 @@ type instance struct {
 	run       *runfolder.Writer
 	generator Generator
 	pages     *subject.Pages
+	database  *database // that it uses; nil if there is none
 
 	block      runfolder.Block
 	before     subject.Before
@@ -85,6 +86,9 @@ func (i *instance) findSources(ctx context.Context) (err error) {
 	}
 	m := &i.run.Manifest
 	maps.Copy(m.Unavailable, i.Missing())
+	if why := i.recorder.databases.missing(i.database); why != "" {
+		m.Unavailable[runfolder.SourceDatabaseCPU] = why
+	}
 	if m.Subject.Binary, err = i.Binary(); err != nil {
 		return fmt.Errorf("subject %s: %w", i.name(), err)
 	}
@@ -248,6 +252,9 @@ func (i *instance) countAfter(ctx context.Context) (err error) {
 // CPU time: that is known when the next slice begins.
 func (i *instance) slice(ctx context.Context, round, order int) error {
 	if err := i.chargeCPU(); err != nil {
+		return err
+	}
+	if err := i.database.charge(&i.block); err != nil {
 		return err
 	}
 	result := i.generator.Slice(ctx, i.recorder.Plan.Slice)

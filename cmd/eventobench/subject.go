@@ -75,6 +75,7 @@ type storeSpec struct {
 	codec     string
 	sync      string
 	batch     string
+	pool      string
 	handicap  string
 	store     string
 	protocol  string // of the calls; the server takes both
@@ -99,11 +100,11 @@ func parseStoreSpec(text string) (storeSpec, error) {
 // set sets an option.
 func (s *storeSpec) set(name, value string) error {
 	option := map[string]*string{
-		"transport": &s.transport, "codec": &s.codec, "sync": &s.sync, "batch": &s.batch,
+		"transport": &s.transport, "codec": &s.codec, "sync": &s.sync, "batch": &s.batch, "pool": &s.pool,
 		"handicap": &s.handicap, "store": &s.store, "binary": &s.binary, protocolOption: &s.protocol,
 	}[name]
 	if option == nil || value == "" {
-		return fmt.Errorf("%q is none of transport=, protocol=, codec=, sync=, batch=, handicap=, store= and binary=",
+		return fmt.Errorf("%q is none of transport=, protocol=, codec=, sync=, batch=, pool=, handicap=, store= and binary=",
 			name+"="+value)
 	}
 	*option = value
@@ -124,6 +125,9 @@ func (s storeSpec) subject() (subject.Exec, error) {
 	}
 	store := cmp.Or(s.store, "sqlite::memory:")
 	fresh, scratch, err := freshStore(store)
+	if err == nil {
+		err = s.checkStore(store)
+	}
 	if err != nil {
 		return subject.Exec{}, err
 	}
@@ -140,11 +144,12 @@ func (s storeSpec) subject() (subject.Exec, error) {
 			program, "serve", "--addr=127.0.0.1:0", "--store=" + fresh, "--token=" + benchToken,
 			"--log-level=warn", "--transport=" + string(kind),
 		},
-		Options: map[string]string{"store": store, "transport": string(kind)},
-		Ready:   "/health",
-		Scratch: scratch,
+		Options:  map[string]string{"store": storeName(store), "transport": string(kind)},
+		Ready:    "/health",
+		Scratch:  scratch,
+		Database: database(store),
 	}
-	options := [][2]string{{"codec", s.codec}, {"sync", s.sync}, {"batch", s.batch}, {"handicap", s.handicap}}
+	options := [][2]string{{"codec", s.codec}, {"sync", s.sync}, {"batch", s.batch}, {"pool", s.pool}, {"handicap", s.handicap}}
 	for _, option := range options {
 		if name, value := option[0], option[1]; value != "" {
 			subject.Command = append(subject.Command, "--"+name+"="+value)
@@ -157,12 +162,31 @@ func (s storeSpec) subject() (subject.Exec, error) {
 	return subject, nil
 }
 
+// checkStore returns an error if the store has no use for an option.
+func (s storeSpec) checkStore(store string) error {
+	pool, err := strconv.Atoi(cmp.Or(s.pool, "0"))
+	if err != nil || pool < 0 {
+		return fmt.Errorf("pool %q is not a number of connections", s.pool)
+	}
+	if database(store) != nil {
+		return checkPostgresSync(s.sync)
+	}
+	return checkMemoryPool(strings.TrimPrefix(store, "sqlite:"), pool)
+}
+
 // freshStore turns a store that is a file into one of the same name in a
-// scratch folder of each process, on the same file system.
+// scratch folder of each process, on the same file system, and one in PostgreSQL
+// into a database of each process.
 func freshStore(store string) (fresh, scratch string, err error) {
+	if database(store) != nil {
+		return subject.FreshDatabase, "", nil
+	}
 	file, err := storePath(store)
-	if err != nil || file == sqlite.Memory {
-		return store, "", err
+	if err != nil {
+		return "", "", fmt.Errorf("%w, or %s", err, throwaway)
+	}
+	if file == sqlite.Memory {
+		return store, "", nil
 	}
 	scratch, err = filepath.Abs(filepath.Dir(file))
 	return "sqlite:" + filepath.Join(subject.ScratchFolder, filepath.Base(file)), scratch, err
@@ -170,8 +194,7 @@ func freshStore(store string) (fresh, scratch string, err error) {
 
 // factorOptions are the flags of run: a subject for each combination of values.
 type factorOptions struct {
-	transports, protocols, codecs, syncs, batches []string
-	store                                         string
+	transports, protocols, codecs, syncs, batches, pools, stores []string
 }
 
 func (o *factorOptions) addFlags(f *pflag.FlagSet) {
@@ -184,39 +207,56 @@ func (o *factorOptions) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.syncs, "sync", []string{"full"},
 		"when a store in a file waits for the disk: full, normal or off; several are measured side by side")
 	f.StringSliceVar(&o.batches, "batch", []string{"on"},
-		"whether writes to a file share commits: on or off; several are measured side by side")
-	f.StringVar(&o.store, "store", "sqlite::memory:",
-		"sqlite::memory:, or sqlite:FILE for fresh files beside FILE, removed after each block")
+		"whether writes to a file or PostgreSQL share commits: on or off; several are measured side by side")
+	f.StringSliceVar(&o.pools, "pool", []string{"0"},
+		"connections to PostgreSQL, or that read a file; 0 for 10; several are measured side by side")
+	f.StringSliceVar(&o.stores, "store", []string{"sqlite::memory:"},
+		"sqlite::memory:; sqlite:FILE for fresh files beside FILE; postgres for a server that lives as long as the run, or "+
+			"postgres:DIR for one with its data in DIR; postgres://USER@HOST/DATABASE for fresh databases on yours")
 }
 
 // factorFlags are the flags that addFlags adds.
-var factorFlags = []string{"transport", "protocol", "codec", "sync", "batch", "store"}
+var factorFlags = []string{"transport", "protocol", "codec", "sync", "batch", "pool", "store"}
 
-// subjects makes a subject of each combination of transport, protocol, codec, sync
-// and batch. A choice that has several values is part of the names, and a subject
+// subjects makes a subject of each combination of transport, protocol, codec, sync,
+// batch, pool and store. A choice that has several values is part of the names, and a subject
 // that is asked for again gets a number.
 func (o *factorOptions) subjects() ([]subject.Target, error) {
 	var subjects []subject.Exec
-	for _, values := range combinations(o.transports, o.protocols, o.codecs, o.syncs, o.batches) {
+	for _, values := range combinations(
+		o.transports, o.protocols, o.codecs, o.syncs, o.batches, o.pools, o.stores,
+	) {
 		spec := storeSpec{
 			transport: values[0], protocol: values[1], codec: values[2], sync: values[3], batch: values[4],
-			store: o.store,
+			pool: values[5], store: values[6],
 		}
 		s, err := spec.subject()
 		if err != nil {
 			return nil, err
 		}
-		for i, choice := range [][]string{o.protocols, o.codecs, o.syncs, o.batches} {
+		values[6] = shortStore(values[6])
+		for i, choice := range [][]string{o.protocols, o.codecs, o.syncs, o.batches, o.pools, o.stores} {
 			if len(choice) > 1 {
-				s.Name += "-" + []string{protocolOption, "codec", "sync", "batch"}[i] + "-" + values[i+1]
+				s.Name += "-" + []string{protocolOption, "codec", "sync", "batch", "pool", "store"}[i] + "-" + values[i+1]
 			}
 		}
 		subjects = append(subjects, s)
 	}
 	if len(subjects) == 0 {
-		return nil, errors.New("there is nothing to measure; name a transport, protocol, codec, sync and batch")
+		return nil, errors.New("there is nothing to measure; name a transport, protocol, codec, sync, batch, pool and store")
 	}
 	return numbered(subjects), nil
+}
+
+// shortStore is a store as part of a name.
+func shortStore(store string) string {
+	switch {
+	case database(store) != nil:
+		return "postgres"
+	case store == "sqlite:"+sqlite.Memory:
+		return "memory"
+	}
+	return "file"
 }
 
 // combinations returns all choices of one value from each list, the last list

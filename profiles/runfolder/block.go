@@ -23,6 +23,8 @@ type Block struct {
 	Goroutines       int64 `json:"goroutines"`        // at its end
 	RSSPeak          int64 `json:"rss_peak_bytes"`
 
+	DatabaseCPU *time.Duration `json:"database_cpu_ns,omitempty"` // in the slices; nil where the run has no SourceDatabaseCPU
+
 	Answers []Answers `json:"answers,omitempty"` // by kind of request, in the order of Load.Kinds
 
 	Machine *Machine `json:"machine"`

@@ -124,6 +124,9 @@ func (m Manifest) checkBlocks() error {
 		if b.Machine == nil {
 			return fmt.Errorf("block %d does not say what the machine did meanwhile", i)
 		}
+		if b.DatabaseCPU != nil && *b.DatabaseCPU < 0 {
+			return fmt.Errorf("the CPU time of the database is negative in block %d", i)
+		}
 		if lost := b.After.Sub(b.Before); min(lost.TotalAlloc, lost.Mallocs, lost.NumGC, lost.GCPause) < 0 {
 			return fmt.Errorf("counters of block %d fall", i)
 		}

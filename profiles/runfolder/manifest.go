@@ -43,6 +43,10 @@ const (
 	SourceGoroutines   Source = "goroutines"       // their number, at /debug/pprof/goroutine
 	SourceLayouts      Source = "layouts"          // the program, linked with its functions in other orders
 	SourceInstructions Source = "instructions"     // hardware counters, or valgrind
+
+	// The CPU clocks of the database server's processes. It is available or
+	// unavailable only in experiments that have a database server.
+	SourceDatabaseCPU Source = "database_cpu"
 )
 
 // The sources of what the machine did meanwhile, in /proc and /sys.
@@ -60,7 +64,7 @@ const (
 func Sources() []Source {
 	all := []Source{
 		SourceCPUClock, SourceMemStats, SourceRSS, SourceSwitches, SourceIO, SourceGoroutines,
-		SourceLayouts, SourceInstructions,
+		SourceLayouts, SourceInstructions, SourceDatabaseCPU,
 		SourceDuration, SourceMeanLatency, SourceLatencies,
 		SourceMachineCPU, SourcePressure, SourceRunQueue, SourceThrottling, SourceThermal, SourceFrequency, SourceClocksource,
 	}

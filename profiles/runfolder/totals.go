@@ -23,6 +23,7 @@ type Totals struct {
 	OpenLoop     *OpenLoop        `json:"open_loop"` // nil for a closed loop
 
 	CPUPerOp          *float64 `json:"cpu_us_per_op"`
+	DatabaseCPUPerOp  *float64 `json:"database_cpu_us_per_op,omitempty"`
 	GeneratorCPUPerOp float64  `json:"generator_cpu_us_per_op"`
 	AllocBytesPerOp   *float64 `json:"alloc_bytes_per_op"`
 	AllocsPerOp       *float64 `json:"allocs_per_op"`
@@ -139,8 +140,13 @@ func (t *Totals) addProcess(r *Run) {
 		t.CPUPerOp = new(micros(cpu) / ops)
 	}
 	var window Counters
+	var databaseCPU time.Duration
 	var rssPeak, goroutines int64
 	for _, b := range r.Manifest.Blocks {
+		if b.DatabaseCPU != nil {
+			databaseCPU += *b.DatabaseCPU
+			t.DatabaseCPUPerOp = new(micros(databaseCPU) / ops)
+		}
 		window = window.Add(b.Window())
 		rssPeak = max(rssPeak, b.RSSPeak)
 		goroutines = max(goroutines, b.Goroutines)

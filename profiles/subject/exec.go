@@ -30,6 +30,8 @@ const (
 	ChosenPort    = "{port}"  // a free port, on which the process must listen
 	SecondPort    = "{port2}" // another free port, for debug pages
 	ScratchFolder = "{dir}"   // an empty folder, which is removed when the process has ended
+
+	FreshDatabase = "{database}" // the URL of an empty database, which is dropped then; of one with a Database
 )
 
 // loopback is the host that processes are told to listen on.
@@ -64,6 +66,8 @@ type Exec struct {
 	// order, and gives subjects that are otherwise the same. It is nil if the program
 	// was not built for this.
 	Layouts func(ctx context.Context, seeds []int64) ([]Exec, error)
+
+	Database Database // that makes FreshDatabase; nil if there is none
 }
 
 // String is the subject's name.
@@ -113,7 +117,7 @@ func (e Exec) Start(ctx context.Context, log io.Writer) (Instance, error) {
 // startOnce returns, also with an error, what was started.
 func (e Exec) startOnce(ctx context.Context, log io.Writer) (*process, error) {
 	p := &process{Exec: e, output: newOutput(log), marker: newMarker(), exited: make(chan struct{})}
-	if err := p.start(); err != nil {
+	if err := p.start(ctx); err != nil {
 		p.cleanUp()
 		p.lostPort = p.isPortTaken()
 		return p, fmt.Errorf("starting subject %s: %w", e.Name, err)
@@ -153,7 +157,7 @@ type chosen struct {
 
 // choose makes what the command, the environment and the URL of debug pages ask
 // for.
-func (p *process) choose() (chosen, error) {
+func (p *process) choose(ctx context.Context) (chosen, error) {
 	var c chosen
 	command := strings.Join(p.Command, "\n")
 	all := strings.Join(append(slices.Clone(p.Env), command, p.Exec.Debug), "\n")
@@ -177,8 +181,11 @@ func (p *process) choose() (chosen, error) {
 	if strings.Contains(all, ScratchFolder) {
 		p.scratch, err = os.MkdirTemp(p.Scratch, "eventobench-")
 	}
+	if err == nil && p.Database != nil {
+		p.database, err = p.Database.Create(ctx)
+	}
 	c.replacer = strings.NewReplacer(ChosenAddress, address, ChosenHost, loopback,
-		ChosenPort, first, SecondPort, second, ScratchFolder, p.scratch)
+		ChosenPort, first, SecondPort, second, ScratchFolder, p.scratch, FreshDatabase, p.database)
 	c.address = cmp.Or(c.address, p.Address)
 	return c, err
 }

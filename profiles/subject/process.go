@@ -2,6 +2,7 @@ package subject
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -25,6 +26,7 @@ type process struct {
 	marker   string        // in the environment of all processes
 	janitor  *janitor
 	scratch  string // removed at the end; may be empty
+	database string // dropped at the end; may be empty
 	url      *url.URL
 	guessed  bool      // url is of a port that was found open
 	offered  string    // port on which it may listen; may be empty
@@ -42,8 +44,8 @@ func (p *process) URL() *url.URL           { return p.url }
 func (p *process) Debug() DebugPages       { return p.debug }
 func (p *process) Exited() <-chan struct{} { return p.exited }
 
-func (p *process) start() error {
-	own, err := p.choose()
+func (p *process) start(ctx context.Context) error {
+	own, err := p.choose(ctx)
 	if err != nil {
 		return err
 	}
@@ -221,6 +223,9 @@ func (p *process) cleanUp() {
 	p.close()
 	if p.scratch != "" {
 		_ = os.RemoveAll(p.scratch)
+	}
+	if p.database != "" {
+		p.Database.Drop(p.database)
 	}
 	if p.janitor != nil {
 		p.janitor.dismiss()

@@ -15,6 +15,7 @@ func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setp
 var errElsewhere = errors.New("read of another process on Linux only")
 
 func cpuClock(int) (time.Duration, error)               { return 0, errElsewhere }
+func treeCPU(int) (time.Duration, error)                { return 0, errElsewhere }
 func rssPeak(int) (int64, error)                        { return 0, errElsewhere }
 func addSwitches(int, *runfolder.ProcessCounters) error { return errElsewhere }
 func addIO(int, *runfolder.ProcessCounters) error       { return errElsewhere }

@@ -341,10 +341,15 @@ func normal(answer string) string {
 // to both in JSON.
 func TestProtocolsAnswerAlike(t *testing.T) {
 	token := "Bearer " + defaultToken
-	for _, kind := range kinds {
+	for k, kind := range kinds {
+		where := inMemory
+		if onPostgres(t, k) {
+			where = inPostgres
+		}
 		t.Run(string(kind), func(t *testing.T) {
-			asJSON := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
-			asProtobuf := startStore(t, kind, server.CodecRaw, sqlite.Memory, false)
+			o := storeOptions(server.CodecRaw, false)
+			asJSON := serveOn(t, t.Context(), kind, openAt(t, where), o, Limits{}, listen(t))
+			asProtobuf := serveOn(t, t.Context(), kind, openAt(t, where), o, Limits{}, listen(t))
 			translated := map[string]int{}
 			for _, c := range calls {
 				wantStatus, want := asJSON.do(t, http.MethodPost, "/rpc", token, []byte(c.body))

@@ -104,10 +104,17 @@ func (s store) write(t *testing.T, stream string, n int) {
 
 // transports runs a test on every transport, in test mode.
 func transports(t *testing.T, test func(t *testing.T, s store)) {
-	for _, kind := range kinds {
-		t.Run(string(kind), func(t *testing.T) {
-			test(t, startStore(t, kind, server.CodecRaw, sqlite.Memory, true))
-		})
+	for k, kind := range kinds {
+		places := []string{inMemory}
+		if onPostgres(t, k) {
+			places = append(places, inPostgres)
+		}
+		for _, where := range places {
+			t.Run(fmt.Sprintf("%s/%s", kind, where), func(t *testing.T) {
+				o := storeOptions(server.CodecRaw, true)
+				test(t, serveOn(t, t.Context(), kind, openAt(t, where), o, Limits{}, listen(t)))
+			})
+		}
 	}
 }
 

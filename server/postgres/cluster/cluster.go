@@ -247,5 +247,8 @@ func (c *Cluster) removeDir() error {
 	return os.RemoveAll(c.dir)
 }
 
+// PID is the id of the server's process that starts all others.
+func (c *Cluster) PID() int { return c.server.cmd.Process.Pid }
+
 // Dir is the cluster's folder.
 func (c *Cluster) Dir() string { return c.dir }
