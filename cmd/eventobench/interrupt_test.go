@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -22,6 +23,9 @@ type running struct {
 	cmd  *exec.Cmd
 	out  string
 	text *bufio.Reader // what it prints on stderr
+
+	blocks string   // 1000 if empty
+	env    []string // that of this process if nil
 }
 
 func startRun(t *testing.T, args ...string) *running {
@@ -34,9 +38,11 @@ func startRun(t *testing.T, args ...string) *running {
 // start starts the run and waits for its first block.
 func (r *running) start(t *testing.T, args ...string) {
 	t.Helper()
+	blocks := cmp.Or(r.blocks, "1000")
 	r.cmd = exec.CommandContext(t.Context(), "eventobench", append([]string{
-		"run", "--blocks=1000", "--rounds=2", "--slice=5ms", "--warmup=5", "--out=" + r.out,
+		"run", "--blocks=" + blocks, "--rounds=2", "--slice=5ms", "--warmup=5", "--out=" + r.out,
 	}, args...)...)
+	r.cmd.Env = r.env
 	stderr, err := r.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +51,7 @@ func (r *running) start(t *testing.T, args ...string) {
 		t.Fatal(err)
 	}
 	r.text = bufio.NewReader(stderr)
-	r.waitFor(t, "1 of 1000 blocks")
+	r.waitFor(t, "1 of "+blocks+" blocks")
 }
 
 // waitFor reads stderr up to a line with the given text.

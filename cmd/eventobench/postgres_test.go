@@ -29,11 +29,11 @@ func TestKillUnderLoadPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := "ns_ZGVmYXVsdA_" + strings.Repeat("0", 64)
-	start := func() *serving { return startServe(t, "--store="+database, "--token="+token) }
-	stays := start()
+	transports := []string{"nethttp", "fasthttp", "fasthttp-adapter"}
+	stays := startServe(t, "--store="+database, "--token="+token)
 	acknowledged := map[string]bool{}
 	for round := range killRounds() {
-		killed := start()
+		killed := startServe(t, "--store="+database, "--token="+token, "--transport="+transports[round%len(transports)])
 		writeUntilKilled(t, killed, token, round, acknowledged)
 		checkMessages(t, stays, token, acknowledged)
 	}

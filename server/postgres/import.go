@@ -101,7 +101,7 @@ func firstRefused(records []server.Record, globals []int64, ids [][16]byte) erro
 func taken(i int, r server.Record) error {
 	return &server.RecordError{Index: i, Err: &server.Error{
 		Code: server.CodePositionExists,
-		Message: fmt.Sprintf("id %s, global position %d, or position %d of stream %q is taken",
+		Message: fmt.Sprintf("Message id %s, global position %d, or position %d of stream %q is taken",
 			r.ID, r.GlobalPosition, r.Position.Position, r.Stream),
 	}}
 }

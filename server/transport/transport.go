@@ -151,11 +151,12 @@ func clientErrors() *log.Logger {
 }
 
 // stream runs a subscription until its client is gone, or the server stops. Why
-// it failed is logged: its client sees only the end.
+// it failed is logged: its client sees only the end. That the client has left, in the
+// middle of a reading, is no failure.
 func (s site) stream(sub *server.Subscription, conn net.Conn, w server.EventWriter) {
 	ctx, stop := untilGone(s.stop, conn)
 	defer stop()
-	if err := sub.Run(ctx, w); err != nil {
+	if err := sub.Run(ctx, w); err != nil && !errors.Is(err, context.Canceled) {
 		slog.Error("a stream of events ended", "error", err)
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(s.limits.Send)) // for the end of the stream

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -94,6 +95,12 @@ func programs() (string, error) {
 	return filepath.Dir(newest), nil
 }
 
+// Installed reports whether there are server programs.
+func Installed() bool {
+	_, err := programs()
+	return err == nil
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
@@ -130,7 +137,12 @@ func (c *Cluster) initialize(ctx context.Context, bin string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "--pgdata="+c.data(), "--username="+superuser,
 		"--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
 	c.confine(cmd)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, fs.ErrPermission) && c.account != nil {
+		return fmt.Errorf("initdb: %w; the user that it runs as, %s or nobody, must be able to enter %s",
+			err, superuser, filepath.Dir(c.dir))
+	}
+	if err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
