@@ -2,8 +2,11 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/eventobench/eventobench/server/postgres/cluster"
 )
@@ -12,18 +15,7 @@ import (
 // while writers write, and holds that the other one has every acknowledged message
 // once, and that streams have no gaps.
 func TestKillUnderLoadPostgres(t *testing.T) {
-	c, err := cluster.Start(t.Context(), cluster.Options{})
-	if errors.Is(err, cluster.ErrNotInstalled) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := startCluster(t)
 	database, err := c.CreateDatabase(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +29,87 @@ func TestKillUnderLoadPostgres(t *testing.T) {
 		writeUntilKilled(t, killed, token, round, acknowledged)
 		checkMessages(t, stays, token, acknowledged)
 	}
+}
+
+// startCluster starts a cluster until the test ends.
+func startCluster(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	c, err := cluster.Start(t.Context(), cluster.Options{})
+	if errors.Is(err, cluster.ErrNotInstalled) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// TestUsersServer holds that a run on a server of the user's drops the databases that
+// it made and those that a killed run has left, and touches no others.
+func TestUsersServer(t *testing.T) {
+	c := startCluster(t)
+	users, err := c.CreateDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed, running, next := &usersServer{url: users}, &usersServer{url: users}, &usersServer{url: users}
+	for _, u := range []*usersServer{killed, running} {
+		if err := u.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := u.Create(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := killed.conn.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the killed run's database was not dropped", func() bool { // its lock goes a moment after the connection
+		if err := next.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		names := databasesOn(t, next)
+		if err := next.Stop(); err != nil {
+			t.Error(err)
+		}
+		return !slices.Contains(names, killed.made[0]) && slices.Contains(names, running.made[0])
+	})
+	made, err := running.Create(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	running.Drop(made)
+	if err := running.Stop(); err != nil {
+		t.Error(err)
+	}
+	if err := next.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if names := databasesOn(t, next); slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, madeHere) }) ||
+		!slices.Contains(names, "eventobench_1") {
+		t.Errorf("databases afterwards: %v", names)
+	}
+	if err := next.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func databasesOn(t *testing.T, u *usersServer) []string {
+	t.Helper()
+	rows, err := u.conn.Query(t.Context(), "SELECT datname FROM pg_database")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Error(err)
+	}
+	return names
 }
 
 // TestStoreName holds that a log shows no password.

@@ -78,6 +78,9 @@ are kept, marked interrupted).`,
   # which JSON library: none against three
   eventobench run --transport=fasthttp --codec=raw,std,jsonv2,segmentio
 
+  # the same store on SQLite and on PostgreSQL, which is started for the time of the run
+  eventobench run --transport=fasthttp --store=sqlite:/var/tmp/bench.db,postgres:/var/tmp
+
   # with profiles of waiting for locks, and of blocking
   eventobench run --transport=nethttp,fasthttp --profiles=mutex,block
 

@@ -5,7 +5,6 @@ package cluster
 import (
 	"errors"
 	"syscall"
-	"time"
 )
 
 var errNoProc = errors.New("the processes of a PostgreSQL cluster can be looked into on Linux only")
@@ -22,6 +21,3 @@ func processAttributes(a *account) *syscall.SysProcAttr {
 
 // PIDs returns the ids of the cluster's processes.
 func (c *Cluster) PIDs() ([]int, error) { return nil, errNoProc }
-
-// CPU returns the CPU time that the cluster has used.
-func (c *Cluster) CPU() (time.Duration, error) { return 0, errNoProc }
