@@ -9,17 +9,16 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/server/postgres/cluster"
 )
 
-// throwawayRounds is how often each end of a run is tried: once, or as often as
-// EVENTOBENCH_KILL_ROUNDS says if EVENTOBENCH_LONG_TESTS is set.
-func throwawayRounds(t *testing.T) int {
-	t.Helper()
-	if os.Getenv("EVENTOBENCH_LONG_TESTS") == "" {
-		return 1
+// throwawayRounds is how often each end of a run is tried.
+func throwawayRounds() int {
+	if testlong.On() {
+		return killRounds()
 	}
-	return killRounds(t)
+	return 1
 }
 
 // TestThrowawayCluster ends runs on PostgreSQL in every way there is, and holds that
@@ -39,7 +38,7 @@ func TestThrowawayCluster(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for range throwawayRounds(t) {
+			for range throwawayRounds() {
 				temp := sharedTempDir(t)
 				r := &running{out: t.TempDir()}
 				r.startPostgres(t, temp, end.blocks)

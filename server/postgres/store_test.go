@@ -3,11 +3,11 @@ package postgres
 import (
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/storetest"
 )
@@ -18,9 +18,7 @@ func TestConformance(t *testing.T) {
 
 // TestConformanceOfOptions has one connection, and no batches.
 func TestConformanceOfOptions(t *testing.T) {
-	if os.Getenv("EVENTOBENCH_LONG_TESTS") == "" {
-		t.Skip("the suite runs on the other options only if EVENTOBENCH_LONG_TESTS is set")
-	}
+	testlong.Need(t)
 	storetest.Run(t, func(t *testing.T) server.Store {
 		return openWith(t, database(t), Options{NoBatch: true, Pool: 1})
 	})

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/postgres"
 	"github.com/eventobench/eventobench/server/postgres/cluster"
@@ -73,9 +74,9 @@ func openAt(t *testing.T, where string) server.Store {
 }
 
 // onPostgres reports whether the n-th case of a test runs on PostgreSQL: every case
-// if EVENTOBENCH_LONG_TESTS is set, else one of three, another one in each test.
+// where long tests run, else one of three, another one in each test.
 func onPostgres(t *testing.T, n int) bool {
-	if os.Getenv("EVENTOBENCH_LONG_TESTS") != "" {
+	if testlong.On() {
 		return true
 	}
 	h := fnv.New32()
