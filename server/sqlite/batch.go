@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"zombiezen.com/go/sqlite/sqlitex"
-
 	"github.com/eventobench/eventobench/server"
 )
 
@@ -89,7 +87,8 @@ func (s *Store) commit(batch []*write) {
 	err := s.transact(func() error {
 		for _, w := range batch {
 			w.position, w.err = s.apply(w)
-			if s.writer.AutocommitEnabled() { // a full disk, for one, makes SQLite roll back by itself
+			// A full disk, for one, makes SQLite roll back by itself.
+			if s.writer.AutocommitEnabled() || errors.Is(w.err, errNotUndone) {
 				return fmt.Errorf("the transaction was rolled back: %w", w.err)
 			}
 		}
@@ -104,16 +103,6 @@ func (s *Store) commit(batch []*write) {
 		}
 		close(w.done)
 	}
-}
-
-// transact runs do in a transaction of the writer.
-func (s *Store) transact(do func() error) (err error) {
-	end, err := sqlitex.ImmediateTransaction(s.writer)
-	if err != nil {
-		return err
-	}
-	defer end(&err)
-	return do()
 }
 
 // forgetStreams drops all that was remembered of streams: a failed commit may have

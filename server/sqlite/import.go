@@ -34,6 +34,7 @@ func (s *Store) importInto(ns *namespace, records []server.Record) error {
 				return atIndex(i, r, err)
 			}
 		}
+		s.durable.added += int64(len(records))
 		return nil
 	})
 	ns.counts.reset()

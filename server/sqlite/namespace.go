@@ -68,8 +68,8 @@ func (s *Store) loadNamespaces() error {
 		return err
 	}
 	for _, id := range orphans {
-		if err := s.dropTables(id); err != nil {
-			return err
+		if err := s.transact(func() error { return s.dropTables(id) }); err != nil {
+			return fmt.Errorf("dropping tables that were left: %w", err)
 		}
 	}
 	return nil
@@ -93,11 +93,11 @@ func (s *Store) orphans(known map[int64]bool) (orphans []int64, err error) {
 func (s *Store) createTables() (id int64, err error) {
 	s.lastID++
 	script := fmt.Sprintf(tables, s.lastID, int64(server.MaxPosition))
-	return s.lastID, sqlitex.ExecuteScript(s.writer, script, nil)
+	return s.lastID, executeScript(s.writer, script)
 }
 
 func (s *Store) dropTables(id int64) error {
-	return sqlitex.ExecuteScript(s.writer, fmt.Sprintf("DROP TABLE message_%[1]d; DROP TABLE stream_%[1]d;", id), nil)
+	return executeScript(s.writer, fmt.Sprintf("DROP TABLE message_%[1]d; DROP TABLE stream_%[1]d;", id))
 }
 
 func (s *Store) namespace(name string) (*namespace, error) {

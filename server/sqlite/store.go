@@ -35,6 +35,7 @@ type Store struct {
 	byName map[string]*namespace
 
 	dropped droppedTables
+	durable durability
 }
 
 var _ server.Store = (*Store)(nil)
@@ -59,6 +60,8 @@ type Options struct {
 	Sync    Sync // "" is SyncFull
 	NoBatch bool // give every write a commit of its own
 	Pool    int  // connections that read beside the writer; 0 for DefaultPool
+
+	logPages int // 0 is the constant of that name
 }
 
 // Open opens or creates the store at path, which is a file or Memory.
@@ -69,7 +72,7 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	s := &Store{writer: conn, byName: map[string]*namespace{}}
 	if err := s.prepare(path, o); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the SQLite store %s: %w", path, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("opening the SQLite store %s: %w", path, explainDamage(err)), s.Close())
 	}
 	return s, nil
 }
@@ -80,8 +83,13 @@ func (s *Store) prepare(path string, o Options) error {
 			return err
 		}
 	}
-	if err := sqlitex.ExecuteScript(s.writer, schema, nil); err != nil {
+	if err := executeScript(s.writer, schema); err != nil {
 		return err
+	}
+	if path != Memory {
+		if err := s.durable.syncFolder(); err != nil {
+			return err
+		}
 	}
 	return s.loadNamespaces()
 }
@@ -93,7 +101,14 @@ func (s *Store) prepareFile(path string, o Options) (err error) {
 	if sync != SyncFull && sync != SyncNormal && sync != SyncOff {
 		return fmt.Errorf("unknown sync %q; use %s, %s or %s", sync, SyncFull, SyncNormal, SyncOff)
 	}
-	for _, pragma := range []string{"PRAGMA journal_mode=WAL", "PRAGMA synchronous=" + string(sync)} {
+	s.durable.sync, s.durable.path, s.durable.pages = sync, path+"-wal", cmp.Or(o.logPages, logPages)
+	automatic := s.durable.pages // unless the store does it
+	if sync == SyncNormal {
+		automatic = 0
+	}
+	for _, pragma := range []string{
+		"PRAGMA journal_mode=WAL", "PRAGMA synchronous=" + string(sync), fmt.Sprintf("PRAGMA wal_autocheckpoint=%d", automatic),
+	} {
 		if err := sqlitex.ExecuteTransient(s.writer, pragma, nil); err != nil {
 			return err
 		}
@@ -123,7 +138,11 @@ func (s *Store) Close() (err error) {
 		if s.pool != nil {
 			err = s.pool.Close()
 		}
-		err = errors.Join(err, s.writer.Close())
+		if failed := s.durable.close(); failed != nil {
+			err = errors.Join(err, fmt.Errorf("syncing the log: %w", failed))
+		} else {
+			err = errors.Join(err, s.writer.Close())
+		}
 		s.writer = nil
 	})
 	return err
@@ -185,44 +204,60 @@ func (s *Store) Write(
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.apply(&write{namespace: name, message: m, expected: expected}) // another one, which stays on the stack
-}
-
-// apply executes a write, in the transaction there is or in its own.
-func (s *Store) apply(w *write) (server.Position, error) {
 	if s.writer == nil {
 		return server.Position{}, errClosed
 	}
+	if err := writing.undo(s.writer); err != nil {
+		return server.Position{}, err
+	}
+	p, err = s.apply(&write{namespace: name, message: m, expected: expected}) // another one, which stays on the stack
+	if err == nil {
+		s.durable.committed(s.writer)
+	}
+	return p, err
+}
+
+// apply executes a write, in the transaction there is or in its own.
+func (s *Store) apply(w *write) (p server.Position, err error) {
+	if s.writer == nil {
+		return p, errClosed
+	}
 	ns, err := s.namespace(w.namespace)
 	if err != nil {
-		return server.Position{}, err
+		return p, err
 	}
 	st, err := ns.stream(s.writer, w.message.Stream)
 	if err != nil {
-		return server.Position{}, err
+		return p, err
 	}
 	if w.expected != nil && *w.expected != st.version {
-		return server.Position{}, server.VersionConflict(*w.expected, st.version)
+		return p, server.VersionConflict(*w.expected, st.version)
 	}
 	if st.id == 0 {
-		return s.writeFirst(ns, st, w.message)
+		p, err = s.writeFirst(ns, st, w.message)
+	} else {
+		p, err = ns.append(s.writer, st, w.message)
 	}
-	return ns.append(s.writer, st, w.message)
+	if err == nil {
+		s.durable.added++
+	}
+	return p, err
 }
 
 // writeFirst writes the first message of a stream together with the stream, or
 // neither.
 func (s *Store) writeFirst(ns *namespace, st *stream, m server.NewMessage) (p server.Position, err error) {
-	release := sqlitex.Save(s.writer)
-	defer func() {
-		if release(&err); err != nil {
-			ns.forgetStream(m.Stream)
+	err = nested.run(s.writer, func() error {
+		if err := ns.createStream(s.writer, st, m.Stream); err != nil {
+			return err
 		}
-	}()
-	if err := ns.createStream(s.writer, st, m.Stream); err != nil {
-		return p, err
+		p, err = ns.append(s.writer, st, m)
+		return err
+	})
+	if err != nil {
+		ns.forgetStream(m.Stream)
 	}
-	return ns.append(s.writer, st, m)
+	return p, err
 }
 
 // Version returns the position of a stream's last message. A store in a file
@@ -267,6 +302,16 @@ func explainDisk(err *error) {
 	case sqlite.ResultIOErr, sqlite.ResultCantOpen:
 		*err = fmt.Errorf("it cannot be written, its disk fails with %v: %w", code, *err)
 	}
+	*err = explainDamage(*err)
+}
+
+// explainDamage puts in words that a file is not, or no longer, a sound database.
+func explainDamage(err error) error {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return fmt.Errorf("its file is damaged; restore it from a copy, or import an export into a new one: %w", err)
+	}
+	return err
 }
 
 func fromNanos(n int64) time.Time { return time.Unix(0, n) }

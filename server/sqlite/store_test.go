@@ -1,15 +1,19 @@
 package sqlite
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/storetest"
@@ -68,6 +72,41 @@ func TestReopen(t *testing.T) {
 	}
 	if _, err := Open(path, Options{Sync: "sometimes"}); err == nil {
 		t.Error("opened with an unknown sync")
+	}
+}
+
+// TestDamagedFile holds that a file that is damaged, where it hurts or altogether,
+// is an error that says so: a store that opens drops tables that were left, and
+// here it cannot.
+func TestDamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	s := open(t, path, Options{})
+	root := 0
+	script := fmt.Sprintf(tables, 99, 1) // of no namespace
+	if err := executeScript(s.writer, script); err != nil {
+		t.Fatal(err)
+	}
+	if err := sqlitex.Execute(s.writer, "SELECT rootpage FROM sqlite_schema WHERE name = 'message_99'", &sqlitex.ExecOptions{
+		ResultFunc: func(stmt *sqlite.Stmt) error { root = stmt.ColumnInt(0); return nil },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 4096
+	for _, from := range []int{(root - 1) * page, 0} {
+		damaged := slices.Concat(sound[:from], bytes.Repeat([]byte{0xff}, len(sound)-from))
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := Open(path, Options{}); err == nil || !strings.Contains(err.Error(), path+": its file is damaged") {
+			t.Errorf("damaged from byte %d on: opened %v (%v)", from, s, err)
+		}
 	}
 }
 
