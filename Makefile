@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint elsewhere generate generated bench fuzz vendor-web histories recorded run history release
+.PHONY: build test race lint elsewhere generate generated bench powercut faults fuzz vendor-web histories recorded run history release
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -15,7 +15,7 @@ test: ## every test but those that take long, which EVENTOBENCH_LONG_TESTS=1 add
 # arithmetic in one goroutine; a test of memory; and the browser, which is not ours.
 NO_RACE = TestReportInBrowser|TestHistoryInBrowser|TestScripts/(compare|diff|doctor|gate|history|init|report|show|shop|view|selftest)
 NO_RACE := $(NO_RACE)|TestErrorRates|TestRequestsErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise
-NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof
+NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof|TestPowerCut|TestErrorsAtEveryCall|TestShortWrites
 NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestHistoryInBrowser|TestPlayed
 
 race: ## every test under the race detector, but for those that have nothing to race
@@ -45,6 +45,12 @@ generated: ## the code that is checked in must be what generate makes
 
 bench: ## speed of the parts
 	$(GO) test -run '^$$' -bench . ./...
+
+powercut: ## 100,000 states of the disk that a power cut may leave of the event store, and what each of them lacks
+	EVENTOBENCH_POWERCUT_STATES=100000 $(GO) test -count=1 -timeout=60m -v -run PowerCut ./server/sqlite
+
+faults: ## make each write, sync, truncation and removal of the event store fail once; takes half an hour
+	EVENTOBENCH_EVERY_FAULT=1 $(GO) test -count=1 -timeout=90m -v -run 'ErrorsAtEveryCall|ShortWrites' ./server/sqlite
 
 fuzz: ## every fuzz target in turn, for FUZZTIME each
 	@for pkg in $$($(GO) list ./...); do \
