@@ -19,7 +19,7 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 	for _, run := range runs[1:] {
 		head := newSide(run)
 		head.countRedirects(base)
-		gated := c.metrics(metricsOfPair(base, head))
+		gated := c.metrics(metricsOfPair(base, head, c))
 		found := judgeAll(base, head, c, gated, compareAnswers(base, head).doubt())
 		for _, m := range gated {
 			if r := found[m.ID]; r.finding != nil {
@@ -31,11 +31,16 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 	return look
 }
 
-// metricsOfPair are the figures of two runs, as they are judged.
-func metricsOfPair(base, head side) []Metric {
+// metricsOfPair are the figures of two runs, as they are judged. Most servers keep
+// nothing that could be lost, and most machines count no instructions: of two runs
+// that tell nothing of it nothing is said, unless it is gated.
+func metricsOfPair(base, head side, c Criteria) []Metric {
 	load := base.Manifest.Load
-	return metricsOf(load, load.AllowErrors > 0 || base.whole.failures()+head.whole.failures() > 0,
+	all := metricsOf(load, load.AllowErrors > 0 || base.whole.failures()+head.whole.failures() > 0,
 		base.tellsOfDatabase() || head.tellsOfDatabase())
+	return slices.DeleteFunc(all, func(m Metric) bool {
+		return (m.Bound || m.Counted) && !c.gates(m) && base.missing(m) != "" && head.missing(m) != ""
+	})
 }
 
 // result is what was found of one metric: a finding, or why there is none.
@@ -120,6 +125,9 @@ func estimate(m Metric, base, head side, c Criteria) result {
 	}
 	if why := countedAlike(base, head); why != "" && m.Counted {
 		return result{missing: why, bare: Inconclusive}
+	}
+	if m.Bound {
+		return compareBounds(m, base, head, c.rule(m))
 	}
 	f := &finding{better: m.Better, rule: c.rule(m), share: m.Share}
 	if paired(base.Run, head.Run) && !ownBlocks(m, base) {

@@ -144,6 +144,8 @@ func (s side) missing(m Metric) string {
 	switch {
 	case (m.Answers || m.Share && ofKind) && !s.whole.tells:
 		return "recorded before answers were counted"
+	case m.Bound && !s.publishesDurability():
+		return "the server does not publish " + runfolder.VarUnsynced
 	case ofKind && s.requests() == 0:
 		return "no request of this kind"
 	case ofKind && s.whole.ops == 0 && !m.Share:
@@ -186,6 +188,8 @@ func (s side) value(m Metric) *float64 {
 		v = stat.Median(s.values(m))
 	case m.Counted:
 		v = m.value(countedWhole(s.counted))
+	case m.Bound:
+		v = slices.Max(s.values(m))
 	default:
 		v = m.value(s.whole)
 	}

@@ -18,6 +18,7 @@ const (
 	OpsPerSec         MetricID = "ops_per_sec"
 	CPUPerOp          MetricID = "cpu_per_op"
 	InstructionsPerOp MetricID = "instructions_per_op"
+	UnsyncedWrites    MetricID = "unsynced_writes"
 )
 
 // Direction says which way a metric gets better.
@@ -59,6 +60,7 @@ type Metric struct {
 	Database bool // there only if a run of the comparison has a database server
 	Counted  bool // of blocks of its own, and in a family of its own, if valgrind counted it
 	Typical  bool // a run's value is the median of its blocks, not that of all requests
+	Bound    bool // a run's value is the largest of its blocks, which may be infinite; not there if nobody tells it
 
 	Bench *BenchUnit // in lines of Go's benchmark format; nil if it is left out
 
@@ -99,6 +101,7 @@ var Metrics = []Metric{
 		value: func(m *measured) float64 { return m.ops / m.duration },
 		slice: func(s runfolder.Slice) float64 { return float64(s.Ops()) / s.Duration.Seconds() },
 	},
+	durability,
 	{
 		ID: CPUPerOp, Label: "CPU", Unit: "us/op", Better: Down, Decimals: 2, Rule: timeRule, Timing: true,
 		Source: runfolder.SourceCPUClock,

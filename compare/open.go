@@ -87,6 +87,9 @@ func newVariant(run *runfolder.Run) Variant {
 func (s side) metricValues() []MetricValue {
 	all := []MetricValue{}
 	for _, m := range metricsOf(s.Manifest.Load, false, s.tellsOfDatabase()) {
+		if m.Bound && s.missing(m) != "" {
+			continue
+		}
 		all = append(all, newMetricValue(m, s))
 	}
 	return all

@@ -110,6 +110,8 @@ type MetricChange struct {
 	Waived      bool      `json:"waived,omitempty"` // a regression that does not count
 	Base        *float64  `json:"base"`
 	Head        *float64  `json:"head"`
+	BaseAll     bool      `json:"base_all,omitempty"` // Base is a bound that there is none of: all may be lost
+	HeadAll     bool      `json:"head_all,omitempty"`
 	Change      *Change   `json:"change"`
 	AsBuilt     *AsBuilt  `json:"as_built,omitempty"`    // where all else is of other layouts
 	Unavailable string    `json:"unavailable,omitempty"` // why a value or the change is missing
@@ -221,12 +223,9 @@ func compareTwo(base, head Variant, o Options) (Comparison, error) {
 	if c.Looks, err = looksAt(base.Manifest, head.Manifest); err != nil {
 		return c, err
 	}
-	metrics := metricsOfPair(base.side, head.side)
+	metrics := metricsOfPair(base.side, head.side, o.Criteria)
 	found := judgeAll(base.side, head.side, o.Criteria, metrics, c.answers.doubt())
 	for _, m := range metrics {
-		if m.Counted && !o.Criteria.gates(m) && base.side.missing(m) != "" && head.side.missing(m) != "" {
-			continue // most machines lack it; the environment says why
-		}
 		c.Metrics = append(c.Metrics, describe(m, base.side, head.side, found[m.ID], o.Criteria))
 	}
 	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
@@ -270,12 +269,13 @@ func describe(m Metric, base, head side, found result, c Criteria) MetricChange 
 	mc := MetricChange{
 		ID: m.ID, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals,
 		Gated: c.gates(m), Rule: c.rule(m), Unavailable: found.missing, Doubt: found.doubt,
-		Base: base.value(m), Head: head.value(m), AsBuilt: asBuilt,
+		Base: base.value(m), Head: head.value(m), BaseAll: base.boundless(m), HeadAll: head.boundless(m),
+		AsBuilt: asBuilt,
 	}
 	switch {
 	case found.finding != nil:
 		mc.Change, mc.Verdict = found.change(), found.verdict
-	case mc.Gated:
+	case mc.Gated, m.Bound && found.bare != Inconclusive:
 		mc.Verdict = found.bare
 	}
 	return mc

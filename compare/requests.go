@@ -56,7 +56,7 @@ func compareRequests(base, head side, c Criteria, doubt string) *Requests {
 	if len(base.kinds) < 2 {
 		return nil
 	}
-	metrics := byKind(metricsOfPair(base, head))
+	metrics := byKind(metricsOfPair(base, head, c))
 	level := alpha(len(base.Manifest.Plan.Looks()))
 	found, family := estimateKinds(base, head, c, metrics, level)
 	judge(family, level)

@@ -27,8 +27,8 @@ func NewResampler(c Criteria) *Resampler {
 func (p *Resampler) Add(base, head *runfolder.Run) {
 	b, h := newSide(base), newSide(head)
 	blocks := min(len(b.blocks), len(h.blocks))
-	for _, m := range p.criteria.metrics(metricsOfPair(b, h)) {
-		if !base.Has(m.Source) || !head.Has(m.Source) {
+	for _, m := range p.criteria.metrics(metricsOfPair(b, h, p.criteria)) {
+		if m.Bound || !base.Has(m.Source) || !head.Has(m.Source) {
 			continue
 		}
 		p.changes[m.ID] = append(p.changes[m.ID], pairedChanges(m, b, h, blocks)...)

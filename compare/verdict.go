@@ -57,8 +57,8 @@ func (c Comparison) summary() string {
 			parts = append(parts, part)
 		}
 	}
-	return fmt.Sprintf("%s against %s: %s%s. %s",
-		c.Head, c.Base, c.Verdict, Sureness(c.SameProcess), strings.Join(parts, "; "))
+	return fmt.Sprintf("%s against %s: %s%s. %s%s",
+		c.Head, c.Base, c.Verdict, Sureness(c.SameProcess), strings.Join(parts, "; "), c.price())
 }
 
 // Sureness is what must stand behind a verdict on a process that was not started

@@ -245,6 +245,9 @@ func (i *instance) countAfter(ctx context.Context) (err error) {
 	if err == nil && i.has(runfolder.SourceMemStats) {
 		i.block.After, err = i.pages.CountersAfter(ctx, i.before)
 	}
+	if err == nil && i.run.Manifest.Capture.Counters == subject.VarsPage {
+		i.block.MaxUnsynced, err = i.pages.MaxUnsynced(ctx)
+	}
 	return err
 }
 

@@ -249,6 +249,9 @@ func metricNamed(name string) compare.MetricID {
 	if strings.HasPrefix(name, "p") || name == "mean" {
 		name = "latency_" + strings.ReplaceAll(name, ".", "")
 	}
+	if name == "durability" {
+		return compare.UnsyncedWrites
+	}
 	return compare.MetricID(name)
 }
 

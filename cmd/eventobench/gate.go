@@ -50,6 +50,8 @@ and is explained in docs/subjects.md.
 
 Throughput, CPU, allocated bytes and allocations are gated (--metric-set=all), or
 allocations alone (--metric-set=allocs), which takes seconds; --metric adds others.
+--metric=durability fails a head of which a power cut may take more acknowledged
+writes than of the base, for servers that tell (docs/subjects.md).
 A metric regressed if the whole interval of its change is worse than what fresh
 processes of one binary can differ by, and not all of it within the tolerance.
 

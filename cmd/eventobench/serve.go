@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"expvar"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/handicap"
 	"github.com/eventobench/eventobench/server/postgres"
@@ -299,7 +301,11 @@ func (o *serveOptions) openStore(ctx context.Context, set serveSettings) (server
 	if isPostgres(o.store) {
 		return postgres.Open(ctx, o.store, postgres.Options{NoBatch: !set.batch, Pool: o.pool})
 	}
-	return sqlite.Open(set.path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: !set.batch, Pool: o.pool})
+	store, err := sqlite.Open(set.path, sqlite.Options{Sync: sqlite.Sync(o.sync), NoBatch: !set.batch, Pool: o.pool})
+	if err == nil {
+		expvar.Publish(runfolder.VarUnsynced, expvar.Func(func() any { return store.MaxUnsynced() }))
+	}
+	return store, err
 }
 
 // isPostgres reports whether a --store flag names a PostgreSQL database.

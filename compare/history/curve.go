@@ -88,7 +88,7 @@ func (c *Curve) measure() {
 		if m.Share { // of failures, of which there mostly are none
 			has = func(r Record) bool { return r.Metric(m.ID) != nil && orZero(r.Metric(m.ID).Value) > 0 }
 		}
-		if slices.ContainsFunc(c.Records, has) {
+		if !m.Bound && slices.ContainsFunc(c.Records, has) {
 			c.Series = append(c.Series, Series{Metric: m})
 		}
 	}

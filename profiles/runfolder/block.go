@@ -25,10 +25,18 @@ type Block struct {
 
 	DatabaseCPU *time.Duration `json:"database_cpu_ns,omitempty"` // in the slices; nil where the run has no SourceDatabaseCPU
 
+	// MaxUnsynced is the most writes that the subject had acknowledged and not yet
+	// on disk at any moment since its process began; negative if it never brings
+	// them there, nil if it does not publish VarUnsynced.
+	MaxUnsynced *int64 `json:"acknowledged_unsynced_max,omitempty"`
+
 	Answers []Answers `json:"answers,omitempty"` // by kind of request, in the order of Load.Kinds
 
 	Machine *Machine `json:"machine"`
 }
+
+// VarUnsynced is the variable of expvar by which a server tells MaxUnsynced.
+const VarUnsynced = "acknowledged_unsynced_max"
 
 // Answers sums up what came back for one kind of request in one block.
 type Answers struct {

@@ -89,6 +89,28 @@ func (p *Pages) CountersAfter(ctx context.Context, before Before) (runfolder.Cou
 	return m.counters(before.numGC), err
 }
 
+// MaxUnsynced reads runfolder.VarUnsynced. It is nil if the server does not
+// publish it.
+func (p *Pages) MaxUnsynced(ctx context.Context) (most *int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	err = p.get(ctx, VarsPage, func(body io.Reader) error {
+		vars := map[string]json.RawMessage{}
+		if err := json.NewDecoder(body).Decode(&vars); err != nil {
+			return &NotServedError{Page: VarsPage, Answer: "something that is no JSON"}
+		}
+		text, published := vars[runfolder.VarUnsynced]
+		if !published {
+			return nil
+		}
+		if err := json.Unmarshal(text, &most); err != nil {
+			return fmt.Errorf("%s is %.40s, not a whole number of writes, or -1 for all", runfolder.VarUnsynced, text)
+		}
+		return nil
+	})
+	return most, err
+}
+
 func (p *Pages) memStats(ctx context.Context, page string) (memStats, error) {
 	parse := parseHeapPage
 	if page == VarsPage {

@@ -196,3 +196,34 @@ func TestPagesOfNoServer(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestMaxUnsynced(t *testing.T) {
+	n := func(v int64) *int64 { return &v }
+	for _, test := range []struct {
+		page    string
+		want    *int64
+		wantErr string
+	}{
+		{`{"memstats":{},"acknowledged_unsynced_max":812}`, n(812), ""},
+		{`{"acknowledged_unsynced_max":-1}`, n(-1), ""},
+		{`{"memstats":{}}`, nil, ""},
+		{`{"acknowledged_unsynced_max":"many"}`, nil, "not a whole number"},
+		{`not JSON`, nil, "no JSON"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, test.page) }))
+		at, err := url.Parse(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages := NewPages(debugPagesOf(at))
+		got, err := pages.MaxUnsynced(t.Context())
+		if (err == nil) != (test.wantErr == "") || err != nil && !strings.Contains(err.Error(), test.wantErr) {
+			t.Errorf("%s: %v, want %q", test.page, err, test.wantErr)
+		}
+		if err == nil && (got == nil) != (test.want == nil) || got != nil && test.want != nil && *got != *test.want {
+			t.Errorf("%s: %v, want %v", test.page, got, test.want)
+		}
+		pages.Close()
+		server.Close()
+	}
+}

@@ -161,11 +161,18 @@ func newVariant(v compare.Variant) Variant {
 func newMetric(m compare.MetricChange) Metric {
 	return Metric{
 		MetricChange: m,
-		BaseText:     texttab.Optional(m.Base, m.Decimals),
-		HeadText:     texttab.Optional(m.Head, m.Decimals),
+		BaseText:     valueText(m.Base, m.BaseAll, m.Decimals),
+		HeadText:     valueText(m.Head, m.HeadAll, m.Decimals),
 		ChangeText:   m.Found(),
 		Badge:        badge(m),
 	}
+}
+
+func valueText(v *float64, all bool, decimals int) string {
+	if all {
+		return "all"
+	}
+	return texttab.Optional(v, decimals)
 }
 
 // badge shows a metric's verdict: that of a metric which is not gated stands in
