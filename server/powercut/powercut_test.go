@@ -85,14 +85,20 @@ func TestDisk(t *testing.T) {
 	}{
 		{"all is kept", []Op{create, write(0, "ab")}, Fate{Kept: all}, State{"a": []byte("ab")}},
 		{"a name is lost, though its file is synced", []Op{create, write(0, "ab"), sync}, Fate{Kept: none}, State{}},
-		{"what was synced is there", []Op{create, syncDir, write(0, "ab"), sync, write(1, "c")}, Fate{Kept: none}, State{"a": []byte("ab")}},
+		{
+			"what was synced is there", []Op{create, syncDir, write(0, "ab"), sync, write(1, "c")},
+			Fate{Kept: none}, State{"a": []byte("ab")},
+		},
 		{"a failed sync is none", []Op{create, syncDir, write(0, "ab"), failed}, Fate{Kept: none}, State{"a": nil}},
 		{"nor is the next", []Op{create, syncDir, write(0, "ab"), failed, sync}, Fate{Kept: none}, State{"a": nil}},
 		{
 			"but what is written anew is synced", []Op{create, syncDir, write(0, "ab"), failed, write(0, "ab"), sync},
 			Fate{Kept: none}, State{"a": []byte("ab")},
 		},
-		{"an earlier write is lost", []Op{create, write(0, "ab"), write(2, "c")}, Fate{Kept: later}, State{"a": []byte("\x00\x00c")}},
+		{
+			"an earlier write is lost", []Op{create, write(0, "ab"), write(2, "c")},
+			Fate{Kept: later}, State{"a": []byte("\x00\x00c")},
+		},
 		{
 			"a write is torn", []Op{create, syncDir, write(2, "cdefgh")},
 			Fate{Sector: 4, Kept: func(_ Op, sector int64) bool { return sector == 1 }}, State{"a": []byte("\x00\x00\x00\x00efgh")},

@@ -62,12 +62,13 @@ func contentsOf(t *testing.T, s *Store) (c contents, err error) {
 // checkPages is SQLite's own check of a database.
 func checkPages(conn *sqlite.Conn) error {
 	var err error
-	failed := sqlitex.ExecuteTransient(conn, "PRAGMA integrity_check", &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
+	check := func(stmt *sqlite.Stmt) error {
 		if text := stmt.ColumnText(0); text != "ok" {
 			err = errors.New(text)
 		}
 		return nil
-	}})
+	}
+	failed := sqlitex.ExecuteTransient(conn, "PRAGMA integrity_check", &sqlitex.ExecOptions{ResultFunc: check})
 	return errors.Join(err, failed)
 }
 

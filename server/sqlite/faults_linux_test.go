@@ -45,9 +45,10 @@ func (f fault) step() int {
 
 // TestErrorsAtEveryCall makes one call to the system fail, each in turn: whatever
 // was asked of the store is either refused and not there, or acknowledged and
-// there, now and after a power cut at any moment. That also holds if what a
-// failed sync was to bring to the disk is gone for good and the next sync
-// succeeds nevertheless.
+// there, and what was acknowledged is there after a power cut at any moment. (So
+// may be what was refused because its sync failed, until the next commit takes its
+// place.) That also holds if what a failed sync was to bring to the disk is gone
+// for good and the next sync succeeds nevertheless.
 func TestErrorsAtEveryCall(t *testing.T) {
 	for _, sync := range []Sync{SyncFull, SyncNormal} {
 		for _, f := range faults {

@@ -180,7 +180,9 @@ func (a *acts) all() {
 			a.did(mark{Namespace: "two", IDs: idsOf(records)}, func() error { return a.Import(ctx, "two", records) })
 		}
 		replacing := someRecords(1, replacement)
-		a.did(mark{Namespace: "two", IDs: idsOf(replacing)}, func() error { return a.Replace(ctx, "two", inBatches(replacing, importBatch)) })
+		a.did(mark{Namespace: "two", IDs: idsOf(replacing)}, func() error {
+			return a.Replace(ctx, "two", inBatches(replacing, importBatch))
+		})
 		a.create("three")
 		a.write("three", "c-1")
 		a.did(mark{Namespace: "three", Gone: true}, func() error {
