@@ -218,7 +218,8 @@ func (l loss) any() bool { return l.broken != nil || l.messages > 0 }
 
 // judge compares what a state holds with what was acknowledged after so many
 // calls. It must be what a commit left, not an older one than the last that was
-// acknowledged, and not one that was still to come.
+// acknowledged, and not one that was still to come. A commit may be there before its
+// last call: if the log is written over, its last page may have lain there already.
 func (h *history) judge(after int, c contents, err error) loss {
 	floor := 0
 	for _, m := range h.marks {
@@ -228,7 +229,7 @@ func (h *history) judge(after int, c contents, err error) loss {
 	}
 	found := -1
 	for i, commit := range h.committed {
-		if commit.after <= after && commit.hash == c.hash && err == nil {
+		if commit.after <= after+1 && commit.hash == c.hash && err == nil {
 			found = i
 		}
 	}
