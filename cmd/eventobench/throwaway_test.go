@@ -16,7 +16,7 @@ import (
 // throwawayRounds is how often each end of a run is tried.
 func throwawayRounds() int {
 	if testlong.On() {
-		return 5
+		return 3
 	}
 	return 1
 }
