@@ -37,14 +37,12 @@ type AsBuilt struct {
 func TimingMoved(l runfolder.Look) bool {
 	for _, d := range l.Decisions {
 		m, known := FindMetric(MetricID(d.Metric))
-		if known && m.Timing && moved(Verdict(d.Verdict)) {
+		if known && m.Timing && Verdict(d.Verdict).moved() {
 			return true
 		}
 	}
 	return false
 }
-
-func moved(v Verdict) bool { return v == Improved || v == Regressed }
 
 // judgeLayouts judges anew what moved as built, and the rest with the share of the
 // error rate that is left for it.
@@ -55,7 +53,7 @@ func judgeLayouts(found map[MetricID]result, base, head side, c Criteria, metric
 		switch {
 		case !m.Timing:
 			others = append(others, m)
-		case f != nil && moved(f.verdict):
+		case f != nil && f.verdict.moved():
 			times = append(times, m)
 		}
 	}
@@ -64,7 +62,7 @@ func judgeLayouts(found map[MetricID]result, base, head side, c Criteria, metric
 	for _, m := range times {
 		r := judged[m.ID]
 		r.asBuilt, r.linker = found[m.ID].finding, linker(m, base, head)
-		if r.finding != nil && moved(r.verdict) && r.verdict != r.asBuilt.verdict {
+		if r.finding != nil && r.verdict.moved() && r.verdict != r.asBuilt.verdict {
 			r.verdict = Inconclusive
 		}
 		found[m.ID] = r
@@ -137,7 +135,7 @@ func (w *warner) layout(c Comparison, base, head runfolder.Manifest) {
 	var names []string
 	for _, m := range c.Metrics {
 		row, _ := FindMetric(m.ID)
-		if m.Gated && row.Timing && m.AsBuilt == nil && moved(m.Verdict) {
+		if m.Gated && row.Timing && m.AsBuilt == nil && m.Verdict.moved() {
 			names = append(names, m.Label)
 		}
 	}

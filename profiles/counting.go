@@ -284,6 +284,6 @@ func (c *counter) keep(counts [][]cachegrind.Counts) error {
 // reportCounting tells how many blocks are counted.
 func (r *recorder) reportCounting(done int) {
 	if r.Progress != nil {
-		r.Progress(Progress{Done: r.done, Blocks: r.Plan.Blocks, Counted: done, Counting: r.Counting.Blocks})
+		r.Progress(Progress{Done: r.done, Blocks: r.planned, Counted: done, Counting: r.Counting.Blocks})
 	}
 }

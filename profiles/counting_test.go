@@ -113,20 +113,7 @@ func isScratch(name string) bool { return strings.HasPrefix(name, "scratch-") }
 
 func newCounter(t *testing.T, tool cachegrind.Tool, e Experiment) *counter {
 	t.Helper()
-	infos, err := e.validate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := newRecorder(e, infos)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, run := range r.runs {
-			run.Discard()
-		}
-	})
-	return &counter{recorder: r, tool: tool, processors: make(chan struct{}, 2)}
+	return &counter{recorder: testRecorder(t, e), tool: tool, processors: make(chan struct{}, 2)}
 }
 
 // TestCounting holds that a folder keeps the counts of all blocks, and functions that add

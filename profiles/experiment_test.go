@@ -168,10 +168,9 @@ func leftovers(t *testing.T, out string) []string {
 	return names
 }
 
-// TestOrderIsRandom keeps roles from being tied to places: over many rounds of
-// a seed every subject comes first about equally often.
-func TestOrderIsRandom(t *testing.T) {
-	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"), testSubject(t, "three", "fine"))
+// testRecorder is that of an experiment, whose folders are gone when the test ends.
+func testRecorder(t *testing.T, e Experiment) *recorder {
+	t.Helper()
 	infos, err := e.validate()
 	if err != nil {
 		t.Fatal(err)
@@ -180,11 +179,19 @@ func TestOrderIsRandom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		for _, run := range r.runs {
 			run.Discard()
 		}
-	}()
+	})
+	return r
+}
+
+// TestOrderIsRandom keeps roles from being tied to places: over many rounds of
+// a seed every subject comes first about equally often.
+func TestOrderIsRandom(t *testing.T) {
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"), testSubject(t, "three", "fine"))
+	r := testRecorder(t, e)
 	in := []*instance{{}, {}, {}}
 	const rounds = 3000
 	first := map[*instance]int{}

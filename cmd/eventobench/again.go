@@ -40,7 +40,7 @@ func givenFlags(f *pflag.FlagSet) []givenFlag {
 // notRepeated are the flags of a gate that say what becomes of its result, and
 // those for which the programs stand that it kept.
 var notRepeated = []string{
-	"base", "head", "build", "format", "report", "write", "programs", "record", "repository", "out", "inconclusive",
+	"base", "head", "build", "start", "format", "report", "write", "programs", "record", "repository", "out", "inconclusive",
 	"layouts",
 }
 
@@ -56,7 +56,7 @@ func againCommand(dir string, subjects []subject.Target, given []givenFlag) stri
 		}
 	}
 	for _, flag := range given {
-		if slices.Contains(notRepeated, flag.name) || flag.name == "start" {
+		if slices.Contains(notRepeated, flag.name) {
 			continue
 		}
 		for _, value := range flag.values {

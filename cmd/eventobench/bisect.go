@@ -24,7 +24,7 @@ type bisectOptions struct {
 }
 
 func newBisectCmd() *cobra.Command {
-	o := bisectOptions{}
+	var o bisectOptions
 	cmd := &cobra.Command{
 		Use:   "bisect --good=REF --bad=REF",
 		Short: "Name the first commit between two that made the server slower or hungrier",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -144,14 +145,8 @@ func (u *usersServer) Drop(made string) {
 		return
 	}
 	name := strings.TrimPrefix(at.Path, "/")
-	if u.drop(context.Background(), name) != nil {
-		return
-	}
-	for i, of := range u.made {
-		if of == name {
-			u.made = append(u.made[:i], u.made[i+1:]...)
-			return
-		}
+	if u.drop(context.Background(), name) == nil {
+		u.made = slices.DeleteFunc(u.made, func(of string) bool { return of == name })
 	}
 }
 

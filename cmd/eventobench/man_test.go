@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,8 +17,8 @@ func TestManPages(t *testing.T) {
 	dir, again := manPages(t), manPages(t)
 	for _, cmd := range visible(newRootCmd()) {
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
-		page := readText(t, filepath.Join(dir, name))
-		if page != readText(t, filepath.Join(again, name)) || !strings.Contains(page, `"Nov 2026"`) {
+		page := readFile(t, filepath.Join(dir, name))
+		if page != readFile(t, filepath.Join(again, name)) || !strings.Contains(page, `"Nov 2026"`) {
 			t.Errorf("%s is not that of the date", name)
 		}
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
@@ -28,7 +27,7 @@ func TestManPages(t *testing.T) {
 			}
 		})
 	}
-	if !strings.Contains(readText(t, filepath.Join(dir, "eventobench-gate.1")),
+	if !strings.Contains(readFile(t, filepath.Join(dir, "eventobench-gate.1")),
 		"\n   git:REF or git:REF:PACKAGE    a commit, built for the occasion\n   go:PACKAGE") {
 		t.Error("the layout of gate's subjects is lost")
 	}
@@ -72,15 +71,6 @@ func visible(cmd *cobra.Command) []*cobra.Command {
 		all = append(all, visible(c)...)
 	}
 	return all
-}
-
-func readText(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 func TestFenceLayout(t *testing.T) {

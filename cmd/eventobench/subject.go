@@ -215,7 +215,7 @@ func (o *factorOptions) addFlags(f *pflag.FlagSet) {
 			"postgres:DIR for one with its data in DIR; postgres://USER@HOST/DATABASE for fresh databases on yours")
 }
 
-// factorFlags are the flags that addFlags adds.
+// factorFlags are the flags that addFlags adds, in the order of the choices of subjects.
 var factorFlags = []string{"transport", "protocol", "codec", "sync", "batch", "pool", "store"}
 
 // subjects makes a subject of each combination of transport, protocol, codec, sync,
@@ -223,9 +223,8 @@ var factorFlags = []string{"transport", "protocol", "codec", "sync", "batch", "p
 // that is asked for again gets a number.
 func (o *factorOptions) subjects() ([]subject.Target, error) {
 	var subjects []subject.Exec
-	for _, values := range combinations(
-		o.transports, o.protocols, o.codecs, o.syncs, o.batches, o.pools, o.stores,
-	) {
+	choices := [][]string{o.transports, o.protocols, o.codecs, o.syncs, o.batches, o.pools, o.stores}
+	for _, values := range combinations(choices...) {
 		spec := storeSpec{
 			transport: values[0], protocol: values[1], codec: values[2], sync: values[3], batch: values[4],
 			pool: values[5], store: values[6],
@@ -235,9 +234,9 @@ func (o *factorOptions) subjects() ([]subject.Target, error) {
 			return nil, err
 		}
 		values[6] = shortStore(values[6])
-		for i, choice := range [][]string{o.protocols, o.codecs, o.syncs, o.batches, o.pools, o.stores} {
-			if len(choice) > 1 {
-				s.Name += "-" + []string{protocolOption, "codec", "sync", "batch", "pool", "store"}[i] + "-" + values[i+1]
+		for i, choice := range choices {
+			if i > 0 && len(choice) > 1 { // the transport is the name already
+				s.Name += "-" + factorFlags[i] + "-" + values[i]
 			}
 		}
 		subjects = append(subjects, s)

@@ -1,10 +1,13 @@
 package runfolder
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // allBlocks are the blocks of the programs as built, then those of other layouts.
 func (m Manifest) allBlocks() []Block {
-	return append(m.Blocks[:len(m.Blocks):len(m.Blocks)], m.LayoutBlocks...)
+	return slices.Concat(m.Blocks, m.LayoutBlocks)
 }
 
 // split moves the blocks of other layouts to a run of their own, so that all else
@@ -14,10 +17,10 @@ func (r *Run) split() *Run {
 	if len(r.Manifest.LayoutBlocks) == 0 {
 		return r
 	}
-	slices := n * r.Manifest.Plan.Rounds
-	layouts := &Run{Dir: r.Dir, Manifest: r.Manifest, Slices: r.Slices[slices:], Latency: r.Latency[n:]}
+	end := n * r.Manifest.Plan.Rounds
+	layouts := &Run{Dir: r.Dir, Manifest: r.Manifest, Slices: r.Slices[end:], Latency: r.Latency[n:]}
 	layouts.Manifest.Blocks, layouts.Manifest.LayoutBlocks = r.Manifest.LayoutBlocks, nil
-	r.Slices, r.Latency, r.Layouts = r.Slices[:slices], r.Latency[:n], layouts
+	r.Slices, r.Latency, r.Layouts = r.Slices[:end], r.Latency[:n], layouts
 	if r.Sent != nil {
 		r.Sent, layouts.Sent = r.Sent[:n], r.Sent[n:]
 	}
