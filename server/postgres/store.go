@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -35,8 +36,9 @@ var _ server.SharedStore = (*Store)(nil)
 
 var errClosed = errors.New("the store is closed")
 
-// DefaultPool is how many connections the pool has at most if nothing says so.
-const DefaultPool = 10
+// DefaultPool is how many connections the pool has at most if nothing says so: 4, or
+// as many as there are CPUs. More have shown nothing (docs/next-steps.md).
+func DefaultPool() int { return max(4, runtime.GOMAXPROCS(0)) }
 
 // Options say how a store uses its database. The zero value is the fastest.
 type Options struct {
@@ -77,7 +79,7 @@ func parseConfig(url string, pool int) (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("the URL of the PostgreSQL store is not valid: %w", err)
 	}
 	if pool == 0 && !strings.Contains(url, "pool_max_conns=") {
-		pool = DefaultPool
+		pool = DefaultPool()
 	}
 	if pool != 0 {
 		config.MaxConns = int32(min(pool, math.MaxInt32))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -51,8 +52,9 @@ const (
 	SyncOff    Sync = "off"    // never: the operating system decides
 )
 
-// DefaultPool is how many connections read beside the writer if nothing says so.
-const DefaultPool = 10
+// DefaultPool is how many connections read beside the writer if nothing says so: 4, or
+// as many as there are CPUs. More have shown nothing (docs/next-steps.md).
+func DefaultPool() int { return max(4, runtime.GOMAXPROCS(0)) }
 
 // Options say how a store in a file works; one in memory has no use for them.
 // The zero value is the safest.
@@ -113,7 +115,7 @@ func (s *Store) prepareFile(path string, o Options) (err error) {
 			return err
 		}
 	}
-	readers := sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly, PoolSize: cmp.Or(o.Pool, DefaultPool)}
+	readers := sqlitex.PoolOptions{Flags: sqlite.OpenReadOnly, PoolSize: cmp.Or(o.Pool, DefaultPool())}
 	if s.pool, err = sqlitex.NewPool(path, readers); err != nil {
 		return err
 	}
