@@ -154,7 +154,7 @@ func TestStatementsAreFreed(t *testing.T) {
 // readers takes each of the store's connections once.
 func readers(t *testing.T, s *Store) (conns []*sqlite.Conn) {
 	t.Helper()
-	for range 10 {
+	for range DefaultPool() {
 		conn, release, err := s.reader(t.Context())
 		if err != nil {
 			t.Fatal(err)
