@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint elsewhere generate generated bench powercut faults fuzz vendor-web histories recorded run history release
+.PHONY: build test race lint elsewhere generate generated bench powercut faults fuzz vendor-web histories recorded run history selftest selftest-summary release
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -95,6 +95,18 @@ history: build ## gate COMMITS (oldest first) against BASE, else that of the las
 	tools/gate-commits $(HISTORY) "$(BASE)" "$(COMMITS)" || test $$? = 1
 	bin/eventobench history --format=svg --out=docs/history.svg $(HISTORY)
 	bin/eventobench history $(HISTORY)
+
+SELFTEST = bin/selftest.jsonl
+CASES ?= none:60,cpu=3%:20,cpu=5%:20,alloc=100B:20
+LIMIT ?= 8h
+
+# Outcomes are kept outside of what the program is built from, so that one that was stopped
+# goes on with the same program.
+selftest: build ## record CASES or go on with them, beginning none after LIMIT; then make selftest-summary
+	bin/eventobench selftest --case='$(CASES)' --state=$(SELFTEST) --time-limit=$(LIMIT)
+
+selftest-summary: build ## add what make selftest recorded to docs/selftest.jsonl, which gates' comments count
+	bin/eventobench selftest --recorded=$(SELFTEST) --summary=docs/selftest.jsonl
 
 release: ## archives of the commit for all systems, with man pages, completions and SHA256SUMS, in dist/
 	tools/release

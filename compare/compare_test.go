@@ -180,7 +180,7 @@ func mustReport(t *testing.T, variants []Variant, o Options) *Report {
 // mustCompare compares two.
 func mustCompare(t *testing.T, base, head Variant) Comparison {
 	t.Helper()
-	c, err := compareTwo(base, head, defaults())
+	c, err := compareTwo(base, head, nil, defaults())
 	if err != nil {
 		t.Fatal(err)
 	}

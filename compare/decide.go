@@ -10,13 +10,16 @@ import (
 )
 
 // Decide judges the runs of one experiment as far as it has come: each but the
-// first against the first. It is done when every gated metric of every run has
-// a verdict other than inconclusive; a metric that cannot be had does not keep
+// first, and a null control, against the first. It is done when every gated metric of
+// each has a verdict other than inconclusive; a metric that cannot be had does not keep
 // it going, nor does one that more blocks would not decide either.
 func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 	look := runfolder.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
 	base := newSide(runs[0])
 	for _, run := range runs[1:] {
+		if isNullControl(runs[0].Manifest, run.Manifest) {
+			continue
+		}
 		head := newSide(run)
 		head.countRedirects(base)
 		gated := c.metrics(metricsOfPair(base, head, c))

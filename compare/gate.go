@@ -18,6 +18,7 @@ type Gate struct {
 	Paired      bool         `json:"paired"`
 	SameProcess bool         `json:"same_process,omitempty"` // a side was not started afresh for each block
 	Metrics     []GateMetric `json:"metrics"`                // the gated ones
+	NullControl *NullControl `json:"null_control,omitempty"` // nil if there was none
 	Layout      []string     `json:"layout,omitempty"`       // which part of a change is the code
 	Requests    string       `json:"requests,omitempty"`     // what moved in which kinds of request; it does not count
 	Explanation []string     `json:"explanation"`            // what kinds of work account for the change
@@ -69,7 +70,7 @@ func NewGate(r *Report) Gate {
 	c := r.Comparisons[0]
 	g := Gate{
 		Base: c.Base, Head: c.Head, Verdict: c.Verdict, Blocks: c.Blocks, Paired: c.Paired, SameProcess: c.SameProcess,
-		Layouts: c.LayoutBlocks,
+		Layouts: c.LayoutBlocks, NullControl: c.NullControl,
 		Metrics: []GateMetric{}, Layout: c.LayoutSummary(), Requests: c.RequestsSummary(),
 		Explanation: c.Explanation, Grown: []Grown{},
 		Waivers: c.Waivers, Warnings: r.Warnings, Recorded: []Recording{},

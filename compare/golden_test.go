@@ -27,6 +27,7 @@ var goldenReports = map[string]func(*testing.T) *Report{
 	"odd-bound.json":   oddBoundReport,
 	"foreign.json":     foreignReport,
 	"layout.json":      layoutReport,
+	"control.json":     controlReport,
 }
 
 // TestGolden holds the reports, and that they are the same once they were
@@ -242,6 +243,33 @@ func layoutReport(t *testing.T) *Report {
 		recorded(t, variant(runs[0], storyCosts(slow.bytes, "net/url.parse")), "main.handle main.main"),
 		recorded(t, variant(runs[1], storyCosts(slow.bytes, "net/url.parse")), "main.handle main.main"),
 	}, defaults())
+}
+
+// controlReport is of a head that seems better, and of a base that is worse than itself.
+func controlReport(t *testing.T) *Report {
+	t.Helper()
+	o := defaults()
+	o.Now = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	o.Waivers = []Waiver{{Metric: OpsPerSec, Reason: "it was slow in spring", Until: o.Now}}
+	moved := slow
+	moved.cpu *= 1.05
+	return charted(t, controlled(t, moved, fast, slow), o)
+}
+
+// controlled are a base, a head and a null control of the given truths.
+func controlled(t *testing.T, control, head, base truth) []Variant {
+	t.Helper()
+	runs := []*runfolder.Run{
+		synthesize(t, "base", "e1", 12, base, 7), synthesize(t, "head", "e1", 12, head, 7),
+		synthesize(t, "base-control", "e1", 12, control, 7),
+	}
+	runs[2].Manifest.Subject.NullControl = true
+	var all []Variant
+	for _, r := range runs {
+		costs := storyCosts(slow.bytes, "net/url.parse")
+		all = append(all, recorded(t, variant(r, costs), "main.handle main.main"))
+	}
+	return all
 }
 
 // addLayouts adds 16 blocks with other layouts to a run.

@@ -84,6 +84,7 @@ type Comparison struct {
 	Blocks int `json:"blocks"`
 	// of each side with its functions in other orders
 	LayoutBlocks int                    `json:"layout_blocks,omitempty"`
+	NullControl  *NullControl           `json:"null_control,omitempty"` // of the experiment; nil without one, and in its own comparison
 	Metrics      []MetricChange         `json:"metrics"`
 	Requests     *Requests              `json:"requests,omitempty"` // of every kind; nil if the load has one
 	Waivers      []WaiverUse            `json:"waivers,omitempty"`
@@ -183,8 +184,9 @@ func Compare(dirs []string, o Options) (*Report, error) {
 func newReport(variants []Variant, o Options) (*Report, error) {
 	nameVariants(variants)
 	r := &Report{Format: ReportFormat, Variants: variants, Summary: []string{}, Comparisons: []Comparison{}}
+	control := newNullControl(variants, o)
 	for i, head := range variants[1:] {
-		c, err := compareTwo(variants[0], head, o)
+		c, err := compareTwo(variants[0], head, control, o)
 		if err != nil {
 			return nil, fmt.Errorf("run folder %s: %w", head.Dir, err)
 		}
@@ -204,7 +206,7 @@ func newReport(variants []Variant, o Options) (*Report, error) {
 	return r, nil
 }
 
-func compareTwo(base, head Variant, o Options) (Comparison, error) {
+func compareTwo(base, head Variant, control *NullControl, o Options) (Comparison, error) {
 	head.side.countRedirects(base.side)
 	c := Comparison{
 		Base: base.Name, Head: head.Name,
@@ -227,6 +229,12 @@ func compareTwo(base, head Variant, o Options) (Comparison, error) {
 	found := judgeAll(base.side, head.side, o.Criteria, metrics, c.answers.doubt())
 	for _, m := range metrics {
 		c.Metrics = append(c.Metrics, describe(m, base.side, head.side, found[m.ID], o.Criteria))
+	}
+	if isNullControl(base.Manifest, head.Manifest) {
+		o.Waivers = nil
+	} else if c.Paired {
+		c.NullControl = control
+		c.NullControl.doubt(c.Metrics)
 	}
 	c.Waivers = waive(c.Metrics, head.Manifest.Subject.Name, o.Waivers, o.Now)
 	c.Verdict = overall(c.Metrics)

@@ -44,6 +44,7 @@ const (
 	WarnPlan           WarningCode = "plan_differs"
 	WarnForeign        WarningCode = "foreign_folder"
 	WarnLayout         WarningCode = "layout_unknown"
+	WarnNullControl    WarningCode = "null_control"
 )
 
 // WarningCodes are all codes.
@@ -52,7 +53,7 @@ var WarningCodes = []WarningCode{
 	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
-	WarnForeign, WarnLayout,
+	WarnForeign, WarnLayout, WarnNullControl,
 }
 
 // Warning is a reason to trust a comparison less.
@@ -127,9 +128,10 @@ func warnings(r *Report) []Warning {
 	}
 	w.foreign(r.Variants)
 	for i, c := range r.Comparisons {
-		if c.Foreign {
-			continue // nothing is known of its machine and its settings
+		if c.Foreign || isNullControl(r.Variants[0].Manifest, r.Variants[i+1].Manifest) {
+			continue // nothing is known of its machine and its settings; or all is the same
 		}
+		w.control(c)
 		w.otherAnswers(c)
 		w.pairing(c)
 		w.layout(c, r.Variants[0].Manifest, r.Variants[i+1].Manifest)

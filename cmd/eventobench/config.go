@@ -35,6 +35,7 @@ type gateConfig struct {
 	Inconclusive string            `yaml:"inconclusive"` // pass or fail
 	MetricSet    string            `yaml:"metric-set"`   // all or allocs
 	Layouts      string            `yaml:"layouts"`      // a number of blocks, or auto
+	NullControl  bool              `yaml:"null-control"` // the base takes part twice
 	Metrics      map[string]string `yaml:"metrics"`      // tolerances by metric, which is gated by that
 	Waivers      []waiverConfig    `yaml:"waivers"`
 }

@@ -26,6 +26,7 @@ type gateOptions struct {
 	inconclusive string
 	result       gateResult
 	layouts      string
+	nullControl  bool
 	subjects     subjectOptions
 	record       recordOptions
 }
@@ -59,6 +60,10 @@ Where the linker puts functions can cost as much as a change. So if throughput o
 of two builds (git:, go:) moved, both are linked again in other orders, and more
 blocks are recorded, each in another order: these judge, and the report says which
 part of the difference is the code (docs/layout.md). --layouts=0 leaves that out.
+
+--null-control has the base take part twice, in processes of its own. If it moves
+against itself in a gated metric, nothing the head did is believed: the verdict is
+inconclusive. It takes half as long again.
 
 The baseline is a run folder that is kept with the code; --update-baseline replaces
 it by HEAD_DIR. Allocations are judged against it on any machine, timing only on the
@@ -96,6 +101,7 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
   eventobench gate --base=nethttp --head=fasthttp --metric=p99=10% --tolerance=ops_per_sec=5%
   eventobench gate --base=git:origin/main --head=go: --metric-set=allocs
   eventobench gate --base=nethttp --head=fasthttp --instructions=on
+  eventobench gate --base=git:origin/main --head=go: --null-control
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },
@@ -122,6 +128,7 @@ func (o *gateOptions) addSubjectFlags(f *pflag.FlagSet) {
 func (o *gateOptions) addJudgeFlags(f *pflag.FlagSet) {
 	o.addCriteria(f)
 	f.StringVar(&o.layouts, "layouts", "", layoutsUsage)
+	f.BoolVar(&o.nullControl, "null-control", false, nullControlUsage)
 	f.StringVar(&o.inconclusive, "inconclusive", "",
 		"what an inconclusive verdict means: fail (the default), exit code 3; or pass")
 }
@@ -143,6 +150,7 @@ type gateInput struct {
 	baseline     string
 	inconclusive string
 	layouts      string // as the configuration has it
+	nullControl  bool
 }
 
 func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
@@ -201,6 +209,7 @@ func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error)
 	in.options.Criteria = criteria
 	in.options.Waivers, err = config.waivers(criteria)
 	in.layouts = config.Layouts
+	in.nullControl = o.nullControl || config.NullControl && !f.Changed("null-control")
 	in.baseline = cmp.Or(o.baseline, config.Baseline, "benchmarks/baseline")
 	in.inconclusive = cmp.Or(o.inconclusive, config.Inconclusive, "fail")
 	if in.inconclusive != "pass" && in.inconclusive != "fail" {
@@ -256,8 +265,11 @@ func (o *gateOptions) dirs(
 		return nil, "", errors.New("name run folders or subjects (--base, --head), not both")
 	case o.result.programs != "" && (o.base == "" || o.head == ""):
 		return nil, "", errors.New("--programs keeps what was built for --base and --head; give both")
+	case o.nullControl && (len(args) == 1 || len(args) == 0 && (o.base == "" || o.head == "")):
+		return nil, "", errors.New("--null-control records the base twice, or judges two run folders; give both sides")
 	case len(args) == 2:
-		return args, "", nil
+		dirs, err := withNullControl(args, o.nullControl)
+		return dirs, "", err
 	case len(args) == 1:
 		return []string{in.baseline, args[0]}, "", nil
 	case o.head == "":
@@ -284,6 +296,13 @@ func (o *gateOptions) recordSubjects(
 			return nil, "", err
 		}
 		again = againCommand(dir, subjects, given)
+	}
+	if in.nullControl && len(specs) == 2 {
+		control, err := nullControl(subjects[0])
+		if err != nil {
+			return nil, "", err
+		}
+		subjects = append(subjects, control)
 	}
 	if o.record.layouts, err = countLayouts(o.layouts, in.layouts, subjects); err != nil {
 		return nil, "", err

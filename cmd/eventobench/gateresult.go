@@ -118,6 +118,10 @@ func verdictError(g compare.Gate, inconclusive string) error {
 	switch {
 	case g.Verdict == compare.Regressed:
 		return exitError{exitRegressed, fmt.Sprintf("%s regressed in %s", g.Head, strings.Join(metrics, ", "))}
+	case g.Verdict == compare.Inconclusive && inconclusive == "fail" && g.NullControl.Failed():
+		return exitError{exitInconclusive, fmt.Sprintf("%s: inconclusive, as the base moved against itself in %s; "+
+			"find out what disturbs the measurement, --inconclusive=pass lets it through",
+			g.Head, strings.Join(g.NullControl.Moved, " and "))}
 	case g.Verdict == compare.Inconclusive && inconclusive == "fail":
 		return exitError{exitInconclusive,
 			fmt.Sprintf("%s: inconclusive in %s; more blocks may tell (--max-blocks), --inconclusive=pass lets it through",

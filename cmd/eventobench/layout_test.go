@@ -25,7 +25,8 @@ var layout = map[string][]string{
 	},
 	"compare/stat":     {},
 	"compare/profdiff": {"internal/texttab", "profiles/runfolder", "compare/stat"},
-	"compare":          {"internal/texttab", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff"},
+	"docs":             {},
+	"compare":          {"docs", "internal/texttab", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff"},
 	"compare/history":  {"profiles/runfolder", "compare", "compare/stat"},
 	"compare/render/view": {
 		"internal/texttab", "profiles/runfolder", "compare", "compare/stat", "compare/profdiff", "compare/history",

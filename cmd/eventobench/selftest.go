@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -22,7 +20,7 @@ import (
 	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/server/handicap"
 
-	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/host"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
 
@@ -31,7 +29,9 @@ type selftestOptions struct {
 	spec      string // of --subject; the store with the transport if empty
 	subjects  subjectOptions
 	sides     []subject.Target // of the spec, twice the same
-	time      time.Duration
+	limit     time.Duration
+	state     string // file of trials; none if empty
+	summary   string // another
 	cases     []string
 	recorded  []string
 	resamples int
@@ -46,22 +46,35 @@ func newSelftestCmd() *cobra.Command {
 		Long: `Selftest records experiments whose truth is known, as "run" and "gate" do, and
 counts how often the verdict is right: the built-in store against itself, where
 nothing may be called improved or regressed, and against itself with a planted
-regression (serve --handicap), which must be found. Then it draws thousands of
-experiments from the blocks of those without a regression, and says how often they
-give a false alarm and what this machine can resolve in 1, 2 and 5 minutes.
+regression (serve --handicap), which must be found. It says how often that was wrong,
+and how often at most it may be. Then it draws thousands of experiments from the
+blocks of those without a regression, and says how often they give a false alarm and
+what this machine can resolve in 1, 2 and 5 minutes.
 
 With --subject another server is compared with itself. Nothing can be planted in
 it, so that the only case is none.
 
-Without --case it goes through none, cpu=5%, none and alloc=200B until --time is
-used up. The folders are removed at the end unless --out is given; --recorded judges
-such folders again without recording anything.
+Without --case it goes through none, cpu=5%, none and alloc=200B for five minutes, or
+for --time-limit.
+
+With --state each outcome is added to a file at once, a line of JSON each: the time,
+the build, the case, the verdict and its intervals, and how busy the machine was
+before. A second call goes on where the first stopped, be it by Ctrl-C, --time-limit
+or a power cut, and counts what is there; experiments of other programs or settings
+are not counted. --recorded shows what such a file holds, and --summary adds it to
+another: "make selftest" of this repository to docs/selftest.jsonl, from which a
+gate's comment takes how often gates are wrong.
+
+The folders are removed unless --out is given; --recorded judges such folders again
+without recording anything.
 
 Leave the machine alone meanwhile: it is the machine's noise that is measured.
 
 Exit codes: 0 measured; 2 bad input, or an experiment failed; 130 interrupted.`,
-		Example: `  eventobench selftest --time=5m
-  eventobench selftest --case=none:12 --case=cpu=3%:10 --case=alloc=100B:3 --out=/var/tmp/selftest
+		Example: `  eventobench selftest
+  eventobench selftest --case=none:60 --case=cpu=3%:20 --state=selftest.jsonl --time-limit=8h
+  eventobench selftest --recorded=selftest.jsonl --summary=docs/selftest.jsonl
+  eventobench selftest --case=none:12 --case=alloc=100B:3 --out=/var/tmp/selftest
   eventobench selftest --recorded=/var/tmp/selftest`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
@@ -75,63 +88,132 @@ func (o *selftestOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.spec, "subject", "",
 		"another server to compare with itself, SPEC or NAME=SPEC; nothing is planted in one that is not built-in")
 	o.subjects.addFlags(f)
-	f.DurationVar(&o.time, "time", 5*time.Minute, "time to spend, unless --case says what to do")
+	f.DurationVar(&o.limit, "time-limit", 0,
+		"begin no experiment that would probably end later than this; without --case 5m if it is not given")
 	f.StringSliceVar(&o.cases, "case", nil,
 		"a handicap of one side and how many experiments with it, such as none:12 or cpu=5%:10; repeatable")
-	f.StringSliceVar(&o.recorded, "recorded", nil, "judge the experiments in this folder instead of recording; repeatable")
+	f.StringSliceVar(&o.recorded, "recorded", nil,
+		"judge the experiments in this folder, or count those of a file of --state, instead of recording; repeatable")
 	f.IntVar(&o.resamples, "resamples", 5000, "experiments to draw from the blocks without a regression")
+	theme(f, themeOutput, func(f *pflag.FlagSet) {
+		f.StringVar(&o.state, "state", "",
+			"file to which every outcome is added at once, and by which a second call goes on where this one stopped")
+		f.StringVar(&o.summary, "summary", "",
+			"another such file, to which those of the experiments are added at the end that it does not have")
+	})
 	o.record.addFlags(f)
 	f.Lookup("out").DefValue, o.record.out = "", ""
 }
 
 func (o *selftestOptions) run(cmd *cobra.Command) error {
-	test := &selftest{criteria: compare.DefaultCriteria(), pool: compare.NewResampler(compare.DefaultCriteria()),
-		resamples: o.resamples}
+	test := newSelftest(o.resamples)
 	var err error
 	if len(o.recorded) > 0 {
-		err = test.readAll(o.recorded)
+		err = test.readAll(o.recorded, cmd.ErrOrStderr())
 	} else {
 		err = o.recordAll(cmd, test)
 	}
-	if err != nil {
+	if err != nil && cmd.Context().Err() == nil {
 		return err
 	}
-	return test.print(cmd.Context(), cmd.OutOrStdout())
+	if added := o.addToSummary(cmd, test); err == nil {
+		err = added
+	}
+	if printed := test.print(cmd.Context(), cmd.OutOrStdout()); err == nil {
+		err = printed
+	}
+	return err
 }
 
-// recordAll records and judges every experiment.
+func (o *selftestOptions) addToSummary(cmd *cobra.Command, test *selftest) error {
+	if o.summary == "" {
+		return nil
+	}
+	added, err := compare.AppendTrials(o.summary, test.trials)
+	if err == nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s added\n", o.summary, texttab.Count(added, "experiment"))
+	}
+	return err
+}
+
+// recordAll records and judges every experiment that is not there already.
 func (o *selftestOptions) recordAll(cmd *cobra.Command, test *selftest) error {
-	next, err := o.schedule()
+	planned, err := o.planned()
+	if err == nil && o.spec != "" {
+		err = o.makeSides(cmd)
+	}
+	if err == nil {
+		err = o.resume(cmd, test)
+	}
 	if err != nil {
 		return err
 	}
-	if o.spec != "" {
-		if err := o.makeSides(cmd); err != nil {
-			return err
-		}
-	}
-	if o.record.out == "" {
+	keep := o.record.out != ""
+	if !keep {
 		if o.record.out, err = os.MkdirTemp("", "eventobench-selftest-"); err != nil {
 			return fmt.Errorf("making a folder for the experiments: %w", err)
 		}
 		defer func() { _ = os.RemoveAll(o.record.out) }()
 	}
-	for planted := range next {
-		runs, err := o.recordOne(cmd, planted)
+	for planted := range o.schedule(planned, test) {
+		dirs, err := o.recordTrial(cmd, planted, test)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.ErrOrStderr(), test.add(runs))
+		for _, dir := range dirs {
+			if !keep {
+				_ = os.RemoveAll(dir) // else what goes on for a night fills the disk
+			}
+		}
 	}
 	return cmd.Context().Err()
 }
 
-// schedule yields the handicap of each experiment: those of --case, or a cycle
-// of four for as long as another experiment fits into --time.
-func (o *selftestOptions) schedule() (func(yield func(string) bool), error) {
-	if len(o.cases) == 0 {
-		return o.cycle, nil
+// resume takes in the trials of the state file that are of the same program, subject and
+// settings.
+func (o *selftestOptions) resume(cmd *cobra.Command, test *selftest) error {
+	if o.state == "" {
+		return nil
 	}
+	trials, err := readTrials(o.state, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	like, err := o.trial(cmd)
+	if err != nil {
+		return err
+	}
+	for _, t := range trials {
+		if t.Program == like.Program && t.Settings == like.Settings && t.Subject == like.Subject {
+			test.trials = append(test.trials, t)
+		}
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s there already", o.state, texttab.Count(len(test.trials), "experiment"))
+	if others := len(trials) - len(test.trials); others > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), ", and %d of other programs or settings, which are not counted", others)
+	}
+	fmt.Fprintln(cmd.ErrOrStderr())
+	return nil
+}
+
+// trial is what all trials of this selftest have in common.
+func (o *selftestOptions) trial(cmd *cobra.Command) (compare.Trial, error) {
+	sides, err := o.pair(compare.NothingPlanted)
+	if err != nil {
+		return compare.Trial{}, err
+	}
+	info, err := sides[0].Info()
+	if err != nil {
+		return compare.Trial{}, err
+	}
+	e, err := o.record.experiment(sides, compare.DefaultCriteria(), cmd.Flags().Changed)
+	return compare.Trial{
+		Program: compare.Program(info), Subject: info.Name, Settings: compare.TrialSettings(e.Plan, e.Load.String()),
+	}, err
+}
+
+// planned are the handicaps of the experiments that --case asks for, none without.
+func (o *selftestOptions) planned() ([]string, error) {
 	var all []string
 	for _, text := range o.cases {
 		planted, count, ok := cutLast(text, ":")
@@ -139,7 +221,7 @@ func (o *selftestOptions) schedule() (func(yield func(string) bool), error) {
 		if _, bad := handicap.Parse(planted); !ok || err != nil || n < 1 || bad != nil {
 			return nil, fmt.Errorf("--case %q: write a handicap and a number, such as none:12 or cpu=5%%:10", text)
 		}
-		if o.spec != "" && planted != "none" {
+		if o.spec != "" && planted != compare.NothingPlanted {
 			return nil, fmt.Errorf("--case %q: a regression can be planted in the built-in store only, "+
 				"not with --subject", text)
 		}
@@ -147,27 +229,59 @@ func (o *selftestOptions) schedule() (func(yield func(string) bool), error) {
 			all = append(all, planted)
 		}
 	}
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all, nil
+}
+
+// schedule yields the handicap of each experiment: those that are planned and not there
+// yet, in random order, or else a cycle of four. None begins that would probably end
+// after the limit, but for the first.
+func (o *selftestOptions) schedule(planned []string, test *selftest) func(yield func(string) bool) {
+	limit := o.limit
+	next := o.cycle(len(test.trials))
+	if len(o.cases) > 0 {
+		next = slices.Values(notYet(planned, test.trials))
+	} else if limit == 0 {
+		limit = 5 * time.Minute
+	}
 	return func(yield func(string) bool) {
-		for _, planted := range all {
+		var longest time.Duration
+		start := time.Now()
+		for planted := range next {
+			spent := time.Since(start)
+			if limit > 0 && longest > 0 && spent+longest > limit {
+				return
+			}
+			if len(o.cases) == 0 {
+				o.record.plan.maxTime = max(limit-spent, time.Second)
+			}
 			if !yield(planted) {
 				return
 			}
+			longest = max(longest, time.Since(start)-spent)
 		}
-	}, nil
+	}
 }
 
-func (o *selftestOptions) cycle(yield func(string) bool) {
-	start := time.Now()
-	handicaps := []string{"none", "cpu=5%", "none", "alloc=200B"}
+// notYet are those of the planned handicaps that no trial had, in random order.
+func notYet(planned []string, there []compare.Trial) []string {
+	left := slices.Clone(planned)
+	for _, t := range there {
+		if i := slices.Index(left, t.Case); i >= 0 {
+			left = slices.Delete(left, i, i+1)
+		}
+	}
+	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
+	return left
+}
+
+// cycle yields handicaps without end.
+func (o *selftestOptions) cycle(from int) func(yield func(string) bool) {
+	handicaps := []string{compare.NothingPlanted, "cpu=5%", compare.NothingPlanted, "alloc=200B"}
 	if o.spec != "" {
 		handicaps = handicaps[:1]
 	}
-	for n := 0; ; n++ {
-		begun := time.Now()
-		o.record.plan.maxTime = max(o.time-time.Since(start), time.Second)
-		if !yield(handicaps[n%len(handicaps)]) || time.Since(start)+time.Since(begun) > o.time {
-			return
+	return func(yield func(string) bool) {
+		for n := from; yield(handicaps[n%len(handicaps)]); n++ {
 		}
 	}
 }
@@ -179,9 +293,45 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// recordOne records one experiment. Nothing but the handicap tells its two
-// sides apart, and a coin decides which of them comes first.
-func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*runfolder.Run, error) {
+// recordTrial records and judges one experiment, and keeps its outcome.
+func (o *selftestOptions) recordTrial(cmd *cobra.Command, planted string, test *selftest) ([]string, error) {
+	busy, err := busyCPUs(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := o.recordOne(cmd, planted)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := openPair(dirs)
+	if err != nil {
+		return nil, err
+	}
+	trial := test.add(runs)
+	trial.BusyCPUs = busy
+	fmt.Fprintln(cmd.ErrOrStderr(), describeTrial(trial))
+	if o.state == "" {
+		return dirs, nil
+	}
+	_, err = compare.AppendTrials(o.state, []compare.Trial{trial})
+	return dirs, err
+}
+
+// busyCPUs is how many CPUs are busy while nothing of ours runs; nil if the machine does
+// not tell.
+func busyCPUs(ctx context.Context) (*stat.Rounded, error) {
+	survey, err := host.Look(ctx, host.Root, time.Second)
+	if err != nil || survey.Now.Busy == nil || survey.Now.Ours == nil {
+		return nil, err
+	}
+	others := max(0, *survey.Now.Busy-*survey.Now.Ours)
+	return new(stat.Rounded(others.Seconds() / survey.Now.Window.Seconds())), nil
+}
+
+// recordOne records one experiment and returns its folders, that of the side with the
+// handicap last. Nothing else tells its two sides apart, and a coin decides which of them
+// comes first.
+func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]string, error) {
 	subjects, err := o.pair(handicap)
 	if err != nil {
 		return nil, err
@@ -198,7 +348,7 @@ func (o *selftestOptions) recordOne(cmd *cobra.Command, handicap string) ([]*run
 	if swapped {
 		dirs[0], dirs[1] = dirs[1], dirs[0]
 	}
-	return openPair(dirs)
+	return dirs, nil
 }
 
 // pair are the two sides of an experiment, the one with the handicap last.
@@ -234,234 +384,4 @@ func (o *selftestOptions) makeSides(cmd *cobra.Command) error {
 		o.sides = append(o.sides, s)
 	}
 	return err
-}
-
-func openPair(dirs []string) ([]*runfolder.Run, error) {
-	var runs []*runfolder.Run
-	for _, dir := range dirs {
-		run, err := runfolder.Open(dir)
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, run)
-	}
-	return runs, nil
-}
-
-// selftest is what the experiments have shown so far.
-type selftest struct {
-	criteria  compare.Criteria
-	pool      *compare.Resampler // of experiments without a handicap
-	resamples int
-	cases     []*selftestCase
-	seconds   float64 // of all experiments
-	blocks    int
-}
-
-// selftestCase counts the outcomes of the experiments with one handicap.
-type selftestCase struct {
-	handicap    string
-	experiments int
-	verdicts    map[compare.Verdict]int        // of whole experiments, regressed before improved
-	widths      map[compare.MetricID][]float64 // half widths of the intervals in percent
-	seconds     []float64
-}
-
-// readAll judges recorded experiments again.
-func (t *selftest) readAll(folders []string) error {
-	for _, folder := range folders {
-		entries, err := runfolder.List(folder)
-		if err != nil {
-			return err
-		}
-		pairs := map[string][]string{}
-		var order []string
-		for _, e := range entries {
-			if e.Err != nil {
-				return e.Err
-			}
-			if e.Manifest.Subject.Options["handicap"] == "" {
-				continue // recorded by something else
-			}
-			id := e.Manifest.Experiment
-			if pairs[id] = append(pairs[id], e.Dir); len(pairs[id]) == 2 {
-				order = append(order, id)
-			}
-		}
-		for _, id := range order {
-			if err := t.read(pairs[id]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// read takes in one recorded pair, the side with the handicap as the head.
-func (t *selftest) read(dirs []string) error {
-	runs, err := openPair(dirs)
-	if err != nil {
-		return err
-	}
-	if handicapOf(runs[1]) == "none" {
-		runs[0], runs[1] = runs[1], runs[0]
-	}
-	t.add(runs)
-	return nil
-}
-
-func handicapOf(r *runfolder.Run) string { return r.Manifest.Subject.Options["handicap"] }
-
-// add judges one experiment, base first, and returns a line about it.
-func (t *selftest) add(runs []*runfolder.Run) string {
-	look := compare.Decide(runs, t.criteria)
-	c := t.caseOf(handicapOf(runs[1]))
-	c.experiments++
-	if c.handicap == "none" {
-		t.pool.Add(runs[0], runs[1])
-	}
-	took := runs[0].Manifest.End.Sub(runs[0].Manifest.Start).Seconds()
-	c.seconds = append(c.seconds, took)
-	t.seconds, t.blocks = t.seconds+took, t.blocks+look.Blocks
-	var parts []string
-	for _, d := range look.Decisions {
-		id := compare.MetricID(d.Metric)
-		c.widths[id] = append(c.widths[id], (d.High-d.Low)/2)
-		parts = append(parts, fmt.Sprintf("%s %s %+.2f%% [%+.2f, %+.2f]", d.Metric, d.Verdict, d.Percent, d.Low, d.High))
-	}
-	c.verdicts[worst(look)]++
-	return fmt.Sprintf("%s: %s; %d blocks, %.0f s", c.handicap, strings.Join(parts, "; "), look.Blocks, took)
-}
-
-func (t *selftest) caseOf(handicap string) *selftestCase {
-	for _, c := range t.cases {
-		if c.handicap == handicap {
-			return c
-		}
-	}
-	c := &selftestCase{handicap: handicap, verdicts: map[compare.Verdict]int{}, widths: map[compare.MetricID][]float64{}}
-	t.cases = append(t.cases, c)
-	return c
-}
-
-// worst is the verdict that speaks loudest: a regression, then an improvement,
-// then doubt.
-func worst(look runfolder.Look) compare.Verdict {
-	for _, v := range []compare.Verdict{compare.Regressed, compare.Improved, compare.Inconclusive} {
-		for _, d := range look.Decisions {
-			if d.Verdict == string(v) {
-				return v
-			}
-		}
-	}
-	return compare.Equivalent
-}
-
-// print writes the tables. Drawing experiments takes a while, and ends early
-// if ctx is cancelled.
-func (t *selftest) print(ctx context.Context, w io.Writer) error {
-	if len(t.cases) == 0 {
-		_, err := fmt.Fprintln(w, "no experiment was recorded")
-		return err
-	}
-	_, err := fmt.Fprintf(w, "\nExperiments, by the handicap of one side\n\n%s\n%s\n%s", t.outcomes(),
-		t.falseAlarms(ctx), t.resolution(ctx))
-	return errors.Join(err, ctx.Err())
-}
-
-// gatedMetrics are those that a selftest shows.
-func gatedMetrics() []compare.Metric {
-	return slices.DeleteFunc(slices.Clone(compare.Metrics), func(m compare.Metric) bool { return !m.Gated })
-}
-
-func (t *selftest) outcomes() *texttab.Table {
-	header := []string{"handicap", "experiments", "regressed", "improved", "equivalent", "inconclusive"}
-	for _, m := range gatedMetrics() {
-		header = append(header, "+-"+m.Unit)
-	}
-	table := texttab.New(append(header, "median s", "longest s")...)
-	for _, c := range t.cases {
-		cells := []string{c.handicap, strconv.Itoa(c.experiments)}
-		for _, v := range []compare.Verdict{compare.Regressed, compare.Improved, compare.Equivalent, compare.Inconclusive} {
-			cells = append(cells, strconv.Itoa(c.verdicts[v]))
-		}
-		for _, m := range gatedMetrics() {
-			cells = append(cells, percentOf(stat.Median(c.widths[m.ID])))
-		}
-		longest := 0.0
-		for _, s := range c.seconds {
-			longest = max(longest, s)
-		}
-		table.Add(append(cells, texttab.Number(stat.Median(c.seconds), 0), texttab.Number(longest, 0))...)
-	}
-	return table
-}
-
-// percentOf prints a percentage, of which there is none where nothing was judged.
-func percentOf(v float64) string {
-	if math.IsNaN(v) {
-		return "none"
-	}
-	return fmt.Sprintf("%.2f%%", v)
-}
-
-// falseAlarms draws experiments from the blocks without a handicap.
-func (t *selftest) falseAlarms(ctx context.Context) string {
-	looks := runfolder.DefaultPlan().Looks()
-	if need := looks[len(looks)-1]; t.pool.Blocks() < need {
-		return fmt.Sprintf("Too few blocks without a handicap to draw experiments from: %d, and %d are needed.\n",
-			t.pool.Blocks(), need)
-	}
-	rng := rand.New(rand.NewPCG(1, uint64(t.pool.Blocks())))
-	alarms, inconclusive := 0, 0
-	for range t.resamples {
-		if ctx.Err() != nil {
-			return ""
-		}
-		verdicts := t.pool.Resample(rng, looks)
-		alarm, doubt := false, false
-		for _, v := range verdicts {
-			alarm = alarm || v == compare.Regressed || v == compare.Improved
-			doubt = doubt || v == compare.Inconclusive
-		}
-		if alarm {
-			alarms++
-		} else if doubt {
-			inconclusive++
-		}
-	}
-	return fmt.Sprintf("%d experiments drawn from %d blocks without a handicap: %.2f%% call something improved or regressed, %.2f%% are inconclusive.\n",
-		t.resamples, t.pool.Blocks(), percentage(alarms, t.resamples), percentage(inconclusive, t.resamples))
-}
-
-func percentage(part, whole int) float64 { return float64(part) / float64(whole) * 100 }
-
-// resolution says what can be found in a given time.
-func (t *selftest) resolution(ctx context.Context) string {
-	const fewest, most = 10, 100 // blocks; experiments of more would take long to draw
-	if t.pool.Blocks() < fewest {
-		return ""
-	}
-	rng := rand.New(rand.NewPCG(2, uint64(t.pool.Blocks())))
-	header := []string{"smallest regression found in 4 of 5 experiments", "blocks"}
-	for _, m := range gatedMetrics() {
-		header = append(header, m.Unit)
-	}
-	table := texttab.New(header...)
-	for _, minutes := range []int{1, 2, 5} {
-		blocks := min(most, int(float64(minutes)*60/t.seconds*float64(t.blocks)))
-		cells := []string{fmt.Sprintf("in %d min", minutes), strconv.Itoa(blocks)}
-		for _, m := range gatedMetrics() {
-			if ctx.Err() != nil {
-				return ""
-			}
-			if r := t.pool.Resolution(rng, m.ID, blocks); r > 0 {
-				cells = append(cells, percentOf(r))
-			} else {
-				cells = append(cells, "none")
-			}
-		}
-		table.Add(cells...)
-	}
-	return table.String()
 }

@@ -60,6 +60,9 @@ type Metric struct {
 func FromReport(r *compare.Report) []Record {
 	var records []Record
 	for i, c := range r.Comparisons {
+		if r.Variants[i+1].Manifest.Subject.NullControl {
+			continue
+		}
 		base := newBuild(r.Variants[0].Manifest.Subject)
 		record := FromVariant(r.Variants[i+1])
 		record.Base, record.Paired, record.Blocks, record.Verdict = &base, c.Paired, c.Blocks, c.Verdict

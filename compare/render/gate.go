@@ -100,6 +100,9 @@ func writeAnnotations(w io.Writer, g *view.Gate) error {
 			annotateAt("warning", at, p.Function+" grew", p.More)
 		}
 	}
+	for _, text := range g.NullControl.Lines() {
+		annotate("notice", "null control", text)
+	}
 	for _, text := range g.Layout {
 		annotate("notice", "code and layout", text)
 	}

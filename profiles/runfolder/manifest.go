@@ -133,6 +133,9 @@ type SubjectInfo struct {
 	Options map[string]string `json:"options,omitempty"`
 	Binary  Binary            `json:"binary"`
 	Build   *BuildInfo        `json:"build,omitempty"` // nil if it was not built for this
+
+	// NullControl marks the base of an experiment that takes part a second time.
+	NullControl bool `json:"null_control,omitempty"`
 }
 
 // How tells in one line how the subject was started, or where it was running.

@@ -67,6 +67,8 @@ type Exec struct {
 	// was not built for this.
 	Layouts func(ctx context.Context, seeds []int64) ([]Exec, error)
 
+	NullControl bool // for the manifest: it is the base once more
+
 	Database Database // that makes FreshDatabase; nil if there is none
 }
 
@@ -77,6 +79,7 @@ func (e Exec) String() string { return e.Name }
 func (e Exec) Info() (runfolder.SubjectInfo, error) {
 	info := runfolder.SubjectInfo{
 		Name: e.Name, Kind: e.Kind, Command: e.Command, Options: e.Options, Build: e.Build,
+		NullControl: e.NullControl,
 	}
 	if len(e.Command) == 0 {
 		return info, fmt.Errorf("subject %s has no command to start it with", e.Name)

@@ -65,51 +65,61 @@ func TestAllocates(t *testing.T) {
 // holds the turns that follow.
 func TestFollowsTheCost(t *testing.T) {
 	l := newLoad(Handicap{CPU: 5})
-	l.perTurn = 2
-	l.adjust(1e9, true)
+	l.perTurn, l.own = 2, 20
+	l.adjust(1e9)
+	l.learn(2 * mostLump)
 	if got := l.turns.Load(); got != 0 {
 		t.Errorf("%d turns before anything was measured", got)
 	}
 	cpu, nanos := int64(1e9), 2.0
-	windows := func(n int) int64 {
+	windows := func(n int) (perCall float64) {
 		for range n {
-			spun := int64(float64(l.turns.Load()) * nanos)
-			cpu += window * timedEvery * (20_000 + spun)
-			l.kept.Store(window)
-			l.nanos.Store(window * spun)
-			l.adjust(cpu, false)
+			spun := (float64(l.turns.Load()) + l.own) * nanos
+			cpu += int64(calls*(20_000+spun) + l.lump.nanos)
+			l.adjust(cpu)
+			l.learn(float64(l.lump.turns) * nanos)
 		}
-		return l.turns.Load()
+		return l.share()
 	}
 	if got := windows(50); got < 495 || got > 505 {
-		t.Errorf("%d turns of 2 ns for 5%% of 20 us, want 500", got)
+		t.Errorf("%v turns of 2 ns for 5%% of 20 us, want 500", got)
+	}
+	if own := l.own + float64(l.lump.turns)/calls; int64(l.share()-own+0.5) != l.turns.Load() || l.lump.turns == 0 {
+		t.Errorf("%d turns of a call and %d at once", l.turns.Load(), l.lump.turns)
 	}
 	nanos = 4 // the processor got busy
-	if got := windows(50); got < 245 || got > 255 {
-		t.Errorf("%d turns of 4 ns, want 250", got)
+	if got := windows(100); got < 245 || got > 255 {
+		t.Errorf("%v turns of 4 ns, want 250", got)
 	}
 	cpu += 300e6 // a profile was taken
 	if got := windows(1); got < 245 || got > 255 {
-		t.Errorf("%d turns after a window with other work, want 250 as before", got)
+		t.Errorf("%v turns after a window with other work, want 250 as before", got)
 	}
+}
+
+// share is what a call costs, in turns: its own, what it costs beyond them, and its part of
+// the lump.
+func (l *load) share() float64 {
+	return float64(l.turns.Load()) + l.own + float64(l.lump.turns)/calls
 }
 
 // TestSpinsItsShare has calls that spin themselves, so that the right number of turns is
 // known whatever the speed of the processor: of a clock, and of what it is compared with.
 func TestSpinsItsShare(t *testing.T) {
-	const own, warm, measured = 20_000, 8 * window * timedEvery, 4 * window * timedEvery // turns of a call; calls
+	const work, warm, measured = 20_000, 8 * calls, 4 * calls // turns of a call; calls
 	for _, percent := range []float64{1, 5} {
 		l := newLoad(Handicap{CPU: percent})
-		var turns int64
+		var turns float64
 		for call := range warm + measured {
-			spin(own)
+			spin(work)
 			l.add()
 			if call >= warm {
-				turns += l.turns.Load()
+				turns += l.share()
 			}
 		}
-		t.Logf("cpu=%v%%: %.2f%%", percent, float64(turns)/measured/own*100)
-		if got := float64(turns) / measured / own * 100; got < 0.6*percent || got > 1.6*percent {
+		got := turns / measured / work * 100
+		t.Logf("cpu=%v%%: %.2f%%, %.0f turns of it beyond those of spinning", percent, got, l.own)
+		if got < 0.6*percent || got > 1.6*percent {
 			t.Errorf("cpu=%v%% spins %.2f%% of what a call does", percent, got)
 		}
 	}

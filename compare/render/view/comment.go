@@ -31,7 +31,7 @@ func NewComment(g compare.Gate) *Comment {
 	c := &Comment{
 		Gate: NewGate(g), Mark: marks[g.Verdict], Commits: commits(g), Unavailable: unavailable(g.Recorded),
 		Machine: append(whereRecorded(head), machines(g.Recorded)...), Again: g.Again,
-		Reliability: reliability(compare.RecordedSelftest()),
+		Reliability: reliability(compare.RecordedTrials()),
 	}
 	shown := min(mostPlaces, len(c.Gate.Places))
 	c.Places = c.Gate.Places[:shown]
@@ -64,9 +64,19 @@ func commits(g compare.Gate) string {
 
 // reliability says how often a gate is wrong: what its statistics allow, and what
 // was counted.
-func reliability(s compare.Selftest) string {
-	return fmt.Sprintf("Of two equal programs at most %.0f%% of gates call something improved or regressed. "+
-		"Counted: %d of %s of a program with itself, and %d of %s drawn from their %d blocks (%s).",
-		compare.FalseAlarms*100, s.FalseAlarms, texttab.Count(s.Experiments, "experiment"), s.DrawnFalseAlarms,
-		texttab.Number(float64(s.Drawn), 0), s.DrawnFromBlocks, s.Page)
+func reliability(trials []compare.Trial) string {
+	text := fmt.Sprintf("Of two equal programs at most %.0f%% of gates call something improved or regressed.",
+		compare.FalseAlarms*100)
+	if len(trials) == 0 {
+		return text
+	}
+	var counted []string
+	for _, t := range compare.TallyTrials(trials) {
+		what := "a program with itself"
+		if t.Case != compare.NothingPlanted {
+			what = "a planted " + t.Case
+		}
+		counted = append(counted, fmt.Sprintf("of %s %s %s", what, t.What(), t))
+	}
+	return fmt.Sprintf("%s Counted: %s (docs/selftest.jsonl; %s).", text, strings.Join(counted, "; "), compare.TallyBound)
 }

@@ -49,7 +49,8 @@ func NewGate(g compare.Gate) *Gate {
 	if g.Layouts > 0 {
 		v.Headline += fmt.Sprintf(", and %d with other layouts", g.Layouts)
 	}
-	v.Explanation = explained(g.Layout, g.Requests, g.Explanation)
+	v.Headline += g.NullControl.Headline()
+	v.Explanation = explained(g.NullControl, g.Layout, g.Requests, g.Explanation)
 	for _, m := range g.Metrics {
 		shown := newMetric(m.MetricChange)
 		if shown.Badge.Text == "" {

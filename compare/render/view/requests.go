@@ -69,14 +69,14 @@ func (r *Requests) Table(base, head string) *texttab.Table {
 	return t
 }
 
-// explained puts which part of a change is the code, and what moved in which kinds
+// explained puts a null control, which part of a change is the code, and what moved in which kinds
 // of request, before what kinds of work account for it.
-func explained(layout []string, requests string, explanation []string) []string {
+func explained(control *compare.NullControl, layout []string, requests string, explanation []string) []string {
 	if len(layout) > 0 {
 		layout = append(slices.Clone(layout), "What follows is of the programs as built.")
 	}
 	if requests != "" {
 		layout = append(slices.Clone(layout), "By kind of request: "+requests+".")
 	}
-	return slices.Concat(layout, explanation)
+	return slices.Concat(control.Lines(), layout, explanation)
 }

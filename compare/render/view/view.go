@@ -126,7 +126,7 @@ func New(r *compare.Report) *Page {
 func newVerdict(c compare.Comparison, summary string) Verdict {
 	v := Verdict{
 		Base: c.Base, Head: c.Head, Badge: overallBadge(c),
-		Summary: summary, Explanation: explained(c.LayoutSummary(), c.RequestsSummary(), c.Explanation),
+		Summary: summary, Explanation: explained(c.NullControl, c.LayoutSummary(), c.RequestsSummary(), c.Explanation),
 	}
 	for _, m := range c.Weighed() {
 		if m.Gated {

@@ -56,3 +56,21 @@ func TestUnavailable(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestReliability(t *testing.T) {
+	var trials []compare.Trial
+	for i := range 62 {
+		trial := compare.Trial{Case: compare.NothingPlanted, Verdict: compare.Inconclusive}
+		if i >= 60 {
+			trial = compare.Trial{Case: "cpu=3%", Verdict: compare.Regressed}
+		}
+		trials = append(trials, trial)
+	}
+	want := "Of two equal programs at most 1% of gates call something improved or regressed. Counted: " +
+		"of a program with itself called improved or regressed 0 of 60: at most 4.9%; " +
+		"of a planted cpu=3% not called regressed 0 of 2: at most 77.6% " +
+		"(docs/selftest.jsonl; one-sided bounds at 95% of Clopper and Pearson)."
+	if got := reliability(trials); got != want {
+		t.Errorf("%s", got)
+	}
+}
