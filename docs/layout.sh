@@ -248,7 +248,7 @@ all() {
 }
 
 # What the table needs of jq: a change with its interval, and a metric.
-lib='def signed: ((. * 10 | round) / 10) as $v | if $v >= 0 then "+\($v)" else "\($v)" end;
+lib='def signed: ((. * 10 | round) / 10 + 0) as $v | if $v >= 0 then "+\($v)" else "\($v)" end;
   def show: if . == null then "" else "\(.percent | signed)% [\(.low_percent | signed), \(.high_percent | signed)]" end;
   def metric(id): first(.metrics[] | select(.name == id)) // {};'
 
