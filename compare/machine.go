@@ -69,11 +69,10 @@ type MachineUse struct {
 	Clocksources []string `json:"clocksources"` // in the order in which the kernel came to them; one unless it changed its mind
 }
 
-func machineUse(m runfolder.Manifest) MachineUse {
+func machineUse(blocks []*runfolder.Machine) MachineUse {
 	var others, steal, pressure, runnable ratio
 	use := MachineUse{Clocksources: []string{}}
-	for _, b := range m.Blocks {
-		w := b.Machine
+	for _, w := range blocks {
 		if w == nil {
 			continue
 		}
@@ -98,6 +97,14 @@ func machineUse(m runfolder.Manifest) MachineUse {
 	use.Others, use.Steal = others.value(), steal.value()
 	use.Pressure, use.Runnable = pressure.value(), runnable.value()
 	return use
+}
+
+// machinesOf are the machine's figures in all blocks of a run.
+func machinesOf(m runfolder.Manifest) (all []*runfolder.Machine) {
+	for _, b := range m.Blocks {
+		all = append(all, b.Machine)
+	}
+	return all
 }
 
 // ratio adds up parts of wholes.

@@ -45,6 +45,7 @@ const (
 	WarnForeign        WarningCode = "foreign_folder"
 	WarnLayout         WarningCode = "layout_unknown"
 	WarnNullControl    WarningCode = "null_control"
+	WarnFewLate        WarningCode = "few_late_requests"
 )
 
 // WarningCodes are all codes.
@@ -53,7 +54,7 @@ var WarningCodes = []WarningCode{
 	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
-	WarnForeign, WarnLayout, WarnNullControl,
+	WarnForeign, WarnLayout, WarnNullControl, WarnFewLate,
 }
 
 // Warning is a reason to trust a comparison less.
@@ -310,16 +311,20 @@ func (w *warner) reopened(v Variant) {
 	}
 }
 
-// machine is about what else the machine was doing during an experiment, of
-// which v is one run.
-func (w *warner) machine(names string, v Variant) {
+// otherLoad is about other work that a machine did, during something.
+func (w *warner) otherLoad(during string, m MachineUse) {
 	const tolerated = 0.05
-	m := v.Machine
 	if orZero(m.Others) > tolerated || orZero(m.Steal) > tolerated {
 		w.add(WarnOtherLoad, "the machine did other work, so that intervals are wider and latencies longer than they have to be",
 			fmt.Sprintf("while %s ran, other processes used %.1f%% of the CPUs and the hypervisor withheld %.1f%%",
-				names, orZero(m.Others)*100, orZero(m.Steal)*100), "")
+				during, orZero(m.Others)*100, orZero(m.Steal)*100), "")
 	}
+}
+
+// machine is about what else the machine was doing during an experiment, of
+// which v is one run.
+func (w *warner) machine(names string, v Variant) {
+	w.otherLoad(names, v.Machine)
 	var throttled time.Duration
 	var periods, thermal int64
 	for _, b := range v.Manifest.Blocks {
