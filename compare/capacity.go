@@ -280,6 +280,7 @@ func heldTrial(c *runfolder.Capacity, t runfolder.Trial, clock bool) Bottleneck 
 	for limit, over := range t.OverSent {
 		fromSent.Crossed[limit] = float64(over + t.Failed)
 	}
+	fromSent.Crossed[len(t.OverSent)] = float64(t.Failed) // those left unsent are no fault of the server yet
 	switch {
 	case generator > most:
 		return ByGenerator

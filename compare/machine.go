@@ -17,8 +17,16 @@ type CPUShare struct {
 // cpuShare is nil if it is not known, and for open loops, whose throughput it
 // would say nothing about.
 func cpuShare(run *runfolder.Run, machine MachineUse) *CPUShare {
+	if run.Manifest.Load.Open() {
+		return nil
+	}
+	return usedCPU(run, machine)
+}
+
+// usedCPU is the same of any load.
+func usedCPU(run *runfolder.Run, machine MachineUse) *CPUShare {
 	m := run.Manifest
-	if !run.Has(runfolder.SourceCPUClock) || m.Host.Affinity == 0 || m.Load.Open() {
+	if !run.Has(runfolder.SourceCPUClock) || m.Host.Affinity == 0 {
 		return nil
 	}
 	var server, generator, capacity float64

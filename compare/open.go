@@ -80,6 +80,7 @@ func newVariant(run *runfolder.Run) Variant {
 	v.Kinds = v.side.kindValues()
 	v.Machine = machineUse(machinesOf(run.Manifest))
 	v.CPU = cpuShare(run, v.Machine)
+	v.Bottleneck = held(v)
 	return v
 }
 
