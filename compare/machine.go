@@ -17,8 +17,16 @@ type CPUShare struct {
 // cpuShare is nil if it is not known, and for open loops, whose throughput it
 // would say nothing about.
 func cpuShare(run *runfolder.Run, machine MachineUse) *CPUShare {
+	if run.Manifest.Load.Open() {
+		return nil
+	}
+	return usedCPU(run, machine)
+}
+
+// usedCPU is the same of any load.
+func usedCPU(run *runfolder.Run, machine MachineUse) *CPUShare {
 	m := run.Manifest
-	if !run.Has(runfolder.SourceCPUClock) || m.Host.Affinity == 0 || m.Load.Open() {
+	if !run.Has(runfolder.SourceCPUClock) || m.Host.Affinity == 0 {
 		return nil
 	}
 	var server, generator, capacity float64
@@ -69,11 +77,10 @@ type MachineUse struct {
 	Clocksources []string `json:"clocksources"` // in the order in which the kernel came to them; one unless it changed its mind
 }
 
-func machineUse(m runfolder.Manifest) MachineUse {
+func machineUse(blocks []*runfolder.Machine) MachineUse {
 	var others, steal, pressure, runnable ratio
 	use := MachineUse{Clocksources: []string{}}
-	for _, b := range m.Blocks {
-		w := b.Machine
+	for _, w := range blocks {
 		if w == nil {
 			continue
 		}
@@ -98,6 +105,14 @@ func machineUse(m runfolder.Manifest) MachineUse {
 	use.Others, use.Steal = others.value(), steal.value()
 	use.Pressure, use.Runnable = pressure.value(), runnable.value()
 	return use
+}
+
+// machinesOf are the machine's figures in all blocks of a run.
+func machinesOf(m runfolder.Manifest) (all []*runfolder.Machine) {
+	for _, b := range m.Blocks {
+		all = append(all, b.Machine)
+	}
+	return all
 }
 
 // ratio adds up parts of wholes.

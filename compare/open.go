@@ -78,8 +78,9 @@ func newVariant(run *runfolder.Run) Variant {
 	v.Metrics = v.side.metricValues()
 	v.BlockOps = v.side.blockOps()
 	v.Kinds = v.side.kindValues()
-	v.Machine = machineUse(run.Manifest)
+	v.Machine = machineUse(machinesOf(run.Manifest))
 	v.CPU = cpuShare(run, v.Machine)
+	v.Bottleneck = held(v)
 	return v
 }
 

@@ -26,16 +26,17 @@ type Report struct {
 
 // Variant is one run.
 type Variant struct {
-	Name     string                   `json:"name"`
-	Dir      string                   `json:"dir"`
-	Manifest runfolder.Manifest       `json:"manifest"`
-	Totals   runfolder.Totals         `json:"totals"`
-	Metrics  []MetricValue            `json:"metrics"`         // in the order of Metrics
-	BlockOps []int64                  `json:"block_ops"`       // requests of every block
-	Kinds    []KindValues             `json:"kinds,omitempty"` // if the load has several kinds of request
-	CPU      *CPUShare                `json:"cpu_share"`       // nil if unknown, or if the load has a rate
-	Machine  MachineUse               `json:"machine"`
-	Profiles []profdiff.FunctionTable `json:"profiles"` // of the kinds that the run has
+	Name       string                   `json:"name"`
+	Dir        string                   `json:"dir"`
+	Manifest   runfolder.Manifest       `json:"manifest"`
+	Totals     runfolder.Totals         `json:"totals"`
+	Metrics    []MetricValue            `json:"metrics"`         // in the order of Metrics
+	BlockOps   []int64                  `json:"block_ops"`       // requests of every block
+	Kinds      []KindValues             `json:"kinds,omitempty"` // if the load has several kinds of request
+	CPU        *CPUShare                `json:"cpu_share"`       // nil if unknown, or if the load has a rate
+	Machine    MachineUse               `json:"machine"`
+	Bottleneck Held                     `json:"bottleneck"` // what kept it from more throughput
+	Profiles   []profdiff.FunctionTable `json:"profiles"`   // of the kinds that the run has
 
 	side         side
 	attributions map[string]*profdiff.Attribution // by kind

@@ -45,6 +45,7 @@ const (
 	WarnForeign        WarningCode = "foreign_folder"
 	WarnLayout         WarningCode = "layout_unknown"
 	WarnNullControl    WarningCode = "null_control"
+	WarnFewLate        WarningCode = "few_late_requests"
 )
 
 // WarningCodes are all codes.
@@ -53,7 +54,7 @@ var WarningCodes = []WarningCode{
 	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
-	WarnForeign, WarnLayout, WarnNullControl,
+	WarnForeign, WarnLayout, WarnNullControl, WarnFewLate,
 }
 
 // Warning is a reason to trust a comparison less.
@@ -232,20 +233,18 @@ func (w *warner) dirty(variants []Variant) {
 // bottleneck is about what limits the throughput, if that is not the server's
 // CPU.
 func (w *warner) bottleneck(v Variant) {
-	c, t := v.CPU, v.Totals
-	switch {
-	case c.generatorBound():
+	if v.Manifest.Load.Open() {
+		return // openLoop tells of requests that were late
+	}
+	switch h := v.Bottleneck; h.By {
+	case ByGenerator:
 		w.add(WarnGeneratorBound, "throughput shows only part of a change in the server's cost, because the load generator takes much of the CPU time of an operation",
 			fmt.Sprintf("about %.0f%% of it for %s (generator %.1f us, server %.1f us, CPUs %.0f%% busy)",
-				(1-c.ofGenerator())*100, v.Name, t.GeneratorCPUPerOp, orZero(t.CPUPerOp), (1-c.Idle)*100),
+				(1-v.CPU.ofGenerator())*100, v.Name, v.Totals.GeneratorCPUPerOp, orZero(v.Totals.CPUPerOp), (1-v.CPU.Idle)*100),
 			"CPU per operation shows all of it")
-	case c.waiting():
-		// Little's law: requests in flight = throughput x latency.
-		workers := v.Manifest.Load.Workers
+	case ByWorkers:
 		w.add(WarnNotSaturated, "the number of workers limits the throughput, not the server",
-			fmt.Sprintf("for %s the CPUs were %.0f%% idle while %d workers, each waiting %.2f ms for an answer, could ask for %.0f requests per second and no more",
-				v.Name, c.Idle*100, workers, t.AvgLatencyMs, float64(workers)/t.AvgLatencyMs*1e3),
-			"Record with more --workers until throughput no longer grows")
+			fmt.Sprintf("for %s, %s", v.Name, h.Figures), h.Do)
 	}
 }
 
@@ -269,7 +268,6 @@ func (w *warner) longSlices(v Variant) {
 
 // openLoop is about a rate that was not kept.
 func (w *warner) openLoop(v Variant) {
-	const tolerated = 0.01 // beyond, the p99 is made of late requests
 	o, load := v.Totals.OpenLoop, v.Manifest.Load
 	if o == nil {
 		return
@@ -277,10 +275,10 @@ func (w *warner) openLoop(v Variant) {
 	sent := v.Totals.TotalOps
 	// Little's law: requests in flight = rate x latency from sending.
 	inFlight := load.Rate * o.AvgLatencyMs / 1e3
-	if share := float64(o.Late) / float64(sent); share > tolerated {
+	if lateOften(*o, sent) {
 		w.add(WarnLate, "requests were sent more than 1 ms after they were due",
 			fmt.Sprintf("%.1f%% of those to %s, by up to %.0f ms, with %.1f of %d workers busy on average",
-				share*100, v.Name, o.MaxLateMs, inFlight, load.Workers),
+				float64(o.Late)/float64(sent)*100, v.Name, o.MaxLateMs, inFlight, load.Workers),
 			whyLate(inFlight, load.Workers))
 	}
 	if o.Missed > 0 {
@@ -310,16 +308,20 @@ func (w *warner) reopened(v Variant) {
 	}
 }
 
-// machine is about what else the machine was doing during an experiment, of
-// which v is one run.
-func (w *warner) machine(names string, v Variant) {
+// otherLoad is about other work that a machine did, during something.
+func (w *warner) otherLoad(during string, m MachineUse) {
 	const tolerated = 0.05
-	m := v.Machine
 	if orZero(m.Others) > tolerated || orZero(m.Steal) > tolerated {
 		w.add(WarnOtherLoad, "the machine did other work, so that intervals are wider and latencies longer than they have to be",
 			fmt.Sprintf("while %s ran, other processes used %.1f%% of the CPUs and the hypervisor withheld %.1f%%",
-				names, orZero(m.Others)*100, orZero(m.Steal)*100), "")
+				during, orZero(m.Others)*100, orZero(m.Steal)*100), "")
 	}
+}
+
+// machine is about what else the machine was doing during an experiment, of
+// which v is one run.
+func (w *warner) machine(names string, v Variant) {
+	w.otherLoad(names, v.Machine)
 	var throttled time.Duration
 	var periods, thermal int64
 	for _, b := range v.Manifest.Blocks {

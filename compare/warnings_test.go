@@ -65,7 +65,7 @@ func TestWarnings(t *testing.T) {
 		{"another plan", func(r *runfolder.Run) { r.Manifest.Plan.Warmup = 9 }, "plan_differs", ""},
 		{"uncommitted changes", func(r *runfolder.Run) { r.Manifest.Subject.Binary.Dirty = true }, "dirty", "head from commit 0123456789ab."},
 		{"a slow generator", scale(1, 1, 6), "generator_bound", "about 59% of it for head (generator 60.0 us, server 86.0 us, CPUs"},
-		{"waiting", scale(1, 0.5, 1), "not_saturated", "for head the CPUs were 51% idle while 10 workers, each waiting 1.20 ms for an answer, could ask for 8333 requests per second"},
+		{"waiting", scale(1, 0.5, 1), "not_saturated", "for head, of the CPUs server 40%, generator 9%, idle 51%; 10 workers, each waiting 1.20 ms for an answer, can ask for 8333 requests per second and no more"},
 		{"connections that were reopened", func(r *runfolder.Run) { r.Slices[3].Reopened, r.Slices[4].Reopened = 10, 2 }, "reopened", "12 of head. Connecting"},
 		{"slices that overrun", scale(2, 2, 2), "long_slices", "took more than 1.5 times as long as planned, to wait for their last requests: 100% of those of head, planned for 50ms"},
 		{"slices that end early", scale(0.99, 0.99, 0.99), "clock", "240 of head, of 50ms"},

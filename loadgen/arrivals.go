@@ -83,6 +83,7 @@ func (s *schedule) missed() int64 { return max(0, int64(len(s.due))-s.taken.Load
 // give equal timelines.
 type timeline struct {
 	gap    func() float64 // ns from one request to the next
+	mean   float64        // ns between requests; of a rate, 0 of a recording
 	next   float64        // ns from the start of the next slice to its first request
 	number int64          // the Request.Number of that
 	due    []time.Duration
@@ -92,13 +93,23 @@ func newTimeline(w Workload, l Load, seed uint64) *timeline {
 	if r, ok := w.(Recording); ok && l.Arrivals == Replay {
 		return newReplay(r, seed)
 	}
-	mean := float64(time.Second) / l.Rate
+	t := &timeline{mean: float64(time.Second) / l.Rate}
 	if l.Arrivals == Constant {
-		return &timeline{gap: func() float64 { return mean }, next: mean / 2}
+		t.gap, t.next = func() float64 { return t.mean }, t.mean/2
+		return t
 	}
 	rng := rand.New(rand.NewPCG(seed, math.MaxUint64)) // a stream that no worker's source uses
-	gap := func() float64 { return rng.ExpFloat64() * mean }
-	return &timeline{gap: gap, next: gap()}
+	t.gap = func() float64 { return rng.ExpFloat64() * t.mean }
+	t.next = t.gap()
+	return t
+}
+
+// setRate stretches the time from now on, so that the requests that are due are the
+// same ones at another rate.
+func (t *timeline) setRate(perSecond float64) {
+	mean := float64(time.Second) / perSecond
+	t.next *= mean / t.mean
+	t.mean = mean
 }
 
 // slice returns when the requests of the next slice are due, relative to its

@@ -60,6 +60,31 @@ func TestPoissonIsReproducible(t *testing.T) {
 	}
 }
 
+// TestSetRate holds that the requests at another rate are the same ones, further apart
+// or closer together, whatever slices they fall into.
+func TestSetRate(t *testing.T) {
+	const second = time.Second
+	for _, arrivals := range []Arrivals{Poisson, Constant} {
+		steady, changed := newTimeline(nil, Load{Rate: 100, Arrivals: arrivals}, 1), newTimeline(nil, Load{Rate: 100, Arrivals: arrivals}, 1)
+		first, _ := steady.slice(second)
+		same, _ := changed.slice(second)
+		if !slices.Equal(first, same) {
+			t.Fatalf("%s: equal seeds gave different arrivals", arrivals)
+		}
+		changed.setRate(200)
+		want, _ := steady.slice(second)
+		got, number := changed.slice(second / 2)
+		if len(got) != len(want) || number != int64(len(same)) {
+			t.Fatalf("%s: %d requests in half the time from number %d, want %d from %d", arrivals, len(got), number, len(want), len(same))
+		}
+		for i := range got {
+			if off := got[i] - want[i]/2; off.Abs() > time.Microsecond {
+				t.Errorf("%s: request %d at %v, want %v", arrivals, i, got[i], want[i]/2)
+			}
+		}
+	}
+}
+
 // TestPoissonGaps compares the gaps with the exponential distribution: their
 // mean and standard deviation are one over the rate, and 1-1/e of them are
 // below it. The seed is fixed, so the outcome is too.

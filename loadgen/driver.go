@@ -147,6 +147,9 @@ func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	return r
 }
 
+// SetRate changes the rate of an open loop that has one for the slices that follow.
+func (d *Driver) SetRate(perSecond float64) { d.timeline.setRate(perSecond) }
+
 // Warmup sends the given number of requests in a closed loop, whatever the load
 // is. Otherwise it is like Slice.
 func (d *Driver) Warmup(ctx context.Context, requests int) Result {

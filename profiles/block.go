@@ -176,6 +176,11 @@ func (i *instance) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
+	return explained(i.Instance, err)
+}
+
+// explained is the death of an instance if it dies, and else the error.
+func explained(i subject.Instance, err error) error {
 	const noticed = time.Second // for the death to show after the connections went
 	select {
 	case <-i.Exited():

@@ -14,20 +14,23 @@ const module = "github.com/eventobench/eventobench/"
 // server, imports packages of its own family only, and this package any.
 var layout = map[string][]string{
 	"internal/texttab":   {},
+	"internal/ratefit":   {},
 	"loadgen":            {},
 	"loadgen/workload":   {"loadgen"},
-	"profiles/runfolder": {"loadgen"},
+	"profiles/runfolder": {"loadgen", "internal/ratefit"},
 	"profiles/perf":      {}, "profiles/cachegrind": {},
 	"profiles/host":    {"profiles/runfolder", "profiles/perf", "loadgen"},
 	"profiles/subject": {"profiles/runfolder", "profiles/perf"},
 	"profiles": {
-		"loadgen", "profiles/runfolder", "profiles/host", "profiles/subject", "profiles/cachegrind",
+		"loadgen", "internal/ratefit", "profiles/runfolder", "profiles/host", "profiles/subject", "profiles/cachegrind",
 	},
 	"compare/stat":     {},
 	"compare/profdiff": {"internal/texttab", "profiles/runfolder", "compare/stat"},
 	"docs":             {},
-	"compare":          {"docs", "internal/texttab", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff"},
-	"compare/history":  {"profiles/runfolder", "compare", "compare/stat"},
+	"compare": {
+		"docs", "internal/texttab", "internal/ratefit", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff",
+	},
+	"compare/history": {"profiles/runfolder", "compare", "compare/stat"},
 	"compare/render/view": {
 		"internal/texttab", "profiles/runfolder", "compare", "compare/stat", "compare/profdiff", "compare/history",
 	},

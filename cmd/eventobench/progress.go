@@ -39,6 +39,16 @@ func (p *progress) show(s profiles.Progress) {
 	p.line(progressLine(s))
 }
 
+// showCapacity tells of every trial on a terminal, and elsewhere of none.
+func (p *progress) showCapacity(s profiles.CapacityProgress) {
+	if p.terminal < 0 {
+		return
+	}
+	t := s.Trial
+	p.line(fmt.Sprintf("%d of %d blocks | %s at %s/s: p99 %.2f ms", s.Done, s.Blocks, s.Name,
+		texttab.Number(t.Rate, 0), t.P99.Seconds()*1e3))
+}
+
 // line writes over the line before, if that has been there for a while.
 func (p *progress) line(text string) {
 	const interval = 200 * time.Millisecond

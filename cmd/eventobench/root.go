@@ -60,7 +60,7 @@ func newRootCmd() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newRunCmd(), newCompareCmd(), newReportCmd(), newDiffCmd(), newGateCmd(), newHistoryCmd(), newListCmd(),
+		newRunCmd(), newCapacityCmd(), newCompareCmd(), newReportCmd(), newDiffCmd(), newGateCmd(), newHistoryCmd(), newListCmd(),
 		newShowCmd(), newViewCmd(), newSelftestCmd(), newDoctorCmd(), newInitCmd(), newWorkloadCmd(), newServeCmd(),
 		newExportCmd(), newImportCmd(),
 		newVersionCmd(), newManCmd(),

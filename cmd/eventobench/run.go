@@ -182,7 +182,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		columns = append(columns, "late", "missed")
 	}
 	table := texttab.New(columns...)
-	var missing []string
+	var missing, held []string
 	for _, dir := range dirs {
 		run, err := runfolder.Open(dir)
 		if err != nil {
@@ -192,6 +192,7 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 			ended = run.Manifest.Reason + "\n"
 		}
 		missing = append(missing, whyMissing(run.Manifest))
+		held = append(held, fmt.Sprintf("throughput of %s was limited by: %s\n", run.Manifest.Subject.Name, compare.HeldBy(run)))
 		t := run.Totals()
 		cells := []string{
 			run.Manifest.Subject.Name,
@@ -204,8 +205,8 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		}
 		table.Add(cells...)
 	}
-	_, err := fmt.Fprintf(w, "\n%s%s\n%s%s\n\nnext: %s\n",
-		table, strings.Join(missing, ""), ended, strings.Join(dirs, "\n"), nextCommand(dirs))
+	_, err := fmt.Fprintf(w, "\n%s%s%s\n%s%s\n\nnext: %s\n",
+		table, strings.Join(missing, ""), strings.Join(held, ""), ended, strings.Join(dirs, "\n"), nextCommand(dirs))
 	return err
 }
 

@@ -55,14 +55,15 @@ Exit codes: 0 shown; 2 the folder is missing, damaged, or from a newer version.`
 // shown is one run as it is shown. A run without a complete block has only its
 // folder and manifest.
 type shown struct {
-	Folder   string                   `json:"folder"`
-	Manifest runfolder.Manifest       `json:"manifest"`
-	Warnings []compare.Warning        `json:"warnings"`
-	Totals   *runfolder.Totals        `json:"totals"`
-	Latency  []kindLatency            `json:"latency"`
-	Slices   []sliceRate              `json:"slices"`
-	Metrics  []compare.MetricValue    `json:"metrics"`
-	Profiles []profdiff.FunctionTable `json:"profiles"`
+	Folder     string                   `json:"folder"`
+	Manifest   runfolder.Manifest       `json:"manifest"`
+	Warnings   []compare.Warning        `json:"warnings"`
+	Bottleneck *compare.Held            `json:"bottleneck"`
+	Totals     *runfolder.Totals        `json:"totals"`
+	Latency    []kindLatency            `json:"latency"`
+	Slices     []sliceRate              `json:"slices"`
+	Metrics    []compare.MetricValue    `json:"metrics"`
+	Profiles   []profdiff.FunctionTable `json:"profiles"`
 
 	run *runfolder.Run
 }
@@ -98,6 +99,7 @@ func newShown(run *runfolder.Run) (*shown, error) {
 		return nil, err
 	}
 	s.Metrics, s.Profiles, s.Totals, s.Warnings = v.Metrics, v.Profiles, &v.Totals, warnings
+	s.Bottleneck = &v.Bottleneck
 	s.Latency = latencies(run)
 	for _, sample := range run.Slices {
 		s.Slices = append(s.Slices, sliceRate{sample.Block, sample.Round, opsPerSec([]runfolder.Slice{sample})})

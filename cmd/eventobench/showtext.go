@@ -34,6 +34,9 @@ func (s *shown) text(w io.Writer) error {
 	for _, w := range s.Warnings {
 		b.WriteString(wrap(fmt.Sprintf("warning (%s): %s", w.Code, w.Message), showWidth, "  "))
 	}
+	if s.Bottleneck != nil {
+		b.WriteString(wrap(fmt.Sprintf("throughput was limited by: %s", s.Bottleneck), showWidth, "  "))
+	}
 	section("Run", s.description())
 	if s.Totals != nil {
 		section("Figures", s.figures())

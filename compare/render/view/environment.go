@@ -17,6 +17,12 @@ func environment(r *compare.Report) []string {
 	for _, v := range r.Variants {
 		lines = append(lines, howRecorded(v))
 	}
+	for _, v := range r.Variants {
+		if v.Bottleneck.By == "" {
+			continue // a report of before it was told
+		}
+		lines = append(lines, fmt.Sprintf("throughput of %s was limited by: %s", v.Name, v.Bottleneck))
+	}
 	recorded := recordings(r)
 	return slices.Concat(lines, machines(recorded), unavailable(recorded))
 }

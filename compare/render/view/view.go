@@ -4,6 +4,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -278,7 +279,11 @@ func results(r *compare.Report) []Result {
 		}
 		rows = append(rows, row)
 	}
-	return append(rows, counts(r)...)
+	held := Result{Label: "limited by"}
+	for _, v := range r.Variants {
+		held.Cells = append(held.Cells, ResultCell{Value: string(cmp.Or(v.Bottleneck.By, compare.ByUnknown))})
+	}
+	return append(append(rows, held), counts(r)...)
 }
 
 // counts are the requests of all variants.

@@ -1,0 +1,181 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eventobench/eventobench/internal/ratefit"
+	"github.com/eventobench/eventobench/internal/testlong"
+	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/profiles/runfolder"
+)
+
+// queue is a server of one line and one place, in virtual time.
+type queue struct {
+	name     string
+	rate     float64       // of service, per second
+	constant bool          // every service takes as long, M/D/1; else they are exponential, M/M/1
+	limit    time.Duration // of p99
+	length   time.Duration // of a slice
+	truth    float64       // the highest rate within the limit, per second
+}
+
+// queues have capacities that are known: of M/M/1, P(latency > L) = exp(-(mu - lambda)
+// L); that of M/D/1 is from a simulation of ten million requests. Slices begin with an
+// empty queue, so that theirs is 0.3 to 0.5% higher, which the truths have in them.
+var queues = []queue{
+	{"M/M/1", 10000, false, 5 * time.Millisecond, 500 * time.Millisecond, 9117},
+	{"M/M/1, short limit", 10000, false, time.Millisecond, 500 * time.Millisecond, 10000 - math.Ln10*2*1000},
+	{"M/D/1", 10000, true, 5 * time.Millisecond, 500 * time.Millisecond, 9567},
+	{"M/D/1, short limit", 10000, true, time.Millisecond, 500 * time.Millisecond, 7732},
+}
+
+// trial is a slice of Poisson arrivals at a rate (Lindley's recursion).
+func (q queue) trial(rate float64, random *rand.Rand) runfolder.Trial {
+	t := runfolder.Trial{Rate: rate, Duration: q.length, Over: []int64{0}, OverSent: []int64{0}}
+	free := 0.0
+	for now := random.ExpFloat64() / rate; now < q.length.Seconds(); now += random.ExpFloat64() / rate {
+		service := 1 / q.rate
+		if !q.constant {
+			service *= random.ExpFloat64()
+		}
+		free = max(now, free) + service
+		t.Answered++
+		if free-now > q.limit.Seconds() {
+			t.Over[0]++
+		}
+	}
+	t.OverSent = t.Over
+	return t
+}
+
+// search plays an experiment on queues. Processes of one build differ by a percent.
+func search(seed uint64, queues ...queue) *runfolder.Capacity {
+	const blocks, rounds, spread = 10, 20, 0.01
+	c := &runfolder.Capacity{
+		Limits:  runfolder.Limits{Latencies: []runfolder.LatencyLimit{{Quantile: 99, Limit: queues[0].limit}}},
+		Load:    loadgen.Load{Workers: 50},
+		Plan:    runfolder.Plan{Blocks: blocks, Rounds: rounds, Slice: queues[0].length},
+		Host:    runfolder.Host{Affinity: 2},
+		MaxRate: 1e5, State: runfolder.StateComplete,
+	}
+	random := rand.New(rand.NewPCG(seed, 1))
+	for n, q := range queues {
+		run := runfolder.CapacityRun{Subject: runfolder.SubjectInfo{Name: fmt.Sprint("queue", n)}}
+		s := ratefit.NewSearch(c.Limits.Allowed(), 20, c.MaxRate, random)
+		for range blocks {
+			process := q
+			process.rate *= math.Exp(spread * random.NormFloat64())
+			run.Blocks = append(run.Blocks, process.block(s, rounds, c.Limits.Allowed(), random))
+		}
+		c.Subjects = append(c.Subjects, run)
+	}
+	return c
+}
+
+func (q queue) block(s *ratefit.Search, rounds int, a ratefit.Allowed, random *rand.Rand) (b runfolder.CapacityBlock) {
+	const start = 0.3 // of what it can serve
+	s.Begin(start * q.rate)
+	for counted := 0; counted < rounds; {
+		t := q.trial(s.Rate(), random)
+		t.Counts, t.Met = s.Fitting(), a.Met(t.Fitted())
+		if t.Counts {
+			counted++
+		}
+		s.Add(t.Fitted())
+		b.Trials = append(b.Trials, t)
+	}
+	return b
+}
+
+// inParallel calls f with the numbers below n.
+func inParallel(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	free := make(chan struct{}, 4)
+	for i := range n {
+		free <- struct{}{}
+		wg.Go(func() { f(i); <-free })
+	}
+	wg.Wait()
+}
+
+// TestCapacityCoverage holds that the intervals of capacities have in them what is true
+// as often as they say, 99 of 100, and are narrow: counted over searches of queues
+// whose capacity is known.
+func TestCapacityCoverage(t *testing.T) {
+	searches := 10
+	if testlong.On() {
+		searches = 200
+	}
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			found := make([]SubjectCapacity, searches)
+			inParallel(searches, func(i int) {
+				r, err := NewCapacityReport(search(uint64(i), q))
+				if err == nil {
+					found[i] = r.Subjects[0]
+				}
+			})
+			hits, width, bias := 0, 0.0, 0.0
+			for _, s := range found {
+				if s.Low <= q.truth && q.truth <= s.High {
+					hits++
+				}
+				width += math.Log(s.High/s.Low) / float64(searches)
+				bias += math.Log(s.Rate/q.truth) / float64(searches)
+			}
+			t.Logf("%d of %d intervals have the capacity in them; they are %.1f%% wide, and the estimates %+.2f%% off",
+				hits, searches, width*100, bias*100)
+			if float64(hits) < 0.99*float64(searches)-3*math.Sqrt(0.01*float64(searches)) {
+				t.Errorf("only %d of %d intervals have the capacity in them", hits, searches)
+			}
+			if width > 0.10 || math.Abs(bias) > 0.01 {
+				t.Errorf("intervals are %.1f%% wide and estimates %+.2f%% off", width*100, bias*100)
+			}
+		})
+	}
+}
+
+// TestCapacityRatio counts verdicts: two equal queues are as good as never told apart,
+// and one of 15% more or less is found.
+func TestCapacityRatio(t *testing.T) {
+	searches := 10
+	if testlong.On() {
+		searches = 100
+	}
+	for _, tt := range []struct {
+		factor  float64
+		verdict Verdict // none for neither improved nor regressed
+	}{{1, NotJudged}, {1.15, Improved}, {1 / 1.15, Regressed}} {
+		t.Run(fmt.Sprintf("factor %.2f", tt.factor), func(t *testing.T) {
+			base, head := queues[0], queues[0]
+			head.rate *= tt.factor
+			room := 2 * math.Ln10 / base.limit.Seconds() // that a queue needs for its limit
+			truth := ((head.rate-room)/(base.rate-room) - 1) * 100
+			ratios := make([]CapacityRatio, searches)
+			inParallel(searches, func(i int) {
+				r, err := NewCapacityReport(search(uint64(i), base, head))
+				if err == nil {
+					ratios[i] = r.Ratios[0]
+				}
+			})
+			right, covered := 0, 0
+			for _, r := range ratios {
+				if r.Verdict == tt.verdict || tt.verdict == NotJudged && !r.Verdict.moved() {
+					right++
+				}
+				if r.Change.Low <= truth && truth <= r.Change.High {
+					covered++
+				}
+			}
+			t.Logf("%d of %d verdicts are right, %d intervals have %+.1f%% in them", right, searches, covered, truth)
+			if least := 0.98 * float64(searches); float64(right) < least || float64(covered) < least-1 {
+				t.Errorf("of %d searches %d verdicts are right and %d intervals have %+.1f%% in them", searches, right, covered, truth)
+			}
+		})
+	}
+}
