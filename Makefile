@@ -16,7 +16,7 @@ test: ## every test but those that take long, which EVENTOBENCH_LONG_TESTS=1 add
 NO_RACE = TestReportInBrowser|TestHistoryInBrowser|TestScripts/(compare|diff|doctor|gate|history|init|report|show|shop|view|selftest)
 NO_RACE := $(NO_RACE)|TestErrorRates|TestRequestsErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise
 NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof|TestPowerCut|TestErrorsAtEveryCall|TestShortWrites
-NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestPlayed|TestLayoutErrorRates|TestLayoutVerdicts|TestInstructionsErrorRates
+NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestPlayed|TestLayoutErrorRates|TestCapacityCoverage|TestCapacityRatio|TestLayoutVerdicts|TestInstructionsErrorRates
 NO_RACE := $(NO_RACE)|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRequests|TestRequests|TestRedirects|TestOpenLoopWarnings|TestUnknownLayout
 
 race: ## every test under the race detector, but for those that have nothing to race

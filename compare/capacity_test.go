@@ -1,15 +1,17 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/eventobench/eventobench/internal/ratefit"
-	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -103,14 +105,22 @@ func inParallel(n int, f func(i int)) {
 	wg.Wait()
 }
 
+// capacitySearches is how many searches are simulated of each queue: the figures of
+// docs/capacity.md are of 200, which take more than a minute.
+func capacitySearches(t *testing.T) int {
+	const variable = "EVENTOBENCH_CAPACITY_SEARCHES"
+	n, err := strconv.Atoi(cmp.Or(os.Getenv(variable), "10"))
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
+
 // TestCapacityCoverage holds that the intervals of capacities have in them what is true
 // as often as they say, 99 of 100, and are narrow: counted over searches of queues
 // whose capacity is known.
 func TestCapacityCoverage(t *testing.T) {
-	searches := 10
-	if testlong.On() {
-		searches = 200
-	}
+	searches := capacitySearches(t)
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			found := make([]SubjectCapacity, searches)
@@ -143,10 +153,7 @@ func TestCapacityCoverage(t *testing.T) {
 // TestCapacityRatio counts verdicts: two equal queues are as good as never told apart,
 // and one of 15% more or less is found.
 func TestCapacityRatio(t *testing.T) {
-	searches := 10
-	if testlong.On() {
-		searches = 100
-	}
+	searches := max(10, capacitySearches(t)/2)
 	for _, tt := range []struct {
 		factor  float64
 		verdict Verdict // none for neither improved nor regressed
