@@ -39,14 +39,8 @@ type Options struct {
 // waits for the disk nor lies on one, where the system has a folder in memory.
 // A database is 300 files, and to create and remove these is most of its cost.
 func Passing() Options {
-	o := Options{Settings: map[string]string{"fsync": "off"}}
-	if info, err := os.Stat(memoryDir); err == nil && info.IsDir() {
-		o.Dir = memoryDir
-	}
-	return o
+	return Options{Dir: memoryDir(), Settings: map[string]string{"fsync": "off"}}
 }
-
-const memoryDir = "/dev/shm" // of Linux
 
 // Cluster is a running cluster. It listens on a Unix socket in its folder, which
 // only its own user and root can enter, and lets these in without a password.
