@@ -8,8 +8,9 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
 
+# That of lint vets: to do so again would take a tenth of a first run.
 test: ## every test but those that take long, which EVENTOBENCH_LONG_TESTS=1 adds; the longest packages first
-	$(GO) test ./cmd/... ./server/transport ./...
+	$(GO) test -vet=off ./cmd/... ./server/transport ./...
 
 # What has nothing to race: scripts that only read, or record as gate's does;
 # arithmetic in one goroutine; a test of memory; and the browser, which is not ours.
@@ -20,7 +21,7 @@ NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPla
 NO_RACE := $(NO_RACE)|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRequests|TestRequests|TestRedirects|TestOpenLoopWarnings|TestUnknownLayout
 
 race: ## every test under the race detector, but for those that have nothing to race
-	$(GO) test -race -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...
+	$(GO) test -race -vet=off -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...
 
 lint: ## gofmt, vet, staticcheck, other systems, and whether generated code is current
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these files"; exit 1; }

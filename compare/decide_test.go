@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/eventobench/eventobench/compare/stat"
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -116,13 +117,13 @@ func TestErrorRates(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(1, 2))
-			found := 0
-			for range tt.experiments {
+			found, experiments := 0, testlong.Share(tt.experiments, 5)
+			for range experiments {
 				if matches(decide(tt.world.record(rng), DefaultCriteria()), tt.metric, tt.want) {
 					found++
 				}
 			}
-			if share := float64(found) / float64(tt.experiments); share < tt.least || share > tt.most {
+			if share := float64(found) / float64(experiments); share < tt.least || share > tt.most {
 				t.Errorf("%s %s in %.2f%% of experiments, want %v to %v%%", tt.metric, tt.want, share*100, tt.least*100, tt.most*100)
 			} else {
 				t.Logf("%.2f%%", share*100)

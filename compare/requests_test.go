@@ -8,6 +8,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -250,8 +251,9 @@ func TestRequestsErrorRates(t *testing.T) {
 			plan := runfolder.DefaultPlan()
 			e := newExperiment(tt.world, plan.Blocks)
 			found, alarms := 0.0, 0.0
-			n := float64(tt.experiments)
-			for range tt.experiments {
+			experiments := testlong.Share(tt.experiments, 5)
+			n := float64(experiments)
+			for range experiments {
 				e.run(rng)
 				right, wrong := e.judged(plan.Looks())
 				found += right

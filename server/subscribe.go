@@ -153,6 +153,9 @@ func (s *Subscription) wake() {
 	}
 }
 
+// Heartbeat is how long the subscription may be silent.
+func (s *Subscription) Heartbeat() time.Duration { return s.core.heartbeat }
+
 // Run sends pokes, and a comment after each silence, which shows the client that
 // the server is alive and shows the server whether the client is. It returns when
 // ctx is cancelled, the namespace is deleted or the client is gone. Its error is

@@ -27,6 +27,9 @@ func nullControl(base subject.Target) (subject.Target, error) {
 // withNullControl adds the folder of their null control to those of a base and a head of
 // one experiment, if it had one and the folder is beside the base's.
 func withNullControl(dirs []string, required bool) ([]string, error) {
+	if runfolder.IsForeign(dirs[0]) && !required {
+		return dirs, nil // what comes next says why these cannot be gated
+	}
 	base, err := runfolder.OpenManifest(dirs[0])
 	if err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func TestThrowawayCluster(t *testing.T) {
 // sharedTempDir is a folder for temporary files that every user can enter.
 func sharedTempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "throwaway-")
+	dir, err := os.MkdirTemp(cluster.Passing().Dir, "throwaway-")
 	if err != nil {
 		t.Fatal(err)
 	}

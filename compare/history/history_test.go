@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/stat"
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -175,7 +176,8 @@ func twoMachines(commit int) (string, float64) {
 // TestNothingPlanted holds that a history without a change shows none, in 99 of
 // 100 seeds, whatever its heads were compared with.
 func TestNothingPlanted(t *testing.T) {
-	const seeds, most = 100, 1
+	const most = 1
+	seeds := testlong.Share(100, 5)
 	bases := map[string]func(commit int) int{
 		"one release":         func(int) int { return 0 },
 		"the commit before":   func(commit int) int { return commit - 1 },

@@ -2,6 +2,7 @@ package profdiff
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -13,8 +14,23 @@ import (
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/pprof/driver"
 	"github.com/google/pprof/profile"
 )
+
+// asPprof, if set, makes the test program be pprof, which "go tool pprof" would
+// have to build first: the same code.
+const asPprof = "PROFDIFF_TEST_PPROF"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asPprof) == "" {
+		os.Exit(m.Run())
+	}
+	if err := driver.PProf(&driver.Options{}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 // flatCum is what a line of "go tool pprof -top" says of a function.
 type flatCum struct{ Flat, Cum int64 }
@@ -89,19 +105,21 @@ var topLine = regexp.MustCompile(`^ *(-?\d+)(?:B|ns|widgets?)? +\S+% +\S+% ` +
 func pprofDiff(t *testing.T, base, head, index, unit string) map[string]flatCum {
 	t.Helper()
 	args := []string{
-		"tool", "pprof", "-top", "-symbolize=none", "-nodecount=100000", "-nodefraction=0", "-edgefraction=0",
+		"-top", "-symbolize=none", "-nodecount=100000", "-nodefraction=0", "-edgefraction=0",
 		"-ignore=^(net/http|runtime)/pprof\\.", "-sample_index=" + index, "-diff_base", base,
 	}
 	if unit != "" {
 		args = append(args, "-unit="+unit)
 	}
-	out, err := exec.Command("go", append(args, head)...).Output()
+	cmd := exec.Command(os.Args[0], append(args, head)...)
+	cmd.Env = append(os.Environ(), asPprof+"=1")
+	out, err := cmd.Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
 			err = errors.New(string(exit.Stderr))
 		}
-		t.Fatalf("go tool pprof: %v", err)
+		t.Fatalf("pprof: %v", err)
 	}
 	found := map[string]flatCum{}
 	for line := range strings.Lines(string(out)) {

@@ -13,6 +13,15 @@ const variable = "EVENTOBENCH_LONG_TESTS"
 // On reports whether tests that take long shall run.
 func On() bool { return os.Getenv(variable) != "" }
 
+// Share is n where tests that take long shall run, else one of parts of it, and
+// at least 1: for tests that repeat something with other seeds.
+func Share(n, parts int) int {
+	if On() {
+		return n
+	}
+	return max(n/parts, 1)
+}
+
 // Need skips a test that takes long, unless those shall run.
 func Need(t testing.TB) {
 	t.Helper()

@@ -122,7 +122,8 @@ func (e Exec) startOnce(ctx context.Context, log io.Writer) (*process, error) {
 	p := &process{Exec: e, output: newOutput(log), marker: newMarker(), exited: make(chan struct{})}
 	if err := p.start(ctx); err != nil {
 		p.cleanUp()
-		p.lostPort = p.isPortTaken()
+		// What listened may have been looking for a free port itself, and be gone.
+		p.lostPort = p.occupied && len(p.ports) > 0 || p.isPortTaken()
 		return p, fmt.Errorf("starting subject %s: %w", e.Name, err)
 	}
 	if err := p.awaitReady(ctx); err != nil {

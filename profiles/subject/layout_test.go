@@ -16,7 +16,7 @@ func TestLayouts(t *testing.T) {
 	dir, cache := repository(t), t.TempDir()
 	for _, tt := range []struct{ name, ref, command, goflags string }{
 		{name: "a commit", ref: "HEAD"},
-		{name: "the working tree", goflags: "-trimpath '-ldflags=-s -w'"},
+		{name: "the working tree", goflags: "-buildvcs=false '-ldflags=-s -w'"},
 		{name: "flags of its own", command: "go build -ldflags '-X main.x=1' -o {out} ."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -33,6 +33,7 @@ type process struct {
 	opened   time.Time // when it was first seen to have another one open
 	debug    DebugPages
 	ports    []string      // that were chosen for it
+	occupied bool          // another program listened where it shall
 	lostPort bool          // it ended before it was ready, and another program has one of them
 	ended    chan struct{} // closed when the command has ended
 	exited   chan struct{} // closed when the server has
@@ -102,6 +103,7 @@ func (p *process) setAddress(address string) error {
 	conn, err := net.DialTimeout("tcp", address, time.Second)
 	if err == nil {
 		_ = conn.Close()
+		p.occupied = true
 		return fmt.Errorf("another program listens on %s already; stop it first", address)
 	}
 	return p.setURL(p.scheme() + "://" + address)

@@ -19,8 +19,7 @@ func TestMain(m *testing.M) {
 
 func runWithCluster(m *testing.M) (code int) {
 	var err error
-	// That the disk is waited for is seen by no test, and would be most of their time.
-	shared, err = cluster.Start(context.Background(), cluster.Options{Settings: map[string]string{"fsync": "off"}})
+	shared, err = cluster.Start(context.Background(), cluster.Passing())
 	if errors.Is(err, cluster.ErrNotInstalled) {
 		return m.Run() // each test is skipped
 	}

@@ -26,7 +26,7 @@ const (
 
 // clusterOfTests starts the cluster of all tests when the first one needs it.
 var clusterOfTests = sync.OnceValues(func() (*cluster.Cluster, error) {
-	return cluster.Start(context.Background(), cluster.Options{Settings: map[string]string{"fsync": "off"}})
+	return cluster.Start(context.Background(), cluster.Passing())
 })
 
 func TestMain(m *testing.M) {

@@ -23,12 +23,25 @@ func (l attentive) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tcp, ok := innermost(conn).(*net.TCPConn); ok {
-		probe := net.KeepAliveConfig{Enable: true, Idle: probeEvery, Interval: probeEvery, Count: 2}
-		_ = tcp.SetKeepAliveConfig(probe) // fails if it is broken, which its first use shows
-		_ = limitUnacknowledged(tcp, l.patience)
-	}
+	expect(conn, probeEvery, l.patience)
 	return conn, nil
+}
+
+// expect has the system probe a connection that is silent for so long, and break it
+// when nothing has been acknowledged for as long as patience. Either fails only if
+// it is broken already, which its first use shows.
+func expect(conn net.Conn, probe, patience time.Duration) {
+	if tcp, ok := innermost(conn).(*net.TCPConn); ok {
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: probe, Interval: probe, Count: 2})
+		_ = limitUnacknowledged(tcp, patience)
+	}
+}
+
+// attend has a subscriber that is gone without a word noticed within a heartbeat.
+// In the worst case one is sent just before the probes are given up, and waited for
+// as long again: a fifth of a heartbeat until a probe, and twice two fifths.
+func attend(conn net.Conn, heartbeat, send time.Duration) {
+	expect(conn, min(probeEvery, max(heartbeat/5, time.Second)), min(send, heartbeat*2/5))
 }
 
 // innermost is the connection that others are wrapped around.

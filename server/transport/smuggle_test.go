@@ -41,6 +41,21 @@ var smugglers = map[string]string{
 	"a chunk's end by LF":        "Transfer-Encoding: chunked\r\n\r\n0;a=\n\n",
 	"NUL in a value":             "X-A: b\x00c\r\nContent-Length: 0\r\n\r\n",
 	"CR in a value":              "X-A: b\rContent-Length: 5\r\nContent-Length: 0\r\n\r\n",
+	"LF in a value":              fmt.Sprintf("X-A: b\nContent-Length: %d\r\n\r\n", len(smuggled)),
+	"lengths by CRLF and LF":     fmt.Sprintf("Content-Length: 0\nContent-Length: %d\r\n\r\n", len(smuggled)),
+	"chunks behind an LF":        "Content-Length: 5\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	"NUL in a name":              "X-A\x00: b\r\nContent-Length: 0\r\n\r\n",
+	"NUL in a length's name":     "Content-Length\x00: 5\r\nContent-Length: 0\r\n\r\n",
+	"NUL behind a length":        "Content-Length: 0\x00\r\n\r\n",
+	"a control byte in a name":   "X\x01A: b\r\nContent-Length: 0\r\n\r\n",
+	"a tab before the colon":     "Content-Length\t: 0\r\n\r\n",
+	"CR in a name":               "X\rContent-Length: 5\r\nContent-Length: 0\r\n\r\n",
+	"a control byte in a value":  "X-A: b\x01c\r\nContent-Length: 0\r\n\r\n",
+	"DEL in a value":             "X-A: b\x7fc\r\nContent-Length: 0\r\n\r\n",
+	"a line without a colon":     "X-A\r\nContent-Length: 0\r\n\r\n",
+	"a name that is empty":       ": b\r\nContent-Length: 0\r\n\r\n",
+	"a folded first line":        " X-A: b\r\nContent-Length: 0\r\n\r\n",
+	"two hosts":                  "Host: y\r\nContent-Length: 0\r\n\r\n",
 }
 
 // TestSmuggledRequests sends each with a hidden request behind it, and wants
@@ -62,6 +77,44 @@ func TestSmuggledRequests(t *testing.T) {
 			t.Errorf("the hidden write was carried out: version %s", answer)
 		}
 		t.Logf("%d requests with another one hidden behind them", 4*len(smugglers))
+	})
+}
+
+// TestRequestForms sends one request in forms that are seldom seen. Each may be
+// refused; else it has the answer of the usual form, and never two.
+func TestRequestForms(t *testing.T) {
+	const call = `["sys.version"]`
+	tail := fmt.Sprintf(" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(call), call)
+	path := "/rpc?token=" + defaultToken
+	usual := "POST " + path + tail
+	forms := map[string]string{
+		"line ends by LF":             strings.ReplaceAll(usual, "\r\n", "\n"),
+		"a request line that LF ends": strings.Replace(usual, "\r\n", "\n", 1),
+		"a URI with another host":     "POST http://other" + path + tail,
+		"a URI with a port and user":  "POST http://user@other:1" + path + tail,
+		"a URI of another scheme":     "POST ftp://other" + path + tail,
+		"a host in the path":          "POST //other" + path + tail,
+		"a URI without a host":        "POST http://" + path + tail,
+		"a fragment":                  "POST " + path + "#/health" + tail,
+		"NUL in the path":             "POST /r\x00pc?token=" + defaultToken + tail,
+		"a space in the path":         "POST /health /rpc?token=" + defaultToken + tail,
+		"a tab before the version":    strings.Replace(usual, " HTTP/1.1", "\tHTTP/1.1", 1),
+		"a control byte in the verb":  "PO\x01ST " + path + tail,
+		"an empty line before":        "\r\n" + usual,
+		"no host":                     strings.Replace(usual, "Host: x\r\n", "", 1),
+		"another version":             strings.Replace(usual, "HTTP/1.1", "HTTP/1.9", 1),
+	}
+	outside(t, server.Options{}, Limits{}, func(t *testing.T, s store) {
+		_, want, _ := strings.Cut(s.exchange(t, usual), "\r\n\r\n")
+		for name, text := range forms {
+			answer := s.exchange(t, text)
+			head, body, _ := strings.Cut(answer, "\r\n\r\n")
+			status, _, _ := strings.Cut(head, "\r\n")
+			if strings.Count(answer, "HTTP/1.1 ") > 1 || strings.Contains(status, " 200 ") && body != want {
+				t.Errorf("%s: %q", name, answer)
+			}
+			t.Logf("%s: %s", name, status)
+		}
 	})
 }
 
@@ -105,7 +158,7 @@ func TestSlowClientsAmongGoodOnes(t *testing.T) {
 		"POST /rpc HTTP/1.1\r\nHost: x\r\nX-A: ",
 		"POST /rpc?token=" + defaultToken + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n[",
 	}
-	outside(t, server.Options{}, Limits{Read: 300 * time.Millisecond}, func(t *testing.T, s store) {
+	outside(t, server.Options{}, Limits{Read: time.Second}, func(t *testing.T, s store) {
 		var left atomic.Int64
 		left.Store(slow)
 		conns := make([]net.Conn, slow)
@@ -119,7 +172,10 @@ func TestSlowClientsAmongGoodOnes(t *testing.T) {
 		}
 		wg.Go(func() { trickle(conns, &left) })
 		good := 0
+		pace := time.NewTicker(2 * time.Millisecond)
+		defer pace.Stop()
 		for ; left.Load() > 0 || good < 10; good++ {
+			<-pace.C
 			if status, answer := s.do(t, http.MethodPost, "/rpc", "Bearer "+defaultToken, []byte(`["sys.version"]`)); status != 200 {
 				t.Fatalf("a good call among slow ones: %d %s", status, answer)
 			}
@@ -131,7 +187,7 @@ func TestSlowClientsAmongGoodOnes(t *testing.T) {
 
 // trickle sends a byte on each connection at a time, while any is left.
 func trickle(conns []net.Conn, left *atomic.Int64) {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for left.Load() > 0 {
 		for _, conn := range conns {

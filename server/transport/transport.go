@@ -15,8 +15,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/eventobench/eventobench/server"
 )
 
@@ -107,7 +105,7 @@ func Serve(ctx context.Context, kind Kind, core Core, listener net.Listener, lim
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return serve(ctx, h, netutil.LimitListener(attentive{listener, s.limits.Send}, s.limits.Connections))
+	return serve(ctx, h, limitConnections(attentive{listener, s.limits.Send}, s.limits.Connections))
 }
 
 func onLoopback(listener net.Listener) bool {
@@ -154,6 +152,7 @@ func clientErrors() *log.Logger {
 // it failed is logged: its client sees only the end. That the client has left, in the
 // middle of a reading, is no failure.
 func (s site) stream(sub *server.Subscription, conn net.Conn, w server.EventWriter) {
+	attend(conn, sub.Heartbeat(), s.limits.Send)
 	ctx, stop := untilGone(s.stop, conn)
 	defer stop()
 	if err := sub.Run(ctx, w); err != nil && !errors.Is(err, context.Canceled) {

@@ -35,6 +35,13 @@ type Options struct {
 	Log      io.Writer         // takes the server's log; nil for none
 }
 
+// Passing are the options of a cluster whose content nobody will miss: it neither
+// waits for the disk nor lies on one, where the system has a folder in memory.
+// A database is 300 files, and to create and remove these is most of its cost.
+func Passing() Options {
+	return Options{Dir: memoryDir(), Settings: map[string]string{"fsync": "off"}}
+}
+
 // Cluster is a running cluster. It listens on a Unix socket in its folder, which
 // only its own user and root can enter, and lets these in without a password.
 // Processes and folder are gone after Stop, and also when this process ends

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/eventobench/eventobench/internal/testlong"
 )
 
 // startForKill, if set, makes the test program start a cluster and wait to be
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 func startAndWait() error {
-	c, err := Start(context.Background(), Options{})
+	c, err := Start(context.Background(), Passing())
 	if err != nil {
 		return err
 	}
@@ -81,7 +83,7 @@ func show(t *testing.T, conn *pgx.Conn, setting string) (value string) {
 
 // TestCluster holds that databases are fresh, and that the server is durable.
 func TestCluster(t *testing.T) {
-	c := startForTest(t, Options{Settings: map[string]string{"max_connections": "33"}})
+	c := startForTest(t, Options{Dir: Passing().Dir, Settings: map[string]string{"max_connections": "33"}})
 	urls := map[string]*pgx.Conn{}
 	for range 2 {
 		url, err := c.CreateDatabase(t.Context())
@@ -136,7 +138,7 @@ func waitRemoved(t *testing.T, dir string) {
 
 func TestStop(t *testing.T) {
 	t.Parallel()
-	c := startForTest(t, Options{})
+	c := startForTest(t, Passing())
 	pids, err := c.PIDs()
 	if err != nil || len(pids) < 2 {
 		t.Errorf("processes %v (%v)", pids, err)
@@ -161,7 +163,8 @@ func TestKilled(t *testing.T) {
 	if _, err := programs(); err != nil {
 		t.Skip(err)
 	}
-	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGQUIT, syscall.SIGINT} {
+	signals := []syscall.Signal{syscall.SIGKILL, syscall.SIGQUIT, syscall.SIGINT}
+	for _, signal := range signals[:testlong.Share(len(signals), len(signals))] {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(os.Args[0])
