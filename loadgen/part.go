@@ -21,6 +21,12 @@ func (p Part) workers(all int) (from, to int) {
 	return p.Index * all / p.of(), (p.Index + 1) * all / p.of()
 }
 
+// Workers is how many of the workers a part has.
+func (p Part) Workers(all int) int {
+	from, to := p.workers(all)
+	return to - from
+}
+
 // first is the first of a part's request numbers that is not below n. They are
 // Part.Of apart.
 func (p Part) first(n int64) int64 {

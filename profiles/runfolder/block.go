@@ -1,6 +1,10 @@
 package runfolder
 
-import "time"
+import (
+	"time"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
 
 // Block holds what one fresh process of the subject showed in one block.
 // Times are offsets from the start of the experiment.
@@ -31,6 +35,9 @@ type Block struct {
 	MaxUnsynced *int64 `json:"acknowledged_unsynced_max,omitempty"`
 
 	Answers []Answers `json:"answers,omitempty"` // by kind of request, in the order of Load.Kinds
+
+	// Agents made the load, each a part of it; nil if the recorder did.
+	Agents []loadgen.Agent `json:"agents,omitempty"`
 
 	Machine *Machine `json:"machine"`
 }
