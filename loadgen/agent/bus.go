@@ -37,9 +37,11 @@ func (l Login) Connect(name string, patient bool, log func(text string)) (*nats.
 				log("NATS is gone: " + err.Error())
 			}
 		}),
-		nats.ConnectHandler(func(*nats.Conn) { log("connected") }),
 		nats.ReconnectHandler(func(*nats.Conn) { log("connected again") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log("NATS: " + err.Error()) }),
+	}
+	if patient {
+		options = append(options, nats.ConnectHandler(func(*nats.Conn) { log("connected") }))
 	}
 	if l.Token != "" {
 		options = append(options, nats.Token(l.Token))

@@ -152,7 +152,7 @@ func (s *session) prepare(p prepare) error {
 	}
 	connect, err := a.Allow.connect(s.ctx, server)
 	if err == nil {
-		connect.TLS, err = p.Trust.config()
+		connect.TLS, err = p.Trust.Config()
 	}
 	if err != nil {
 		return fmt.Errorf("agent %s: %w", a.Name, err)
@@ -178,8 +178,8 @@ func (s *session) prepare(p prepare) error {
 	return nil
 }
 
-// config is nil if the system's authorities are trusted.
-func (t Trust) config() (*tls.Config, error) {
+// Config is nil if the system's authorities are trusted.
+func (t Trust) Config() (*tls.Config, error) {
 	switch {
 	case t.Insecure:
 		return &tls.Config{InsecureSkipVerify: true}, nil

@@ -42,6 +42,15 @@ type Block struct {
 	Machine *Machine `json:"machine"`
 }
 
+// agentOps is the number of requests that agents got an answer to, if agents made the
+// load.
+func (b Block) agentOps() (ops int64, shared bool) {
+	for _, a := range b.Agents {
+		ops += a.Ops
+	}
+	return ops, len(b.Agents) > 0
+}
+
 // VarUnsynced is the variable of expvar by which a server tells MaxUnsynced.
 const VarUnsynced = "acknowledged_unsynced_max"
 
