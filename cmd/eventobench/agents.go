@@ -259,7 +259,7 @@ func endAll(all []*spawned) {
 	for _, s := range all {
 		_ = s.stdin.Close()
 	}
-	deadline := time.After(2 * time.Second)
+	deadline := time.After(time.Second)
 	for _, s := range all {
 		select {
 		case <-s.ended:

@@ -31,6 +31,7 @@ type Agent struct {
 
 	mu      sync.Mutex
 	session *session        // nil if it serves nobody
+	ended   string          // why the session before ended
 	tired   map[string]bool // the recorders that were served for as long as is allowed
 }
 
@@ -99,11 +100,12 @@ func (a *Agent) current() *session {
 
 // find is the session with an id. It is alive, and was heard of now.
 func (a *Agent) find(id string) (*session, error) {
-	s := a.current()
-	if s == nil || s.id != id || !s.renew() {
-		return nil, fmt.Errorf("agent %s has no session %s any more", a.Name, id)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.session; s != nil && s.id == id && s.renew() {
+		return s, nil
 	}
-	return s, nil
+	return nil, fmt.Errorf("agent %s has ended the session: %s", a.Name, a.ended)
 }
 
 // control answers a request to the control endpoint.
@@ -165,7 +167,7 @@ func (a *Agent) forget(s *session, why string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.session == s {
-		a.session = nil
+		a.session, a.ended = nil, why
 		a.log("session %s ends: %s", s.id, why)
 	}
 }

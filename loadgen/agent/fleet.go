@@ -20,9 +20,9 @@ import (
 
 const (
 	heartbeat = 250 * time.Millisecond
-	silence   = time.Second     // without an answer to a heartbeat, after which an agent is lost
-	openTime  = 2 * time.Second // for an agent to begin a session
-	pings     = 16              // of which the fastest tells the clock
+	silence   = time.Second // without an answer to a heartbeat, after which an agent is lost
+	openTime  = time.Second // for an agent to begin a session
+	pings     = 16          // of which the fastest tells the clock
 )
 
 // Info is what an agent tells of itself.
@@ -146,7 +146,10 @@ func Gather(ctx context.Context, nc *nats.Conn, agents int, log func(text string
 		}
 		if ctx.Err() != nil {
 			err := fmt.Errorf("%d agents are asked for, and %d were found", agents, len(found))
-			return nil, errors.Join(err, why)
+			if why != nil {
+				err = fmt.Errorf("%w: %w", err, why)
+			}
+			return nil, err
 		}
 	}
 }

@@ -45,7 +45,7 @@ func newSession(a *Agent, id string) *session {
 	s.lease = time.AfterFunc(LeaseTime, func() { s.end("the recorder is silent") })
 	s.last = time.AfterFunc(a.MaxTime, func() {
 		a.tire(id)
-		s.end(fmt.Sprintf("agent %s serves nobody for longer than %v (--max-time)", a.Name, a.MaxTime))
+		s.end(fmt.Sprintf("it serves nobody for longer than %v (--max-time)", a.MaxTime))
 	})
 	return s
 }
