@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,53 +82,58 @@ func (o *agentsOptions) drive(
 	}
 }
 
+// started is what is ended, in the opposite order, when the experiment is over.
+type started []func()
+
+func (s started) end() {
+	for _, end := range slices.Backward(s) {
+		end()
+	}
+}
+
 // gather starts what is to be started, and waits for the agents. The function that it
 // returns lets them go, and ends what was started.
 func (o *agentsOptions) gather(ctx context.Context, log io.Writer) (release func(), err error) {
-	var undo []func()
-	release = func() {
-		for i := len(undo) - 1; i >= 0; i-- {
-			undo[i]()
-		}
+	var all started
+	if o.agents > 0 {
+		err = o.start(ctx, &all, func(text string) { fmt.Fprintln(log, text) })
 	}
-	if o.agents == 0 {
-		return release, nil
+	if err != nil {
+		all.end()
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			release()
-		}
-	}()
+	return all.end, nil
+}
+
+func (o *agentsOptions) start(ctx context.Context, all *started, note func(string)) error {
 	login := o.login.login()
 	if login.URL == "" {
 		server, err := o.startServer(&login)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		undo = append(undo, server.Stop)
+		*all = append(*all, server.Stop)
 	}
-	note := func(text string) { fmt.Fprintln(log, text) }
 	nc, err := login.Connect("eventobench recorder", false, note)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	undo = append(undo, nc.Close)
-	started, err := o.spawnAgents(login)
-	undo = append(undo, func() { endAll(started) })
+	*all = append(*all, nc.Close)
+	own, err := o.spawnAgents(login)
+	*all = append(*all, func() { endAll(own) })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if missing := o.agents - len(started); missing > 0 {
+	if missing := o.agents - len(own); missing > 0 {
 		note(fmt.Sprintf("waiting up to %v for %s; on each machine, with what it may load as --allow:\n  %s",
 			o.wait, texttab.Count(missing, "agent"), joinLine(login)))
 	}
-	o.fleet, err = o.await(ctx, nc, started, note)
-	if err != nil {
-		return nil, err
+	if o.fleet, err = o.await(ctx, nc, own, note); err != nil {
+		return err
 	}
-	undo = append(undo, o.fleet.Close)
+	*all = append(*all, o.fleet.Close)
 	note("load from " + describeAgents(o.fleet.Infos()))
-	return release, nil
+	return nil
 }
 
 // startServer starts NATS, and completes the login to it.
@@ -148,13 +154,13 @@ func (o *agentsOptions) startServer(login *agent.Login) (*agent.Server, error) {
 
 // await waits for the agents, unless one that was started has ended.
 func (o *agentsOptions) await(
-	ctx context.Context, nc *nats.Conn, started []*spawned, note func(string),
+	ctx context.Context, nc *nats.Conn, own []*spawned, note func(string),
 ) (*agent.Fleet, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.wait)
 	defer cancel()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	for _, s := range started {
+	for _, s := range own {
 		go func() {
 			select {
 			case <-s.ended:

@@ -124,37 +124,62 @@ func TestFleet(t *testing.T) {
 			startAgent(t, s, options("c"), now.Add(7*time.Hour))
 			f := gather(t, s, 3)
 			server, served := counted(t)
-			w := home(t)
-			g := f.NewGenerator(server, w, loadOf(w, 7, rate), Trust{}, 1)
-			defer g.Close()
-			if r := g.Warmup(t.Context(), 100); r.Lost != nil || r.Ops() != 100 || served.Load() != 100 {
-				t.Fatalf("warm-up: %d requests, %d served, lost: %v", r.Ops(), served.Load(), r.Lost)
-			}
-			if l := g.TakeLatency(); l.Lost != nil || total(l) != 100 {
-				t.Fatalf("latencies of the warm-up: %d, lost: %v", total(l), l.Lost)
-			}
-			var ops int64
-			for range 3 {
-				began := time.Now()
-				r := g.Slice(t.Context(), 50*time.Millisecond)
-				if r.Lost != nil {
-					t.Fatal(r.Lost)
+			// On a machine that is busy with something else agents are held up.
+			const attempts = 10
+			var lost *loadgen.LostError
+			for range attempts {
+				if lost = makeLoad(t, f, server, served, rate); lost == nil || !lost.Again {
+					break
 				}
-				if r.Start.Before(began) || time.Until(r.Start.Add(r.Duration)) > time.Millisecond {
-					t.Errorf("a slice from %v after it was asked for until %v from now", r.Start.Sub(began),
-						time.Until(r.Start.Add(r.Duration)))
-				}
-				if r.Duration < 50*time.Millisecond || r.CPU <= 0 || r.Errors.Total() != 0 {
-					t.Errorf("%v long, %v of CPU, %v failed", r.Duration, r.CPU, r.Errors)
-				}
-				ops += r.Ops()
 			}
-			if served.Load() != 100+ops || ops == 0 {
-				t.Errorf("%d requests counted, and %d served", ops, served.Load()-100)
+			if lost != nil {
+				t.Error(lost)
 			}
-			checkAgents(t, g.TakeLatency(), ops)
 		})
 	}
+}
+
+func makeLoad(t *testing.T, f *Fleet, server *url.URL, served *atomic.Int64, rate float64) *loadgen.LostError {
+	t.Helper()
+	w := home(t)
+	g := f.NewGenerator(server, w, loadOf(w, 7, rate), Trust{}, 1)
+	defer g.Close()
+	served.Store(0)
+	r := g.Warmup(t.Context(), 100)
+	if lost, ok := r.Lost.(*loadgen.LostError); ok {
+		return lost
+	}
+	if r.Ops() != 100 || served.Load() != 100 {
+		t.Fatalf("warm-up: %d requests, %d served", r.Ops(), served.Load())
+	}
+	if l := g.TakeLatency(); l.Lost == nil && total(l) != 100 {
+		t.Fatalf("latencies of the warm-up: %d", total(l))
+	}
+	var ops int64
+	for range 3 {
+		began := time.Now()
+		r := g.Slice(t.Context(), 50*time.Millisecond)
+		if lost, ok := r.Lost.(*loadgen.LostError); ok {
+			return lost
+		}
+		if r.Start.Before(began) || time.Until(r.Start.Add(r.Duration)) > time.Millisecond {
+			t.Errorf("a slice from %v after it was asked for until %v from now", r.Start.Sub(began),
+				time.Until(r.Start.Add(r.Duration)))
+		}
+		if r.Duration < 50*time.Millisecond || r.CPU <= 0 || r.Errors.Total() != 0 {
+			t.Errorf("%v long, %v of CPU, %v failed", r.Duration, r.CPU, r.Errors)
+		}
+		ops += r.Ops()
+	}
+	if served.Load() != 100+ops || ops == 0 {
+		t.Errorf("%d requests counted, and %d served", ops, served.Load()-100)
+	}
+	l := g.TakeLatency()
+	if lost, ok := l.Lost.(*loadgen.LostError); ok {
+		return lost
+	}
+	checkAgents(t, l, ops)
+	return nil
 }
 
 func total(l loadgen.Latency) (n int64) {
@@ -166,8 +191,8 @@ func total(l loadgen.Latency) (n int64) {
 
 func checkAgents(t *testing.T, l loadgen.Latency, ops int64) {
 	t.Helper()
-	if l.Lost != nil || total(l) != ops || len(l.Agents) != 3 {
-		t.Fatalf("%d latencies of %d requests and %d agents, lost: %v", total(l), ops, len(l.Agents), l.Lost)
+	if total(l) != ops || len(l.Agents) != 3 {
+		t.Fatalf("%d latencies of %d requests and %d agents", total(l), ops, len(l.Agents))
 	}
 	var sum int64
 	for i, a := range l.Agents {

@@ -74,7 +74,7 @@ func discover(ctx context.Context, nc *nats.Conn) ([]Info, error) {
 	var unusable error
 	for err == nil {
 		var msg *nats.Msg
-		if msg, err = inbox.NextMsgWithContext(ctx); err != nil || msg.Header.Get("Status") != "" {
+		if msg, err = inbox.NextMsgWithContext(ctx); err != nil {
 			break
 		}
 		if i, bad := infoOf(msg.Data); bad != nil {
@@ -83,7 +83,11 @@ func discover(ctx context.Context, nc *nats.Conn) ([]Info, error) {
 			found = append(found, i)
 		}
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		<-ctx.Done() // there may be some when it is asked again
+		err = nil
+	case errors.Is(err, context.DeadlineExceeded):
 		err = nil
 	}
 	slices.SortFunc(found, func(a, b Info) int {
@@ -133,23 +137,27 @@ func Gather(ctx context.Context, nc *nats.Conn, agents int, log func(text string
 		log = func(string) {}
 	}
 	f := &Fleet{nc: nc, id: rand.Text(), epoch: time.Now(), machine: machineID(), log: log}
+	var why error // not all of them are there, as of the last time there was enough time to ask
 	for {
-		found, why := discover(ctx, nc)
-		if len(found) >= agents {
-			opened, err := f.open(ctx, found, agents)
-			if len(opened.members) == agents {
-				f.session = opened
-				return f, nil
+		found, unusable := discover(ctx, nc)
+		asked := found
+		if len(found) < agents {
+			asked = nil // they are not held while others are missing
+		}
+		opened, refused := f.open(ctx, asked, agents)
+		if len(opened.members) == agents {
+			f.session = opened
+			return f, nil
+		}
+		opened.close()
+		if why == nil || ctx.Err() == nil {
+			why = fmt.Errorf("of %d agents that are asked for %d were found", agents, len(found))
+			if reason := errors.Join(unusable, refused); reason != nil {
+				why = fmt.Errorf("%w: %w", why, reason)
 			}
-			why = errors.Join(why, err)
-			opened.close()
 		}
 		if ctx.Err() != nil {
-			err := fmt.Errorf("%d agents are asked for, and %d were found", agents, len(found))
-			if why != nil {
-				err = fmt.Errorf("%w: %w", err, why)
-			}
-			return nil, err
+			return nil, why
 		}
 	}
 }
