@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint elsewhere generate generated bench powercut faults fuzz vendor-web histories recorded run history selftest selftest-summary release
+.PHONY: build test race lint elsewhere generate generated manifests bench powercut faults fuzz vendor-web histories recorded run history selftest selftest-summary release
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -23,16 +23,16 @@ NO_RACE := $(NO_RACE)|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRe
 race: ## every test under the race detector, but for those that have nothing to race
 	$(GO) test -race -vet=off -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...
 
-lint: ## gofmt, vet, staticcheck, other systems, and whether generated code is current
+lint: ## gofmt, vet, staticcheck, other systems, whether generated code is current, and what is in deploy
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these files"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	$(MAKE) --no-print-directory elsewhere generated
+	$(MAKE) --no-print-directory elsewhere generated manifests
 
 elsewhere: ## vet and link for a macOS and a FreeBSD, of what tells systems apart
 	for system in darwin/arm64 freebsd/amd64; do \
 	  export CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} && \
-	  $(GO) vet ./cmd/... ./loadgen ./profiles/... && $(GO) build -o /dev/null ./cmd/eventobench || exit 1; \
+	  $(GO) vet ./cmd/... ./loadgen/... ./profiles/... && $(GO) build -o /dev/null ./cmd/eventobench || exit 1; \
 	done
 
 WIRE = server/wire
@@ -44,6 +44,9 @@ generated: ## the code that is checked in must be what generate makes
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp $(WIRE)/*.proto "$$dir" && \
 	  (cd tools/protogen && $(GO) vet . && $(GO) run . "$$dir") && \
 	  for file in "$$dir"/*; do cmp "$$file" "$(WIRE)/$${file##*/}" || { echo "run make generate"; exit 1; }; done
+
+manifests: ## those in deploy must be what Kubernetes and systemd take
+	cd tools/manifests && $(GO) vet . && $(GO) test -count=1 .
 
 bench: ## speed of the parts
 	$(GO) test -run '^$$' -bench . ./...

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"slices"
+	"time"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -38,9 +39,22 @@ func usedCPU(run *runfolder.Run, machine MachineUse) *CPUShare {
 	if server == 0 {
 		return nil
 	}
+	generator = max(0, generator-elsewhere(m).Seconds())
 	c := &CPUShare{Server: server / capacity, Generator: generator / capacity}
 	c.Idle = max(0, 1-c.Server-c.Generator-orZero(machine.Others)-orZero(machine.Steal))
 	return c
+}
+
+// elsewhere is the CPU time of agents on other machines, which took none of this one's.
+func elsewhere(m runfolder.Manifest) (sum time.Duration) {
+	for _, b := range m.Blocks {
+		for _, a := range b.Agents {
+			if a.Elsewhere {
+				sum += a.CPU
+			}
+		}
+	}
+	return sum
 }
 
 // ofGenerator is the load generator's part of what an operation costs.

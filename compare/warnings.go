@@ -46,6 +46,11 @@ const (
 	WarnLayout         WarningCode = "layout_unknown"
 	WarnNullControl    WarningCode = "null_control"
 	WarnFewLate        WarningCode = "few_late_requests"
+	WarnAgentSkew      WarningCode = "agent_skew"
+	WarnAgentSlow      WarningCode = "agent_slow"
+	WarnAgentBusy      WarningCode = "agent_busy"
+	WarnAgentLost      WarningCode = "agent_lost"
+	WarnAgents         WarningCode = "agents_differ"
 )
 
 // WarningCodes are all codes.
@@ -55,6 +60,7 @@ var WarningCodes = []WarningCode{
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
 	WarnForeign, WarnLayout, WarnNullControl, WarnFewLate,
+	WarnAgentSkew, WarnAgentSlow, WarnAgentBusy, WarnAgentLost, WarnAgents,
 }
 
 // Warning is a reason to trust a comparison less.
@@ -122,6 +128,7 @@ func warnings(r *Report) []Warning {
 		w.reopened(v)
 		w.shortSlices(v)
 		w.sampling(v)
+		w.agents(v)
 	}
 	for _, group := range experiments(r.Variants) {
 		w.machine(names(group), group[0])
@@ -426,6 +433,7 @@ func (w *warner) settings(base, head Variant) {
 	if b.Host != h.Host {
 		w.add(WarnHost, "runs are from different hosts or kernels, so that their timing cannot be compared", both, "")
 	}
+	w.otherAgents(base, head)
 	if differentGo(b, h) {
 		w.add(WarnGoVersion, "programs were built with different versions of Go",
 			fmt.Sprintf("%s with %s, %s with %s", base.Name, b.Subject.Binary.GoVersion, head.Name,

@@ -36,28 +36,32 @@ type Pacer interface {
 type closedLoop struct {
 	end   time.Time
 	begun atomic.Bool
+	most  *ceiling
 }
 
 func (l *closedLoop) Next(now time.Time) (time.Time, int64, bool) {
 	first := !l.begun.Load() && l.begun.CompareAndSwap(false, true)
-	return time.Time{}, 0, first || now.Before(l.end)
+	return time.Time{}, 0, (first || now.Before(l.end)) && l.most.allows(now)
 }
 
-// fixedNumber makes free workers send at once, a given number of requests in all.
+// fixedNumber makes free workers send at once, a part of a given number of requests.
 type fixedNumber struct {
 	requests int64
+	part     Part
 	taken    atomic.Int64
+	most     *ceiling
 }
 
-func (f *fixedNumber) Next(time.Time) (time.Time, int64, bool) {
-	n := f.taken.Add(1) - 1
-	return time.Time{}, n, n < f.requests
+func (f *fixedNumber) Next(now time.Time) (time.Time, int64, bool) {
+	n := int64(f.part.Index) + (f.taken.Add(1)-1)*int64(f.part.of())
+	return time.Time{}, n, n < f.requests && f.most.allows(now)
 }
 
 // schedule makes each request go out when it is due or, if no worker is free
 // then, as soon as one is. Nothing is handed out after end.
 type schedule struct {
 	first int64 // the Request.Number of the first
+	part  Part  // whose requests are due; numbers in between are those of others
 	start time.Time
 	due   []time.Duration // since start, ascending
 	end   time.Time
@@ -72,7 +76,7 @@ func (s *schedule) Next(now time.Time) (time.Time, int64, bool) {
 	if n >= int64(len(s.due)) {
 		return time.Time{}, 0, false
 	}
-	return s.start.Add(s.due[n]), s.first + n, true
+	return s.start.Add(s.due[n]), s.first + n*int64(s.part.of()), true
 }
 
 // missed returns the number of requests that no worker has taken.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -19,6 +20,10 @@ type Connect struct {
 	// is verified against the authorities that the system trusts. The protocols it
 	// names are replaced by that of the load.
 	TLS *tls.Config
+
+	// Allow refuses addresses (IP and port) before anything is sent to them, whatever
+	// a name resolves to. Nil allows all.
+	Allow func(address string) error
 }
 
 // dialer makes a connection that is ready for a request.
@@ -29,9 +34,9 @@ type dialer func(ctx context.Context, deadline time.Time) (net.Conn, error)
 func newDialer(server *url.URL, c Connect, protocol string) dialer {
 	switch server.Scheme {
 	case "http":
-		return dialTCP(address(server))
+		return dialTCP(address(server), c.Allow)
 	case "https":
-		return dialTLS(address(server), tlsConfig(server, c, protocol))
+		return dialTLS(address(server), c.Allow, tlsConfig(server, c, protocol))
 	}
 	return func(context.Context, time.Time) (net.Conn, error) {
 		return nil, fmt.Errorf("the server's URL %s: use http or https", server)
@@ -44,9 +49,12 @@ func address(server *url.URL) string {
 	return net.JoinHostPort(server.Hostname(), cmp.Or(server.Port(), standard))
 }
 
-func dialTCP(addr string) dialer {
+func dialTCP(addr string, allow func(address string) error) dialer {
 	return func(ctx context.Context, deadline time.Time) (net.Conn, error) {
 		d := net.Dialer{Deadline: deadline}
+		if allow != nil {
+			d.Control = func(_, address string, _ syscall.RawConn) error { return allow(address) }
+		}
 		return d.DialContext(ctx, "tcp", addr)
 	}
 }
@@ -61,8 +69,8 @@ func tlsConfig(server *url.URL, c Connect, protocol string) *tls.Config {
 	return config
 }
 
-func dialTLS(addr string, config *tls.Config) dialer {
-	tcp := dialTCP(addr)
+func dialTLS(addr string, allow func(address string) error, config *tls.Config) dialer {
+	tcp := dialTCP(addr, allow)
 	return func(ctx context.Context, deadline time.Time) (net.Conn, error) {
 		raw, err := tcp(ctx, deadline)
 		if err != nil {

@@ -17,20 +17,15 @@ type Driver struct {
 	kinds       int
 	allowErrors bool
 	timeline    *timeline // nil for a closed loop
+	part        Part      // of the load
+	limit       float64   // of requests per second; 0 for none
 }
 
 // NewDriver creates the workers for the server at a URL, of which scheme (http or
 // https), host and port count. Nothing is sent before Warmup or Slice is called.
 // The load must be valid. Equal workloads, loads, and seeds give equal requests.
 func NewDriver(server *url.URL, w Workload, l Load, c Connect, seed uint64) *Driver {
-	d := &Driver{kinds: len(w.Kinds()), allowErrors: l.AllowErrors > 0}
-	if l.Open() {
-		d.timeline = newTimeline(w, l, seed)
-	}
-	for i, to := range newLinks(server, l, c) {
-		d.workers = append(d.workers, newWorker(to, w.Source(seed, i), d.kinds, l))
-	}
-	return d
+	return NewPart(server, w, l, c, seed, Part{}, 0)
 }
 
 // newLinks returns one way to the server per worker.
@@ -64,8 +59,11 @@ type Result struct {
 
 	// CPU is the CPU time (user and system) that this process used during the
 	// call. That is what the load cost the generator if the process did nothing
-	// else. It is always known: the package builds only where OwnCPU exists.
+	// else. It is always known: the package builds only where OwnCPU exists. If agents
+	// made the load it is the sum of theirs.
 	CPU time.Duration
+	// AgentsHere is the part of CPU of other processes on this machine.
+	AgentsHere time.Duration
 
 	// Reopened counts the connections that the server had closed while they
 	// were idle between two calls. The first request of the call was sent again
@@ -80,6 +78,12 @@ type Result struct {
 	Late    int64         // requests sent more than LateAfter after they were due
 	MaxLate time.Duration // the longest time from when a request was due until it was sent
 	Missed  int64         // requests that were due but never sent
+
+	// Limited says that the generator was not allowed to send as many requests as the
+	// load asks for (NewPart). Lost is set if a part of the generator was lost: it is a
+	// *LostError, and the rest means nothing. A Driver never loses anything.
+	Limited bool
+	Lost    error
 }
 
 // LateAfter is the delay beyond which a request counts as sent late. It is well
@@ -138,10 +142,15 @@ func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	start := time.Now()
 	end := start.Add(length)
 	if d.timeline == nil {
-		return d.run(ctx, start, &closedLoop{end: end}, end)
+		most := d.ceiling(start)
+		r := d.run(ctx, start, &closedLoop{end: end, most: most}, end)
+		r.Limited = most.isExceeded()
+		return r
 	}
-	due, first := d.timeline.slice(length)
-	s := &schedule{first: first, start: start, due: due, end: end.Add(backlogTime)}
+	due, first := d.part.share(d.timeline.slice(length))
+	s := &schedule{
+		first: first, part: d.part, start: start, due: due, end: end.Add(backlogTime),
+	}
 	r := d.run(ctx, start, s, end)
 	r.Missed = s.missed()
 	return r
@@ -153,9 +162,19 @@ func (d *Driver) SetRate(perSecond float64) { d.timeline.setRate(perSecond) }
 // Warmup sends the given number of requests in a closed loop, whatever the load
 // is. Otherwise it is like Slice.
 func (d *Driver) Warmup(ctx context.Context, requests int) Result {
-	n := &fixedNumber{requests: int64(requests)}
 	now := time.Now()
-	return d.run(ctx, now, n, now)
+	n := &fixedNumber{requests: int64(requests), part: d.part, most: d.ceiling(now)}
+	r := d.run(ctx, now, n, now)
+	r.Limited = n.most.isExceeded()
+	return r
+}
+
+// ceiling is what holds the rate of a run down, or nil.
+func (d *Driver) ceiling(start time.Time) *ceiling {
+	if d.limit == 0 {
+		return nil
+	}
+	return &ceiling{start: start, perS: d.limit}
 }
 
 // run makes every worker send as the pacer decides, waits for them and until
@@ -184,6 +203,9 @@ func (d *Driver) run(ctx context.Context, start time.Time, p Pacer, end time.Tim
 type Latency struct {
 	Due  []*hdrhistogram.Histogram // counted from when a request was due
 	Sent []*hdrhistogram.Histogram // counted from when it was sent; nil for a closed loop, as it equals Due
+
+	Agents []Agent // that made the load meanwhile; nil for this process alone
+	Lost   error   // as in Result
 }
 
 // TakeLatency returns the latencies of all requests answered since the last

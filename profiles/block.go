@@ -2,10 +2,13 @@ package profiles
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/eventobench/eventobench/loadgen"
 
 	"github.com/eventobench/eventobench/profiles/host"
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -44,6 +47,7 @@ func (r *recorder) block(ctx context.Context, block int, l layout) error {
 		(*instance).countAfter,
 		(*instance).endRecordings,
 		(*instance).captureAfter,
+		(*instance).takeLatency,
 	} {
 		if err := r.each(ctx, in, do); err != nil {
 			return err
@@ -130,18 +134,19 @@ func (r *recorder) rounds(ctx context.Context, in []*instance) error {
 			return err
 		}
 	}
-	machine := window.Close(serverCPU(in))
+	machine := window.Close(ours(in))
 	for _, i := range in {
 		i.block.Machine = machine
 	}
 	return nil
 }
 
-// serverCPU is what all subjects of a block and their databases used in its
-// slices, or nil if that is not known.
-func serverCPU(in []*instance) *time.Duration {
+// ours is what all subjects of a block, their databases and agents on this machine used
+// in its slices, or nil if that is not known.
+func ours(in []*instance) *time.Duration {
 	var sum time.Duration
 	for _, i := range in {
+		sum += i.agents
 		if !i.has(runfolder.SourceCPUClock) {
 			return nil
 		}
@@ -173,7 +178,8 @@ func (r *recorder) recordingLength() time.Duration {
 // explain prefers the death of the subject as the reason for an error: a
 // killed server shows first as lost connections.
 func (i *instance) explain(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	var lost *loadgen.LostError
+	if ctx.Err() != nil || errors.As(err, &lost) {
 		return err
 	}
 	return explained(i.Instance, err)
@@ -227,5 +233,5 @@ func (i *instance) complete() error {
 	}
 	i.block.Answers = i.answers()
 	i.block.Start = i.slices[0].Start
-	return i.run.Add(i.block, i.slices, i.generator.TakeLatency(), i.captured)
+	return i.run.Add(i.block, i.slices, i.latency, i.captured)
 }

@@ -256,6 +256,9 @@ func (c *counter) send(ctx context.Context, s int, g Generator, requests int) er
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if result.Lost != nil {
+		return result.Lost
+	}
 	n := result.Errors.Total()
 	if n > 0 && c.Load.AllowErrors == 0 || result.Ops() == 0 {
 		return fmt.Errorf("subject %s failed %d of %d requests under valgrind: %s",

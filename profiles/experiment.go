@@ -179,13 +179,27 @@ func (r *recorder) record(ctx context.Context) error {
 	return nil
 }
 
-// blockOf records the next block, of subjects in some layout.
+// mostRepeats is how often a block is recorded again. One that is never complete would
+// be recorded forever.
+const mostRepeats = 5
+
+// blockOf records the next block, of subjects in some layout. If a part of what makes
+// the load is lost, all of the block is thrown away, and it is recorded again.
 func (r *recorder) blockOf(ctx context.Context, l layout) error {
-	if err := r.block(ctx, r.done, l); err != nil {
-		return fmt.Errorf("block %d of %d: %w", r.done+1, r.planned, err)
+	for repeats := 0; ; repeats++ {
+		err := r.block(ctx, r.done, l)
+		var lost *loadgen.LostError
+		switch {
+		case err == nil:
+			r.done++
+			return nil
+		case !errors.As(err, &lost) || !lost.Again || ctx.Err() != nil || repeats == mostRepeats:
+			return fmt.Errorf("block %d of %d: %w", r.done+1, r.planned, err)
+		}
+		for _, run := range r.runs {
+			run.Manifest.Repeated = append(run.Manifest.Repeated, runfolder.Repeated{Block: r.done, Reason: lost.Reason})
+		}
 	}
-	r.done++
-	return nil
 }
 
 func (r *recorder) save() error {

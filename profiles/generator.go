@@ -11,7 +11,8 @@ import (
 )
 
 // Generator puts the load of an experiment on one instance of a subject. Its
-// methods are not called at the same time. A loadgen.Driver is one.
+// methods are not called at the same time. A loadgen.Driver is one. What it returns
+// says whether a part of the generator was lost: then nothing of the block counts.
 type Generator interface {
 	// Warmup sends a number of requests that are not measured.
 	Warmup(ctx context.Context, requests int) loadgen.Result

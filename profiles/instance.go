@@ -28,6 +28,8 @@ type instance struct {
 	block      runfolder.Block
 	before     subject.Before
 	slices     []runfolder.Slice
+	latency    loadgen.Latency               // of them
+	agents     time.Duration                 // CPU time of agents on this machine in them
 	lastCPU    time.Duration                 // the CPU clock when the latest slice began
 	recordings map[string]*subject.Recording // that the server is taking, by kind
 	captured   map[string]runfolder.Captured
@@ -128,8 +130,18 @@ func (i *instance) probePprof(ctx context.Context) {
 func (i *instance) warmUp(ctx context.Context) error {
 	result := i.generator.Warmup(ctx, i.recorder.Plan.Warmup)
 	i.block.WarmupOps = result.Ops()
-	i.generator.TakeLatency()
-	return i.checkResult(ctx, result)
+	if err := i.checkResult(ctx, result); err != nil {
+		return err
+	}
+	return i.generator.TakeLatency().Lost
+}
+
+// takeLatency takes the latencies of all slices, and with them what several agents did
+// if they made the load.
+func (i *instance) takeLatency(context.Context) error {
+	i.latency = i.generator.TakeLatency()
+	i.block.Agents = i.latency.Agents
+	return i.latency.Lost
 }
 
 // captureBefore takes the profiles that the window starts from. That of the
@@ -269,6 +281,7 @@ func (i *instance) slice(ctx context.Context, round, order int) error {
 		Kinds: result.Kinds,
 	}
 	i.slices = append(i.slices, s)
+	i.agents += result.AgentsHere
 	return i.checkResult(ctx, result)
 }
 
@@ -296,6 +309,9 @@ func (i *instance) chargeCPU() error {
 func (i *instance) checkResult(ctx context.Context, result loadgen.Result) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if result.Lost != nil {
+		return result.Lost
 	}
 	i.run.CountErrors(result.Errors)
 	n := result.Errors.Total()

@@ -41,7 +41,7 @@ func givenFlags(f *pflag.FlagSet) []givenFlag {
 // those for which the programs stand that it kept.
 var notRepeated = []string{
 	"base", "head", "build", "start", "format", "report", "write", "programs", "record", "repository", "out", "inconclusive",
-	"layouts",
+	"layouts", "nats-token",
 }
 
 // againCommand is the command line that gates two subjects again, in a folder that

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/loadgen/agent"
 )
 
 // connectOptions are the flags about how requests reach a server, and about those
@@ -53,25 +52,31 @@ func (o *connectOptions) apply(l *loadgen.Load) (err error) {
 	return nil
 }
 
-// connect is how connections are made.
-func (o *connectOptions) connect() (loadgen.Connect, error) {
-	switch {
-	case o.insecure && o.cacert != "":
-		return loadgen.Connect{}, errors.New("--insecure verifies nothing and --cacert says how; give one of them")
-	case o.insecure:
-		return loadgen.Connect{TLS: &tls.Config{InsecureSkipVerify: true}}, nil
-	case o.cacert == "":
-		return loadgen.Connect{}, nil
+// trust is which certificates of https servers are trusted.
+func (o *connectOptions) trust() (t agent.Trust, err error) {
+	if o.insecure && o.cacert != "" {
+		return t, errors.New("--insecure verifies nothing and --cacert says how; give one of them")
 	}
-	text, err := os.ReadFile(o.cacert)
+	t.Insecure = o.insecure
+	if o.cacert != "" {
+		t.Authorities, err = os.ReadFile(o.cacert)
+	}
 	if err != nil {
-		return loadgen.Connect{}, fmt.Errorf("--cacert: %w", err)
+		return t, fmt.Errorf("--cacert: %w", err)
 	}
-	authorities := x509.NewCertPool()
-	if !authorities.AppendCertsFromPEM(text) {
-		return loadgen.Connect{}, fmt.Errorf("--cacert: there is no certificate in %s; it must be PEM", o.cacert)
+	if _, err := t.Config(); o.cacert != "" && (err != nil || len(t.Authorities) == 0) {
+		return t, fmt.Errorf("--cacert: there is no certificate in %s; it must be PEM", o.cacert)
 	}
-	return loadgen.Connect{TLS: &tls.Config{RootCAs: authorities}}, nil
+	return t, nil
+}
+
+// connect is how connections are made.
+func (o *connectOptions) connect() (c loadgen.Connect, err error) {
+	t, err := o.trust()
+	if err == nil {
+		c.TLS, err = t.Config()
+	}
+	return c, err
 }
 
 // parseShare reads a percentage such as 0.5% as a share from 0 to less than 1.

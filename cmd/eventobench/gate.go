@@ -102,6 +102,7 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
   eventobench gate --base=git:origin/main --head=go: --metric-set=allocs
   eventobench gate --base=nethttp --head=fasthttp --instructions=on
   eventobench gate --base=git:origin/main --head=go: --null-control
+  eventobench gate --base=git:origin/main --head=go: --agents=2 --spawn
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },

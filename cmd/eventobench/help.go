@@ -22,6 +22,7 @@ import (
 const (
 	themeMeasure  = "What to measure"
 	themeLoad     = "Load"
+	themeAgents   = "Agents that make the load"
 	themeLength   = "How long"
 	themeJudge    = "How to judge"
 	themeProfiles = "Profiles"
@@ -29,7 +30,7 @@ const (
 	themeOther    = "Other"
 )
 
-var themes = []string{themeMeasure, themeLoad, themeLength, themeJudge, themeProfiles, themeOutput}
+var themes = []string{themeMeasure, themeLoad, themeAgents, themeLength, themeJudge, themeProfiles, themeOutput}
 
 // themeKey is the annotation of a flag that has a theme.
 const themeKey = "eventobench_theme"

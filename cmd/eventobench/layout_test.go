@@ -17,6 +17,7 @@ var layout = map[string][]string{
 	"internal/ratefit":   {},
 	"loadgen":            {},
 	"loadgen/workload":   {"loadgen"},
+	"loadgen/agent":      {"loadgen", "loadgen/workload"},
 	"profiles/runfolder": {"loadgen", "internal/ratefit"},
 	"profiles/perf":      {}, "profiles/cachegrind": {},
 	"profiles/host":    {"profiles/runfolder", "profiles/perf", "loadgen"},

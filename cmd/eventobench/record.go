@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type recordOptions struct {
 	arrivals     string
 	timeout      time.Duration
 	connect      connectOptions
+	agents       agentsOptions
 	plan         planOptions
 	profiles     []string
 	out          string
@@ -38,6 +40,7 @@ type recordOptions struct {
 func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 	theme(f, themeMeasure, o.workload.addFlags)
 	theme(f, themeLoad, o.addLoadFlags)
+	theme(f, themeAgents, o.agents.addFlags)
 	theme(f, themeLength, o.plan.addFlags)
 	theme(f, themeMeasure, o.instructions.addFlag)
 	theme(f, themeOutput, o.addOutputFlags)
@@ -70,6 +73,15 @@ func (o *recordOptions) run(
 	if err != nil {
 		return nil, err
 	}
+	log := cmd.ErrOrStderr()
+	if quiet {
+		log = io.Discard
+	}
+	release, err := o.agents.gather(cmd.Context(), log)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	p := newProgress(cmd.ErrOrStderr())
 	if !quiet {
 		e.Progress = p.show
@@ -103,13 +115,20 @@ func (o *recordOptions) experiment(
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
+	if err := o.agents.validate(load.Workers); err != nil {
+		return profiles.Experiment{}, err
+	}
 	connect, err := o.connect.connect()
+	if err != nil {
+		return profiles.Experiment{}, err
+	}
+	trust, err := o.connect.trust()
 	plan := o.plan.plan(len(subjects), given)
 	plan.Layouts = o.layouts
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),
 		Load:         load,
-		NewGenerator: drive(sent, load, connect),
+		NewGenerator: o.agents.drive(sent, load, connect, trust),
 		Profiles:     kinds,
 		Plan:         plan,
 		Layouts:      layouts(subjects, kinds),

@@ -56,6 +56,9 @@ before is answered, so the server sets the pace. With --rate it is an open loop:
 requests are due at times of their own, latency counts from then, and requests
 sent late or never are counted. A server that stands still shows it only so.
 
+With --agents other processes make the load, on this machine (--spawn) or on others,
+and the line that starts one there is printed: docs/agents.md.
+
 Exit codes: 0 recorded; 2 bad input, or an experiment with failed requests or a
 dead subject (its folders are kept, marked failed); 130 interrupted (its folders
 are kept, marked interrupted).`,
@@ -89,6 +92,10 @@ are kept, marked interrupted).`,
 
   # latency at a fixed rate, as users see it
   eventobench run --transport=nethttp,fasthttp --rate=5000/s --workers=50
+
+  # with two processes that make the load between them, or with other machines
+  eventobench run --agents=2 --spawn --transport=nethttp,fasthttp
+  eventobench run --agents=2 --nats-listen=10.0.0.1:0 --allow-remote --subject=url:http://10.0.0.1:8080
 
   # with requests of your own, in vegeta's format or in YAML (docs/workloads.md)
   eventobench run --transport=nethttp,fasthttp --targets=targets.txt

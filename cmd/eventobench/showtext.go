@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -42,6 +43,9 @@ func (s *shown) text(w io.Writer) error {
 		section("Figures", s.figures())
 		section("Throughput over time, ops/s", s.throughput())
 		section(s.latencyTitle(), s.latencyTable())
+		if agents := compare.Agents(s.Manifest); len(agents) > 0 {
+			section("Agents", agentTable(agents))
+		}
 		for _, t := range s.Profiles {
 			section(t.Title+" by function", functionList(t))
 		}
@@ -220,6 +224,17 @@ func (s *shown) latencyTable() string {
 			row = append(row, texttab.Number(ms, 3))
 		}
 		table.Add(row...)
+	}
+	return table.String()
+}
+
+// agentTable shows what each agent did, and how it kept time with the others.
+func agentTable(agents []compare.AgentSum) string {
+	ms := func(d time.Duration) string { return texttab.Number(d.Seconds()*1e3, 3) }
+	table := texttab.New("agent", "cores", "blocks", "requests", "mean ms", "CPU", "skew ms", "clock ± ms", "round trip ms")
+	for _, a := range agents {
+		table.Add(a.Name, strconv.Itoa(a.Cores), strconv.Itoa(a.Blocks), texttab.Number(float64(a.Ops), 0),
+			ms(a.MeanLatency()), texttab.Number(a.CPUUse()*100, 0)+"%", ms(a.MaxSkew), ms(a.ClockError), ms(a.RoundTrip))
 	}
 	return table.String()
 }

@@ -16,6 +16,9 @@ type Mix struct {
 	requests []*step
 	total    int     // of the weights
 	takenBy  []*step // by variable, the request that takes it from its answer, if one does
+
+	file, text string            // that describe it
+	bodies     map[string][]byte // files of bodies, by the names they have in text
 }
 
 // step is a request of a Mix.

@@ -42,7 +42,13 @@ type variable struct {
 }
 
 func parseMix(file, text string, body func(string) ([]byte, error)) (*Mix, error) {
-	r := &mixReader{yamlFile: yamlFile{file}, mix: &Mix{}, body: body, content: []byte(text)}
+	mix := &Mix{file: file, text: text, bodies: map[string][]byte{}}
+	r := &mixReader{yamlFile: yamlFile{file}, mix: mix, content: []byte(text)}
+	r.body = func(name string) (content []byte, err error) {
+		content, err = body(name)
+		mix.bodies[name] = content
+		return content, err
+	}
 	doc, err := r.parse(text)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,10 @@
 package runfolder
 
-import "time"
+import (
+	"time"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
 
 // Block holds what one fresh process of the subject showed in one block.
 // Times are offsets from the start of the experiment.
@@ -32,7 +36,19 @@ type Block struct {
 
 	Answers []Answers `json:"answers,omitempty"` // by kind of request, in the order of Load.Kinds
 
+	// Agents made the load, each a part of it; nil if the recorder did.
+	Agents []loadgen.Agent `json:"agents,omitempty"`
+
 	Machine *Machine `json:"machine"`
+}
+
+// agentOps is the number of requests that agents got an answer to, if agents made the
+// load.
+func (b Block) agentOps() (ops int64, shared bool) {
+	for _, a := range b.Agents {
+		ops += a.Ops
+	}
+	return ops, len(b.Agents) > 0
 }
 
 // VarUnsynced is the variable of expvar by which a server tells MaxUnsynced.

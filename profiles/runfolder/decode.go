@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/eventobench/eventobench/loadgen"
 )
 
 // decodeManifest is strict: another format, an unknown field, or values that no
@@ -58,7 +60,7 @@ func (m Manifest) check() error {
 	}
 	for _, check := range []func(Manifest) error{
 		Manifest.checkState, Manifest.checkSettings, Manifest.checkUnavailable, Manifest.checkBlocks, Manifest.checkLayouts,
-		Manifest.checkLooks, Manifest.checkInstructions,
+		Manifest.checkLooks, Manifest.checkInstructions, Manifest.checkAgents,
 	} {
 		if err := check(m); err != nil {
 			return err
@@ -130,6 +132,32 @@ func (m Manifest) checkBlocks() error {
 		if lost := b.After.Sub(b.Before); min(lost.TotalAlloc, lost.Mallocs, lost.NumGC, lost.GCPause) < 0 {
 			return fmt.Errorf("counters of block %d fall", i)
 		}
+	}
+	return nil
+}
+
+// checkAgents holds that agents are some, with figures that a recorder writes.
+func (m Manifest) checkAgents() error {
+	for _, r := range m.Repeated {
+		if r.Block < 0 || r.Block > len(m.allBlocks()) || r.Reason == "" {
+			return fmt.Errorf("block %d was recorded again because of %q", r.Block, r.Reason)
+		}
+	}
+	for i, b := range m.allBlocks() {
+		for _, a := range b.Agents {
+			if err := checkAgent(a); err != nil {
+				return fmt.Errorf("block %d: %w", i, err)
+			}
+		}
+	}
+	return nil
+}
+
+func checkAgent(a loadgen.Agent) error {
+	least := min(int64(a.Workers), a.Ops, a.Errors, a.Late, a.Missed, int64(a.Busy), int64(a.Latency), int64(a.CPU),
+		int64(a.MaxSkew), int64(a.MaxStall), int64(a.RoundTrip), int64(a.ClockError))
+	if a.Name == "" || a.Cores < 1 || least < 0 {
+		return fmt.Errorf("agent %q has %d cores, or a figure below 0", a.Name, a.Cores)
 	}
 	return nil
 }

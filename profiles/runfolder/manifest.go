@@ -96,11 +96,19 @@ type Manifest struct {
 	Unavailable  map[Source]string `json:"unavailable,omitempty"`
 	Looks        []Look            `json:"looks,omitempty"`        // what was decided when
 	Instructions *Instructions     `json:"instructions,omitempty"` // nil if no valgrind counted them
+	Repeated     []Repeated        `json:"repeated,omitempty"`     // what was thrown away
 	Blocks       []Block           `json:"blocks"`
 
 	// LayoutBlocks came after the others. In each of them the subjects are linked
 	// with their functions in another order. Profiles and totals leave them out.
 	LayoutBlocks []Block `json:"layout_blocks,omitempty"`
+}
+
+// Repeated is a block that was thrown away before it was complete, and recorded
+// again: an agent was lost.
+type Repeated struct {
+	Block  int    `json:"block"` // from 0
+	Reason string `json:"reason"`
 }
 
 // Look is what the blocks of an experiment so far said about its gated metrics.

@@ -157,6 +157,10 @@ func (r *Run) check() error {
 					FileLatency, FileSamples, n, ops, b)
 			}
 		}
+		if n, shared := m.allBlocks()[b].agentOps(); shared && n != ops {
+			return fmt.Errorf("%s and %s disagree: agents got %d answers of %d in block %d",
+				FileManifest, FileSamples, n, ops, b)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eventobench/eventobench/internal/testlong"
+	"github.com/eventobench/eventobench/loadgen/agent"
+	"github.com/eventobench/eventobench/profiles/runfolder"
+)
+
+// target is a server that counts requests, and knows when the last one came.
+type target struct {
+	url    string
+	served atomic.Int64
+	last   atomic.Int64 // ns since start
+	start  time.Time
+}
+
+func newTarget(t *testing.T) *target {
+	t.Helper()
+	s := &target{start: time.Now()}
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		s.served.Add(1)
+		s.last.Store(int64(time.Since(s.start)))
+	}))
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return s
+}
+
+// children are the processes with a word in their command line that a process has
+// started.
+func children(t *testing.T, parent int, word string) (pids []int) {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := regexp.MustCompile(`(?m)^PPid:\t` + strconv.Itoa(parent) + `$`)
+	for _, path := range lines {
+		command, _ := os.ReadFile(path) // of none, if it has ended
+		status, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "status"))
+		if strings.Contains(string(command), "\x00"+word+"\x00") && of.Match(status) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func exists(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+// nameOf is the name that an agent was started with.
+func nameOf(t *testing.T, pid int) string {
+	t.Helper()
+	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(command), "\x00--name=")
+	name, _, _ := strings.Cut(after, "\x00")
+	return name
+}
+
+// strike is what happens to an agent.
+type strike struct {
+	name    string
+	signal  syscall.Signal
+	revived time.Duration // after which it goes on; 0 for never
+	left    int           // agents at the end
+}
+
+// TestLostAgent: an agent is killed, frozen or held up at a moment that nobody chose.
+// The experiment goes on with those that are left, and what it keeps is right.
+func TestLostAgent(t *testing.T) {
+	strikes := []strike{
+		{"killed", syscall.SIGKILL, 0, 2},
+		{"held up", syscall.SIGSTOP, 600 * time.Millisecond, 3},
+		{"frozen", syscall.SIGSTOP, 0, 2},
+	}
+	rounds := 2
+	if testlong.On() {
+		rounds = 30
+	}
+	for n := range rounds {
+		s := strikes[n%len(strikes)]
+		t.Run(fmt.Sprintf("%d %s", n, s.name), func(t *testing.T) { loseAgent(t, s) })
+	}
+}
+
+func loseAgent(t *testing.T, s strike) {
+	a, b := newTarget(t), newTarget(t)
+	r := &running{out: t.TempDir(), blocks: "4"}
+	r.start(t, "--agents=3", "--spawn", "--profiles=none", "--slice=20ms", "--rounds=5", "--workers=6",
+		"--subject=a=url:"+a.url, "--subject=b=url:"+b.url)
+	agents := children(t, r.cmd.Process.Pid, "agent")
+	if len(agents) != 3 {
+		t.Fatalf("%d agents", len(agents))
+	}
+	victim, after := agents[rand.IntN(len(agents))], rand.N(300*time.Millisecond)
+	name := nameOf(t, victim)
+	t.Logf("%s is struck after %v", name, after)
+	<-time.After(after) // this is the moment, and nothing waits for anything by it
+	if err := syscall.Kill(victim, s.signal); err != nil {
+		t.Fatal(err)
+	}
+	if s.revived > 0 {
+		<-time.After(s.revived)
+		if err := syscall.Kill(victim, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, text := r.end(t)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, text)
+	}
+	for _, pid := range agents {
+		if exists(pid) {
+			t.Errorf("agent %d is still there", pid)
+		}
+	}
+	dirs, err := filepath.Glob(filepath.Join(r.out, "*"))
+	if err != nil || len(dirs) != 2 {
+		t.Fatalf("folders %q, %v", dirs, err)
+	}
+	for _, dir := range dirs {
+		checkLoss(t, dir, name, s, text)
+	}
+}
+
+// checkLoss holds that a folder has what was asked for, and from a moment on with those
+// agents that are left. That the counts agree is for Open to hold.
+func checkLoss(t *testing.T, dir, name string, s strike, said string) {
+	t.Helper()
+	run, err := runfolder.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := run.Manifest
+	if m.State != runfolder.StateComplete || len(m.Blocks) != 4 || len(m.Errors) > 0 {
+		t.Errorf("%s: %s, %d blocks, errors %v, repeated %v; %s", dir, m.State, len(m.Blocks), m.Errors, m.Repeated, said)
+	}
+	agents := 3
+	for i, b := range m.Blocks {
+		if len(b.Agents) > agents {
+			t.Errorf("block %d: %d agents after %d", i, len(b.Agents), agents)
+		}
+		agents = len(b.Agents)
+		workers := 0
+		for _, a := range b.Agents {
+			workers += a.Workers
+			if a.Name == name && agents < 3 {
+				t.Errorf("block %d: %s is still there", i, name)
+			}
+		}
+		if workers != 6 {
+			t.Errorf("block %d: %d workers", i, workers)
+		}
+		// What an agent was frozen for would show in its slowest request.
+		if slowest := time.Duration(run.Latency.Block(i).Max()); slowest > 500*time.Millisecond {
+			t.Errorf("block %d: a request took %v", i, slowest)
+		}
+	}
+	if agents != s.left {
+		t.Errorf("%d agents are left, repeated: %v; %s", agents, m.Repeated, said)
+	}
+}
+
+// TestRecorderKilled: agents do not go on without their recorder. Those that it had
+// started end; one that was there before waits for the next recorder.
+func TestRecorderKilled(t *testing.T) {
+	s, err := agent.StartServer("127.0.0.1:0", "secret", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	t.Setenv(tokenVariable, "secret")
+	own := exec.CommandContext(t.Context(), "eventobench", "agent", "--nats="+s.URL, "--name=own")
+	own.Stderr = t.Output()
+	if err := own.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = own.Process.Signal(syscall.SIGTERM)
+		if err := own.Wait(); err != nil || own.ProcessState.ExitCode() != exitOK {
+			t.Errorf("the agent ended with %v", own.ProcessState)
+		}
+	}()
+	load := newTarget(t)
+	args := []string{"run", "--nats=" + s.URL, "--agents=2", "--spawn=1", "--profiles=none", "--warmup=10",
+		"--subject=url:" + load.url, "--out=" + t.TempDir()}
+	recorder := exec.CommandContext(t.Context(), "eventobench", append(args, "--blocks=1", "--rounds=1", "--slice=30s")...)
+	if err := recorder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "there is no load", func() bool { return load.served.Load() > 1000 })
+	spawned := children(t, recorder.Process.Pid, "agent")
+	if err := recorder.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Since(load.start)
+	_ = recorder.Wait() // it was killed
+	for _, pid := range spawned {
+		eventually(t, "a spawned agent lives on", func() bool { return !exists(pid) })
+	}
+	const quiet = 500 * time.Millisecond
+	lastRequest := func() time.Duration { return time.Duration(load.last.Load()) }
+	eventually(t, "the load goes on", func() bool { return time.Since(load.start)-lastRequest() > quiet })
+	if after := lastRequest() - killed; after > 2*time.Second {
+		t.Errorf("the load went on for %v", after)
+	}
+	if len(spawned) != 1 || !exists(own.Process.Pid) {
+		t.Errorf("%d agents were spawned, and the other one is there: %v", len(spawned), exists(own.Process.Pid))
+	}
+	next := exec.CommandContext(t.Context(), "eventobench", append(args, "--blocks=1", "--rounds=1", "--slice=20ms")...)
+	if out, err := next.CombinedOutput(); err != nil || !strings.Contains(string(out), "load from 2 agents: local-1 (") {
+		t.Errorf("the next recorder: %v\n%s", err, out)
+	}
+}

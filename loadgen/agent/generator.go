@@ -1,0 +1,324 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/eventobench/eventobench/loadgen"
+	"github.com/eventobench/eventobench/loadgen/workload"
+)
+
+const (
+	// mostStall is how long an agent may not run when it should: it would take its own
+	// delay for the server's.
+	mostStall = 250 * time.Millisecond
+	// leastSkew is by how much agents may always begin apart. More than a quarter of a
+	// slice is not one load.
+	leastSkew = 10 * time.Millisecond
+)
+
+// Generator makes load on one server with all agents of a fleet. It has the methods
+// of a loadgen.Driver, and is used like one.
+type Generator struct {
+	fleet    *Fleet
+	workload []byte
+	unfit    error // why the workload cannot be sent
+	kinds    int
+	prepare  prepare
+	joint    *joint // nil before the first warm-up or slice
+	clocks   []offset
+	agents   []loadgen.Agent // since the latencies were last taken
+	sliced   bool            // since then
+}
+
+// NewGenerator returns a generator for the server at a URL. Nothing is sent before
+// Warmup or Slice is called.
+func (f *Fleet) NewGenerator(
+	server *url.URL, w loadgen.Workload, l loadgen.Load, t Trust, seed uint64,
+) *Generator {
+	g := &Generator{fleet: f, kinds: len(w.Kinds())}
+	g.workload, g.unfit = workload.Encode(w)
+	g.prepare = prepare{
+		Driver: f.nextDriver(), URL: server.String(), Workload: hashOf(g.workload), Load: l, Trust: t, Seed: seed,
+	}
+	return g
+}
+
+// Warmup is like that of a loadgen.Driver. It begins anew with the agents that are
+// left if one was lost before.
+func (g *Generator) Warmup(ctx context.Context, requests int) loadgen.Result {
+	j := func(*member, int) job { return job{Warmup: &warmup{Driver: g.prepare.Driver, Requests: requests}} }
+	return g.run(ctx, 0, j)
+}
+
+// Slice is like that of a loadgen.Driver. All agents begin at the same moment.
+func (g *Generator) Slice(ctx context.Context, length time.Duration) loadgen.Result {
+	if err := g.begin(ctx); err != nil {
+		return g.lost(ctx, err)
+	}
+	start := g.fleet.now() + g.guard()
+	g.sliced = true
+	j := func(_ *member, i int) job {
+		at := int64(start + g.clocks[i].ahead)
+		return job{Slice: &slice{Driver: g.prepare.Driver, Start: at, Length: length}}
+	}
+	return g.run(ctx, max(length/4, leastSkew), j)
+}
+
+// guard is how long before its beginning a slice is announced: so that every agent
+// knows it in time, with twice of what the clocks may be wrong by.
+func (g *Generator) guard() time.Duration {
+	const slack = time.Millisecond // for processes to be woken
+	var trip, wrong time.Duration
+	for _, c := range g.clocks {
+		trip, wrong = max(trip, c.trip), max(wrong, c.wrong)
+	}
+	return min(trip+2*wrong+slack, maxLead/2)
+}
+
+// run has all agents do a job, and puts together what came of it. A skew of more than
+// is allowed, if any is given, is a loss.
+func (g *Generator) run(ctx context.Context, skew time.Duration, of func(*member, int) job) loadgen.Result {
+	if err := g.begin(ctx); err != nil {
+		return g.lost(ctx, err)
+	}
+	results := make([]result, len(g.joint.members))
+	err := g.joint.each(func(i int, m *member) error {
+		reply, err := m.do(ctx, of(m, i))
+		if err == nil && (reply.Result == nil || len(reply.Result.Kinds) != g.kinds) {
+			err = &loadgen.LostError{Reason: fmt.Sprintf("agent %s does not tell what it did", m.Name)}
+		}
+		if err == nil {
+			results[i] = *reply.Result
+		}
+		return err
+	})
+	if err == nil && skew > 0 {
+		err = g.keep(results, skew)
+	}
+	if err != nil {
+		return g.lost(ctx, err)
+	}
+	return g.merge(results)
+}
+
+// begin makes the drivers of the agents that are there, before the first job.
+func (g *Generator) begin(ctx context.Context) error {
+	if g.unfit != nil {
+		return &loadgen.LostError{Reason: g.unfit.Error()}
+	}
+	if g.joint != nil {
+		return context.Cause(g.joint.ctx)
+	}
+	j, err := g.fleet.ready(ctx)
+	if err != nil {
+		return err
+	}
+	g.joint, g.clocks = j, make([]offset, len(j.members))
+	if err := j.send(ctx, g.prepare.Workload, g.workload); err != nil {
+		return err
+	}
+	err = j.each(func(i int, m *member) (err error) {
+		p := g.prepare
+		p.Index, p.Of = i, len(j.members)
+		if _, err = m.do(ctx, job{Prepare: &p}); err == nil {
+			g.clocks[i], err = m.clock(ctx)
+		}
+		return err
+	})
+	g.reset()
+	return err
+}
+
+// send sends a workload to all agents, once in a session.
+func (j *joint) send(ctx context.Context, hash string, data []byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.sent[hash] {
+		return nil
+	}
+	err := j.each(func(_ int, m *member) error {
+		for rest := data; ; {
+			now := rest[:min(len(rest), maxPiece)]
+			rest = rest[len(now):]
+			p := piece{Hash: hash, Data: now, Last: len(rest) == 0}
+			if _, err := m.do(ctx, job{Workload: &p}); err != nil || p.Last {
+				return err
+			}
+		}
+	})
+	j.sent[hash] = err == nil
+	return err
+}
+
+// reset begins the figures of the agents anew.
+func (g *Generator) reset() {
+	g.agents, g.sliced = make([]loadgen.Agent, len(g.joint.members)), false
+	for i, m := range g.joint.members {
+		part := loadgen.Part{Index: i, Of: len(g.agents)}
+		g.agents[i] = loadgen.Agent{
+			Name: m.Name, Version: m.Version, Cores: m.Cores, Elsewhere: m.Machine != g.fleet.machine,
+			Workers: part.Workers(g.prepare.Load.Workers),
+		}
+	}
+}
+
+// epoch is when the clock of an agent began, on the recorder's.
+func (g *Generator) epoch(i int) time.Time { return g.fleet.epoch.Add(-g.clocks[i].ahead) }
+
+// merge puts the results of all agents together, on the recorder's clock.
+func (g *Generator) merge(results []result) loadgen.Result {
+	var parts []loadgen.Result
+	for i, r := range results {
+		part := r.result(g.epoch(i))
+		if !g.agents[i].Elsewhere {
+			part.AgentsHere = part.CPU
+		}
+		parts = append(parts, part)
+	}
+	return loadgen.Merge(g.kinds, parts)
+}
+
+// keep adds a slice to the figures of the agents. A slice that was not made as it
+// ought to be is a loss.
+func (g *Generator) keep(results []result, mostSkew time.Duration) error {
+	first := g.epoch(0).Add(time.Duration(results[0].Start))
+	for i, r := range results {
+		if at := g.epoch(i).Add(time.Duration(r.Start)); at.Before(first) {
+			first = at
+		}
+	}
+	for i, r := range results {
+		a := &g.agents[i]
+		skew := g.epoch(i).Add(time.Duration(r.Start)).Sub(first)
+		switch {
+		case r.Limited:
+			return &loadgen.LostError{Reason: fmt.Sprintf(
+				"agent %s may not send as many requests as the load asks for; raise its --max-rate", a.Name)}
+		case r.Stall > mostStall:
+			return g.joint.stalled("agent %s stood still for %v", a.Name, r.Stall.Round(time.Millisecond))
+		case skew > mostSkew:
+			return g.joint.stalled("agent %s began a slice %v late", a.Name, skew.Round(time.Millisecond))
+		}
+		addTo(a, r, skew)
+	}
+	return nil
+}
+
+// addTo adds a slice to the figures of an agent.
+func addTo(a *loadgen.Agent, r result, skew time.Duration) {
+	for _, k := range r.Kinds {
+		a.Ops += k.Ops
+		a.Latency += k.Latency
+		a.Errors += k.Errors
+	}
+	a.Late += r.Late
+	a.Missed += r.Missed
+	a.Busy += r.Duration
+	a.CPU += r.CPU
+	a.MaxSkew = max(a.MaxSkew, skew)
+	a.MaxStall = max(a.MaxStall, r.Stall)
+}
+
+// stalled ends the session since an agent made no proper load.
+func (j *joint) stalled(format string, args ...any) error {
+	j.lose(format, args...)
+	return context.Cause(j.ctx)
+}
+
+// lost is a result that means nothing, because of an error.
+func (g *Generator) lost(ctx context.Context, err error) loadgen.Result {
+	var lost *loadgen.LostError
+	if ctx.Err() == nil && !errors.As(err, &lost) {
+		lost = &loadgen.LostError{Reason: err.Error()}
+	}
+	r := loadgen.Merge(g.kinds, nil)
+	if r.Start = time.Now(); lost != nil {
+		r.Lost = lost
+	}
+	return r
+}
+
+// TakeLatency is like that of a loadgen.Driver, and tells what each agent did.
+func (g *Generator) TakeLatency() loadgen.Latency {
+	if g.joint == nil {
+		return loadgen.MergeLatency(g.kinds, g.prepare.Load.Open(), nil)
+	}
+	ctx := context.Background() // the session ends if an agent does not answer
+	parts := make([]loadgen.Latency, len(g.joint.members))
+	err := g.joint.each(func(i int, m *member) (err error) {
+		if g.sliced {
+			err = g.lookAgain(ctx, i, m)
+		}
+		if err == nil {
+			parts[i], err = g.latencies(ctx, m)
+		}
+		return err
+	})
+	all := loadgen.MergeLatency(g.kinds, g.prepare.Load.Open(), parts)
+	all.Agents = g.agents
+	if err != nil {
+		all.Lost = g.lost(ctx, err).Lost
+	}
+	g.reset()
+	return all
+}
+
+// lookAgain measures the clock of an agent after its slices.
+func (g *Generator) lookAgain(ctx context.Context, i int, m *member) error {
+	later, err := m.clock(ctx)
+	if err != nil {
+		return err
+	}
+	over := g.clocks[i].until(later)
+	g.agents[i].ClockError, g.agents[i].RoundTrip = over.wrong, over.trip
+	g.clocks[i] = later
+	return nil
+}
+
+// latencies are those of one agent.
+func (g *Generator) latencies(ctx context.Context, m *member) (loadgen.Latency, error) {
+	var l loadgen.Latency
+	take := func(kind int, sent bool) (*hdrhistogram.Histogram, error) {
+		reply, err := m.do(ctx, job{Latency: &latency{Driver: g.prepare.Driver, Kind: kind, Sent: sent}})
+		if err != nil {
+			return nil, err
+		}
+		h, err := histogram(reply.Buckets)
+		if err != nil {
+			err = &loadgen.LostError{Reason: fmt.Sprintf("agent %s: %v", m.Name, err)}
+		}
+		return h, err
+	}
+	for kind := range g.kinds {
+		h, err := take(kind, false)
+		if err != nil {
+			return l, err
+		}
+		l.Due = append(l.Due, h)
+	}
+	for kind := 0; g.prepare.Load.Open() && kind < g.kinds; kind++ {
+		h, err := take(kind, true)
+		if err != nil {
+			return l, err
+		}
+		l.Sent = append(l.Sent, h)
+	}
+	return l, nil
+}
+
+// Close closes the agents' connections.
+func (g *Generator) Close() {
+	if g.joint == nil {
+		return
+	}
+	for _, m := range g.joint.members {
+		j := job{Session: g.joint.id, Close: &closeJob{Driver: g.prepare.Driver}}
+		_ = g.fleet.nc.Publish(subjectOf(m.id, jobEndpoint), encode(j))
+	}
+}

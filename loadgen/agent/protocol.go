@@ -1,0 +1,307 @@
+// Package agent makes load with agents: processes, on this machine or others, each of
+// which makes a part of a load when it is told to.
+//
+// An [Agent] serves load; a [Fleet] is the recorder's side, whose generators are the
+// sum of the agents'. They speak over NATS, core messaging only. Agents are found as
+// instances of a NATS micro service, and each is spoken to alone, on two endpoints:
+//
+//	control   sessions and their leases, and with them the clock; answered at once
+//	job       one thing after another: workloads, drivers, slices, latencies
+//
+// All messages are requests and replies in JSON. Times are in ns on the agent's own
+// clock, which counts from some moment of its own and never follows a wall clock. An
+// agent forgets a session whose recorder has been silent for [LeaseTime].
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/eventobench/eventobench/loadgen"
+)
+
+// serviceName is by which agents are found. Its version is that of the protocol:
+// only equal ones understand each other.
+const (
+	serviceName     = "eventobench-agent"
+	protocolVersion = "1.0.0"
+)
+
+// LeaseTime is how long an agent goes on without hearing from its recorder.
+const LeaseTime = 1500 * time.Millisecond
+
+const (
+	controlEndpoint = "control"
+	jobEndpoint     = "job"
+)
+
+// subjectOf is where an endpoint of an agent listens.
+func subjectOf(id, endpoint string) string { return "eventobench.agent." + id + "." + endpoint }
+
+// The limits of what an agent takes in.
+const (
+	maxPiece    = 512 << 10 // bytes of a workload in one message, which may have 1 MiB
+	maxWorkload = 64 << 20  // bytes of a workload
+	maxKinds    = 2000      // of requests
+	maxLead     = 2 * time.Second
+)
+
+// control is a request to the control endpoint.
+type control struct {
+	Do      string `json:"do"`      // open, lease or end
+	Session string `json:"session"` // RECORDER.NUMBER
+}
+
+const (
+	doOpen  = "open"
+	doLease = "lease"
+	doEnd   = "end"
+)
+
+func (c control) check() error {
+	if c.Do != doOpen && c.Do != doLease && c.Do != doEnd {
+		return fmt.Errorf("nothing called %q can be done with a session", c.Do)
+	}
+	if c.Session == "" {
+		return errors.New("no session")
+	}
+	return nil
+}
+
+// controlReply tells the agent's clock, whether or not there is an error.
+type controlReply struct {
+	Now   int64  `json:"now_ns"`
+	Error string `json:"error,omitempty"`
+}
+
+func (controlReply) check() error { return nil }
+
+// job is a request to the job endpoint. Exactly one of its pointers is set.
+type job struct {
+	Session  string    `json:"session"`
+	Workload *piece    `json:"workload,omitempty"`
+	Prepare  *prepare  `json:"prepare,omitempty"`
+	Warmup   *warmup   `json:"warmup,omitempty"`
+	Slice    *slice    `json:"slice,omitempty"`
+	Latency  *latency  `json:"latency,omitempty"`
+	Close    *closeJob `json:"close,omitempty"`
+}
+
+// piece is a part of a workload as workload.Encode writes it. Pieces come in order.
+type piece struct {
+	Hash string `json:"sha256"` // of the whole, in hexadecimal
+	Data []byte `json:"data"`
+	Last bool   `json:"last"`
+}
+
+// prepare makes a driver.
+type prepare struct {
+	Driver   int          `json:"driver"`
+	URL      string       `json:"url"`
+	Workload string       `json:"workload_sha256"`
+	Load     loadgen.Load `json:"load"`
+	Trust    Trust        `json:"trust"`
+	Seed     uint64       `json:"seed"`
+	Index    int          `json:"index"` // of the part
+	Of       int          `json:"of"`    // how many parts there are
+}
+
+// Trust says which certificates of servers are trusted: those of the system's
+// authorities, of other ones, or all.
+type Trust struct {
+	Insecure    bool   `json:"insecure,omitempty"`
+	Authorities []byte `json:"authorities,omitempty"` // PEM
+}
+
+type warmup struct {
+	Driver   int `json:"driver"`
+	Requests int `json:"requests"` // of the whole load
+}
+
+type slice struct {
+	Driver int           `json:"driver"`
+	Start  int64         `json:"start_ns"` // on the agent's clock
+	Length time.Duration `json:"length_ns"`
+}
+
+// latency asks for the latencies of one kind of request since they were last asked
+// for, and begins anew with the first kind.
+type latency struct {
+	Driver int  `json:"driver"`
+	Kind   int  `json:"kind"`
+	Sent   bool `json:"sent"` // from when requests were sent, rather than due
+}
+
+type closeJob struct {
+	Driver int `json:"driver"`
+}
+
+func (j job) check() error {
+	given := 0
+	for _, set := range []bool{
+		j.Workload != nil, j.Prepare != nil, j.Warmup != nil, j.Slice != nil, j.Latency != nil, j.Close != nil,
+	} {
+		if set {
+			given++
+		}
+	}
+	switch {
+	case j.Session == "":
+		return errors.New("no session")
+	case given != 1:
+		return fmt.Errorf("%d jobs instead of one", given)
+	case j.Workload != nil && len(j.Workload.Data) > maxPiece:
+		return fmt.Errorf("a piece of %d bytes", len(j.Workload.Data))
+	case j.Prepare != nil:
+		return j.Prepare.check()
+	case j.Warmup != nil && j.Warmup.Requests < 0:
+		return fmt.Errorf("a warm-up of %d requests", j.Warmup.Requests)
+	case j.Slice != nil && (j.Slice.Length < 0 || j.Slice.Length > loadgen.MaxSlice):
+		return fmt.Errorf("a slice of %v", j.Slice.Length)
+	case j.Latency != nil && j.Latency.Kind < 0:
+		return fmt.Errorf("latencies of kind %d", j.Latency.Kind)
+	}
+	return nil
+}
+
+func (p prepare) check() error {
+	if err := p.Load.Validate(); err != nil {
+		return err
+	}
+	if p.Index < 0 || p.Of < 1 || p.Index >= p.Of || p.Of > p.Load.Workers {
+		return fmt.Errorf("part %d of %d of a load of %d workers", p.Index, p.Of, p.Load.Workers)
+	}
+	return nil
+}
+
+// jobReply is the answer to a job. Error is why it could not be done.
+type jobReply struct {
+	Error   string    `json:"error,omitempty"`
+	Result  *result   `json:"result,omitempty"`  // of a warm-up or a slice
+	Buckets []buckets `json:"buckets,omitempty"` // of latencies
+}
+
+// buckets is a run of a histogram: the lowest value of a bucket and its count.
+type buckets [2]int64
+
+// result is a loadgen.Result on the agent's clock.
+type result struct {
+	Start    int64                `json:"start_ns"`
+	Duration time.Duration        `json:"duration_ns"`
+	Kinds    []loadgen.KindResult `json:"kinds"`
+	Errors   loadgen.Errors       `json:"errors"`
+	CPU      time.Duration        `json:"cpu_ns"`
+	Reopened int64                `json:"reopened,omitempty"`
+	Late     int64                `json:"late,omitempty"`
+	MaxLate  time.Duration        `json:"max_late_ns,omitempty"`
+	Missed   int64                `json:"missed,omitempty"`
+	Limited  bool                 `json:"limited,omitempty"`
+	Stall    time.Duration        `json:"stall_ns"` // in which the process did not run when it should, at most
+}
+
+func (r jobReply) check() error {
+	if r.Result == nil {
+		return nil
+	}
+	if len(r.Result.Kinds) > maxKinds {
+		return fmt.Errorf("%d kinds of requests", len(r.Result.Kinds))
+	}
+	return r.Result.check()
+}
+
+// check refuses what no driver counts.
+func (r result) check() error {
+	counts := []int64{
+		int64(r.Duration), int64(r.CPU), r.Reopened, r.Late, int64(r.MaxLate), r.Missed, int64(r.Stall),
+	}
+	for _, k := range r.Kinds {
+		counts = append(counts, k.Ops, int64(k.Latency), k.Bytes, k.Errors)
+		for _, n := range k.Statuses {
+			counts = append(counts, n)
+		}
+	}
+	for _, n := range r.Errors.Kinds {
+		counts = append(counts, n)
+	}
+	if slices.Min(counts) < 0 {
+		return errors.New("a count is negative")
+	}
+	return nil
+}
+
+func resultOf(r loadgen.Result, epoch time.Time, stall time.Duration) *result {
+	return &result{
+		Start: int64(r.Start.Sub(epoch)), Duration: r.Duration, Kinds: r.Kinds, Errors: r.Errors, CPU: r.CPU,
+		Reopened: r.Reopened, Late: r.Late, MaxLate: r.MaxLate, Missed: r.Missed, Limited: r.Limited, Stall: stall,
+	}
+}
+
+// result is the loadgen.Result, on the clock that began at epoch.
+func (r result) result(epoch time.Time) loadgen.Result {
+	return loadgen.Result{
+		Start: epoch.Add(time.Duration(r.Start)), Duration: r.Duration, Kinds: r.Kinds, Errors: r.Errors, CPU: r.CPU,
+		Reopened: r.Reopened, Late: r.Late, MaxLate: r.MaxLate, Missed: r.Missed, Limited: r.Limited,
+	}
+}
+
+// bucketsOf writes a histogram down.
+func bucketsOf(h *hdrhistogram.Histogram) []buckets {
+	all := []buckets{}
+	for _, bar := range h.Distribution() {
+		if bar.Count > 0 {
+			all = append(all, buckets{bar.From, bar.Count})
+		}
+	}
+	return all
+}
+
+// histogram reads what bucketsOf wrote: it has the same buckets.
+func histogram(all []buckets) (*hdrhistogram.Histogram, error) {
+	h := loadgen.NewHistogram()
+	for _, b := range all {
+		if b[0] < 0 || b[1] < 1 {
+			return nil, fmt.Errorf("a histogram counts %d at %d", b[1], b[0])
+		}
+		if err := h.RecordValues(b[0], b[1]); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// message is what is sent.
+type message interface{ check() error }
+
+func encode(m message) []byte {
+	data, err := json.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("encoding %T: %v", m, err)) // it is plain data
+	}
+	return data
+}
+
+// decode reads a message. It refuses fields that it does not know, and what is out
+// of bounds.
+func decode[M message](data []byte) (m M, err error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err = d.Decode(&m); err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errors.New("more text after it")
+		}
+	}
+	if err == nil {
+		err = m.check()
+	}
+	if err != nil {
+		return m, fmt.Errorf("bad message: %w", err)
+	}
+	return m, nil
+}

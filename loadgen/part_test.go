@@ -1,0 +1,132 @@
+package loadgen
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestPartsMakeTheWhole: the parts of a load have each worker, each request of a
+// warm-up and each request that is due once, and at the time it has in the whole.
+func TestPartsMakeTheWhole(t *testing.T) {
+	const workers, requests, rate, seed = 11, 100, 20000, 3
+	mix := EventMix{Streams: 1}
+	load := Load{Workload: mix.Name(), Kinds: mix.Kinds(), Workers: workers, Timeout: time.Second,
+		Rate: rate, Arrivals: Poisson}
+	for _, of := range []int{1, 2, 3, 7} {
+		var all []int
+		var warm []int64
+		due := map[int64]time.Duration{}
+		for index := range of {
+			part := Part{index, of}
+			for from, to := part.workers(workers); from < to; from++ {
+				all = append(all, from)
+			}
+			n := &fixedNumber{requests: requests, part: part}
+			for _, number, ok := n.Next(time.Time{}); ok; _, number, ok = n.Next(time.Time{}) {
+				warm = append(warm, number)
+			}
+			line := newTimeline(mix, load, seed)
+			for slice := range time.Duration(3) {
+				times, first := part.share(line.slice(10 * time.Millisecond))
+				for i, at := range times {
+					due[first+int64(i*of)] = slice*10*time.Millisecond + at
+				}
+			}
+		}
+		if !slices.Equal(all, upTo(workers)) {
+			t.Errorf("%d parts have the workers %v", of, all)
+		}
+		if slices.Sort(warm); len(warm) != requests || warm[0] != 0 || warm[requests-1] != requests-1 {
+			t.Errorf("%d parts warm up with %v", of, warm)
+		}
+		whole := map[int64]time.Duration{}
+		line := newTimeline(mix, load, seed)
+		for slice := range time.Duration(3) {
+			times, first := line.slice(10 * time.Millisecond)
+			for i, at := range times {
+				whole[first+int64(i)] = slice*10*time.Millisecond + at
+			}
+		}
+		if !reflect.DeepEqual(due, whole) {
+			t.Errorf("%d parts send %d requests at other times than the whole of %d", of, len(due), len(whole))
+		}
+	}
+}
+
+func upTo(n int) []int {
+	var all []int
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+func TestCeiling(t *testing.T) {
+	start := time.Now()
+	c := &ceiling{start: start, perS: 1000}
+	sent := 0
+	for at := time.Duration(0); at < time.Second; at += 100 * time.Microsecond { // ten times as many
+		if c.allows(start.Add(at)) {
+			sent++
+		}
+	}
+	if sent < 50 || sent > 60 || !c.isExceeded() { // the first refusal ends it
+		t.Errorf("%d requests at ten times the rate, exceeded %v", sent, c.isExceeded())
+	}
+	even := &ceiling{start: start, perS: 1000}
+	for at := time.Duration(0); at < time.Second; at += time.Millisecond {
+		if !even.allows(start.Add(at)) {
+			t.Fatalf("refused after %v", at)
+		}
+	}
+}
+
+// TestMergedLatency: agents that were given the values of one machine between them
+// have its histograms, bucket for bucket.
+func TestMergedLatency(t *testing.T) {
+	const kinds, agents = 2, 3
+	rng := rand.New(rand.NewPCG(1, 2))
+	one := Latency{Due: newHistograms(kinds), Sent: newHistograms(kinds)}
+	parts := make([]Latency, agents)
+	for i := range parts {
+		parts[i] = Latency{Due: newHistograms(kinds), Sent: newHistograms(kinds)}
+	}
+	for range 20000 {
+		kind, agent := rng.IntN(kinds), rng.IntN(agents)
+		due := time.Duration(rng.ExpFloat64() * float64(time.Millisecond))
+		for _, l := range []Latency{one, parts[agent]} {
+			recordLatency(l.Due[kind], due)
+			recordLatency(l.Sent[kind], due/2)
+		}
+	}
+	merged := MergeLatency(kinds, true, parts)
+	for kind := range kinds {
+		if !reflect.DeepEqual(merged.Due[kind].Export(), one.Due[kind].Export()) ||
+			!reflect.DeepEqual(merged.Sent[kind].Export(), one.Sent[kind].Export()) {
+			t.Errorf("kind %d differs", kind)
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	start := time.Now()
+	part := func(after, length time.Duration, ops int64) Result {
+		return Result{
+			Start: start.Add(after), Duration: length, CPU: time.Second, Late: 1, MaxLate: after, Missed: 2,
+			Reopened: 3, Errors: Errors{Kinds: map[string]int64{"timeout": 1}, First: "first"},
+			Kinds: []KindResult{{Ops: ops, Latency: time.Second, Bytes: 5, Errors: 1, Statuses: map[int]int64{200: ops}}},
+		}
+	}
+	got := Merge(1, []Result{part(time.Millisecond, 50*time.Millisecond, 7), part(0, 48*time.Millisecond, 5)})
+	want := Result{
+		Start: start, Duration: 51 * time.Millisecond, CPU: 2 * time.Second, Late: 2, MaxLate: time.Millisecond,
+		Missed: 4, Reopened: 6, Errors: Errors{Kinds: map[string]int64{"timeout": 2}, First: "first"},
+		Kinds: []KindResult{{Ops: 12, Latency: 2 * time.Second, Bytes: 10, Errors: 2, Statuses: map[int]int64{200: 12}}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
