@@ -267,6 +267,7 @@ func parseRecord(line []byte) (r Record, failure *Error) {
 	if err != nil {
 		return r, &Error{Code: codeInvalidRecord, Message: "Record: " + err.Error()}
 	}
+	r.Data, r.Metadata = bytes.Clone(r.Data), bytes.Clone(r.Metadata) // the line's memory is used again
 	return r, nil
 }
 

@@ -57,12 +57,22 @@ func (v value) string() (string, error) {
 	return string(s), err
 }
 
+// view is string for what is not kept beyond the call: it shares the memory of
+// the request where it can.
+func (v value) view() (string, error) {
+	if v.tree != nil || v.kind() != '"' {
+		return v.string()
+	}
+	s, err := unquote(v.text)
+	return view(s), err
+}
+
 // integer reads a number and cuts off what is behind the point.
 func (v value) integer() (int64, error) {
 	if v.kind() != '0' {
 		return 0, errNotNumber
 	}
-	text := string(v.text)
+	text := view(v.text)
 	switch n := v.tree.(type) {
 	case json.Number:
 		text = n.String()
@@ -193,7 +203,8 @@ func (v value) checkObject() error {
 }
 
 // compact returns the object's text without insignificant white space, all
-// digits and key order kept, as its own copy.
+// digits and key order kept. It is a part of the request if that has none, which
+// must outlive it.
 func (v value) compact() ([]byte, error) {
 	if field, ok := v.tree.(*[]byte); ok {
 		return payload(*field)
@@ -201,11 +212,27 @@ func (v value) compact() ([]byte, error) {
 	if v.kind() != '{' {
 		return nil, errNotObject
 	}
+	if isCompact(v.text) {
+		return v.text, checkDepth(v.text)
+	}
 	text, err := compactText(bytes.Clone(v.text))
 	if err != nil {
 		return nil, err
 	}
 	return text, checkDepth(text)
+}
+
+// isCompact reports whether valid JSON has no insignificant white space.
+func isCompact(text []byte) bool {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = stringEnd(text, i)
+		case ' ', '\t', '\n', '\r':
+			return false
+		}
+	}
+	return true
 }
 
 // compactText takes insignificant white space out of a text, in place. A text
