@@ -92,7 +92,7 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 func readMessage(v value, m *NewMessage) error {
 	err := v.fields(lookup{},
 		field{"type", into(&m.Type, value.view)},
-		field{"data", into(&m.Data, value.compact)},
+		field{"data", into(&m.Data, value.object)},
 		field{"metadata", into(&m.Metadata, value.optionalObject)})
 	switch {
 	case err != nil:

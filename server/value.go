@@ -19,6 +19,7 @@ type value struct {
 	text    []byte
 	tree    any
 	library *library // that made the tree
+	compact bool     // the text is known to have no insignificant white space
 }
 
 // kind is the first byte of the text: { [ " t f n, and 0 for a number.
@@ -152,21 +153,15 @@ func (v value) find(how lookup, known []field, found []value) error {
 		v.findInMessage(known, found)
 		return nil
 	}
-	dec := getDecoder(v.text)
-	defer putDecoder(dec)
-	_, _ = dec.ReadToken() // the text is known to be a valid object
-	for dec.PeekKind() != '}' {
-		name, err := dec.readName()
+	for s := (scanner{text: v.text[1:]}); s.more(); {
+		name, err := unquote(s.value().text)
 		if err != nil {
 			return err
 		}
-		text, err := dec.readText()
-		if err != nil {
-			return err
-		}
+		field := s.value()
 		for i, f := range known {
 			if string(name) == f.name || how.anyCase && strings.EqualFold(string(name), f.name) {
-				found[i] = value{text: text}
+				found[i] = field
 			}
 		}
 	}
@@ -202,17 +197,17 @@ func (v value) checkObject() error {
 	return nil
 }
 
-// compact returns the object's text without insignificant white space, all
+// object returns the object's text without insignificant white space, all
 // digits and key order kept. It is a part of the request if that has none, which
 // must outlive it.
-func (v value) compact() ([]byte, error) {
+func (v value) object() ([]byte, error) {
 	if field, ok := v.tree.(*[]byte); ok {
 		return payload(*field)
 	}
 	if v.kind() != '{' {
 		return nil, errNotObject
 	}
-	if isCompact(v.text) {
+	if v.compact {
 		return v.text, checkDepth(v.text)
 	}
 	text, err := compactText(bytes.Clone(v.text))
@@ -220,19 +215,6 @@ func (v value) compact() ([]byte, error) {
 		return nil, err
 	}
 	return text, checkDepth(text)
-}
-
-// isCompact reports whether valid JSON has no insignificant white space.
-func isCompact(text []byte) bool {
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i = stringEnd(text, i)
-		case ' ', '\t', '\n', '\r':
-			return false
-		}
-	}
-	return true
 }
 
 // compactText takes insignificant white space out of a text, in place. A text
@@ -250,10 +232,10 @@ func checkDepth(text []byte) error {
 	return nil
 }
 
-// optionalObject is compact, or nil for null.
+// optionalObject is object, or nil for null.
 func (v value) optionalObject() ([]byte, error) {
 	if v.null() {
 		return nil, nil
 	}
-	return v.compact()
+	return v.object()
 }
