@@ -209,7 +209,7 @@ func (s *Store) Write(
 ) (p server.Position, err error) {
 	defer explainDisk(&err)
 	if s.batch != nil {
-		return s.batch.do(&write{namespace: name, message: m, expected: expected})
+		return s.batch.do(name, m, expected)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
