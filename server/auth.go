@@ -10,30 +10,37 @@ import (
 // letting a request in asks nothing of the store. The zero value is empty.
 type tokenTable struct {
 	mu     sync.RWMutex
-	hashes map[string]TokenHash
+	hashes map[string]tokenEntry
+}
+
+type tokenEntry struct {
+	hash      TokenHash
+	namespace string // the key, for who has it in memory of somebody else
 }
 
 func (t *tokenTable) get(namespace string) (TokenHash, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	hash, ok := t.hashes[namespace]
-	return hash, ok
+	entry, ok := t.hashes[namespace]
+	return entry.hash, ok
 }
 
-// holds reports whether a token is that of a namespace. It does the same work
-// whether there is such a namespace or not.
-func (t *tokenTable) holds(namespace, token string) bool {
-	hash, ok := t.get(namespace)
-	return hash.Equal(HashToken(token)) && ok
+// holder returns the namespace of a name if a token is that of it. It does the same
+// work whether there is such a namespace or not.
+func (t *tokenTable) holder(name []byte, token string) (namespace string, ok bool) {
+	t.mu.RLock()
+	entry, ok := t.hashes[string(name)]
+	t.mu.RUnlock()
+	return entry.namespace, entry.hash.Equal(HashToken(token)) && ok
 }
 
 func (t *tokenTable) set(namespace string, hash TokenHash) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.hashes == nil {
-		t.hashes = map[string]TokenHash{}
+		t.hashes = map[string]tokenEntry{}
 	}
-	t.hashes[namespace] = hash
+	t.hashes[namespace] = tokenEntry{hash, namespace}
 }
 
 func (t *tokenTable) remove(namespace string) {
@@ -57,10 +64,14 @@ func (c *Core) authenticate(ctx context.Context, cred Credentials) (string, erro
 	if err != nil {
 		return "", err
 	}
-	namespace, malformed := ParseToken(token)
-	if malformed == nil && c.tokens.holds(namespace, token) {
-		return namespace, nil
+	var room [64]byte // holds most names
+	name, malformed := appendNamespace(room[:0], token)
+	if malformed == nil {
+		if namespace, ok := c.tokens.holder(name, token); ok {
+			return namespace, nil
+		}
 	}
+	namespace := string(name)
 	if wait := c.failures.wait(cred.Remote); wait > 0 {
 		return "", tooManyFailures(wait)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
@@ -108,6 +109,7 @@ func (c *Core) ensureDefault(ctx context.Context, token string) (drawn string, e
 func (c *Core) createNamespace(ctx context.Context, name, description, token string) (Namespace, error) {
 	c.admin.Lock()
 	defer c.admin.Unlock()
+	name = strings.Clone(name) // it may be a request's, and is kept
 	n := Namespace{Name: name, Description: description, TokenHash: HashToken(token), Created: time.Now().UTC()}
 	if err := c.store.CreateNamespace(ctx, n); err != nil {
 		return Namespace{}, err
@@ -154,7 +156,11 @@ func (c *Core) call(ctx context.Context, r Request, dst []byte) Answer {
 	return Answer{Status: 200, Protocol: r.Protocol, Body: answer, Tail: call.tail}
 }
 
-var calls = sync.Pool{New: func() any { return new(call) }}
+var calls = sync.Pool{New: func() any {
+	call := new(call)
+	call.addRow = call.pager.add
+	return call
+}}
 
 // call is one call while it is answered.
 type call struct {
@@ -162,15 +168,17 @@ type call struct {
 	core      *Core
 	encoder   encoder
 	namespace string
-	pager     pager // of an answer of rows
-	tail      *Tail // of an answer that is long
+	category  string               // of a query
+	pager     pager                // of an answer of rows
+	addRow    func(*Message) error // the pager's, made once
+	tail      *Tail                // of an answer that is long
 }
 
 func (call *call) release() {
 	clear(call.elements)
 	call.elements = call.elements[:0]
 	call.message.Call = nil
-	call.core, call.encoder, call.namespace, call.pager, call.tail = nil, nil, "", pager{}, nil
+	call.core, call.encoder, call.namespace, call.category, call.pager, call.tail = nil, nil, "", "", pager{}, nil
 	calls.Put(call)
 }
 

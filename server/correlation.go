@@ -8,6 +8,6 @@ func Correlates(metadata []byte, category string) bool {
 		return true
 	}
 	var stream string
-	err := value{text: metadata}.fields(lookup{}, field{"correlationStreamName", into(&stream, value.string)})
+	err := value{text: metadata}.fields(lookup{}, field{"correlationStreamName", into(&stream, value.view)})
 	return err == nil && Category(stream) == category
 }

@@ -50,18 +50,12 @@ func (d *decoder) readText() ([]byte, error) {
 	return d.text[end-int64(len(v)) : end], nil
 }
 
-// readName reads the name of a field.
-func (d *decoder) readName() ([]byte, error) {
-	quoted, err := d.readText()
-	if err != nil {
-		return nil, err
-	}
-	return unquote(quoted)
-}
-
 // unquote returns the text of a JSON string: a part of it where nothing is
 // escaped.
 func unquote(quoted []byte) ([]byte, error) {
+	if len(quoted) < 2 {
+		return nil, errNotString
+	}
 	if plain := quoted[1 : len(quoted)-1]; bytes.IndexByte(plain, '\\') < 0 {
 		return plain, nil
 	}

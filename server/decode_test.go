@@ -43,8 +43,8 @@ func checkValue(t *testing.T, codec Codec, raw, decoded value) {
 	n, err := raw.integer()
 	decodedN, decodedErr := decoded.integer()
 	wantSame(t, string(codec)+" integer", n, err, decodedN, decodedErr)
-	data, err := raw.compact()
-	decodedData, decodedErr := decoded.compact()
+	data, err := raw.object()
+	decodedData, decodedErr := decoded.object()
 	wantSame(t, string(codec)+" object", string(data), err, string(decodedData), decodedErr)
 	wantSame(t, string(codec)+" fields", fieldTexts(raw), nil, fieldTexts(decoded), nil)
 }

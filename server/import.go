@@ -255,7 +255,7 @@ func parseRecord(line []byte) (r Record, failure *Error) {
 		field{"type", into(&r.Type, value.string)},
 		field{"pos", into(&r.Position.Position, value.whole)},
 		field{"gpos", into(&r.GlobalPosition, value.whole)},
-		field{"data", into(&r.Data, value.compact)},
+		field{"data", into(&r.Data, value.object)},
 		field{"meta", into(&r.Metadata, value.optionalObject)},
 		field{"time", into(&r.Time, value.time)})
 	if err == nil {
@@ -267,6 +267,7 @@ func parseRecord(line []byte) (r Record, failure *Error) {
 	if err != nil {
 		return r, &Error{Code: codeInvalidRecord, Message: "Record: " + err.Error()}
 	}
+	r.Data, r.Metadata = bytes.Clone(r.Data), bytes.Clone(r.Metadata) // the line's memory is used again
 	return r, nil
 }
 

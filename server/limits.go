@@ -57,13 +57,3 @@ func tooDeep(text []byte) bool {
 	}
 	return false
 }
-
-// stringEnd returns where the JSON string that begins at i has its last quote.
-func stringEnd(text []byte, i int) int {
-	for i++; text[i] != '"'; i++ {
-		if text[i] == '\\' {
-			i++
-		}
-	}
-	return i
-}

@@ -44,7 +44,7 @@ func (call *call) appendRows(ctx context.Context, dst []byte, q Query) ([]byte, 
 	p := &call.pager
 	*p = pager{core: call.core, encoder: call.encoder, namespace: call.namespace, query: q}
 	p.out = p.encoder.beginRows(dst)
-	whole, err := p.part(ctx)
+	whole, err := p.part(ctx, call.addRow)
 	if err == nil && !whole {
 		err = p.bound(ctx)
 	}
@@ -53,15 +53,17 @@ func (call *call) appendRows(ctx context.Context, dst []byte, q Query) ([]byte, 
 	}
 	if !whole {
 		call.tail = &Tail{pager: *p}
-		call.tail.out = nil // it is the caller's
+		call.tail.out = nil                      // it is the caller's
+		call.tail.query = p.query.cloneStrings() // they are the request's
 	}
 	return p.out, nil
 }
 
-// part appends rows until the part is full, or all of them and the end.
-func (p *pager) part(ctx context.Context) (whole bool, err error) {
+// part appends rows, with its method add, until the part is full, or all of them
+// and the end.
+func (p *pager) part(ctx context.Context, add func(*Message) error) (whole bool, err error) {
 	defer recovered(&err)
-	switch err := p.core.store.Read(ctx, p.namespace, p.query, p.add); err {
+	switch err := p.core.store.Read(ctx, p.namespace, p.query, add); err {
 	case nil, errAllRead:
 		p.out = p.encoder.endRows(p.out)
 		return true, nil
@@ -130,7 +132,7 @@ func (t *Tail) next() (err error) {
 		t.out = make([]byte, 0, partSize+partSize/8)
 	}
 	t.out = t.out[:0]
-	if t.whole, err = t.part(context.Background()); err != nil { // its client is gone when it takes nothing
+	if t.whole, err = t.part(context.Background(), t.add); err != nil { // its client is gone when it takes nothing
 		slog.Error("an answer was cut short", "namespace", t.namespace, "error", err)
 		return err
 	}

@@ -28,9 +28,9 @@ var methods = map[string]method{
 	"sys.health":     sysHealth,
 }
 
-// name reads an argument that must be a non-empty string.
+// name reads an argument that must be a non-empty string. It is the request's.
 func (call *call) name(arg int, what string) (string, error) {
-	s, err := call.arg(arg).string()
+	s, err := call.arg(arg).view()
 	if err != nil {
 		return "", invalid("Argument %s %v", what, err)
 	}
@@ -52,6 +52,10 @@ func (call *call) options(arg int, known ...field) error {
 	}
 	return nil
 }
+
+// The random part of a message id is drawn for several at once: drawing it costs a
+// call to the system, and an id is no secret.
+func init() { uuid.EnableRandPool() }
 
 func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	stream, err := call.name(0, "stream")
@@ -87,8 +91,8 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 // readMessage reads the message argument of a write.
 func readMessage(v value, m *NewMessage) error {
 	err := v.fields(lookup{},
-		field{"type", into(&m.Type, value.string)},
-		field{"data", into(&m.Data, value.compact)},
+		field{"type", into(&m.Type, value.view)},
+		field{"data", into(&m.Data, value.object)},
 		field{"metadata", into(&m.Metadata, value.optionalObject)})
 	switch {
 	case err != nil:
@@ -109,7 +113,7 @@ func (v value) uuid() (uuid.UUID, error) {
 	if field, ok := v.tree.(*[]byte); ok {
 		return fieldUUID(*field)
 	}
-	text, err := v.string()
+	text, err := v.view()
 	if err != nil || text == "" {
 		return uuid.Nil, err
 	}
@@ -157,16 +161,16 @@ func streamGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 }
 
 func categoryGet(ctx context.Context, call *call, dst []byte) ([]byte, error) {
-	category, err := call.arg(0).string()
-	if err != nil {
+	var err error
+	if call.category, err = call.arg(0).view(); err != nil {
 		return nil, invalid("Argument category %v", err)
 	}
-	q := Query{Category: &category, Limit: min(defaultBatch, call.core.maxBatch)}
+	q := Query{Category: &call.category, Limit: min(defaultBatch, call.core.maxBatch)}
 	err = call.options(1,
 		field{"position", into(&q.GlobalPosition, value.integer)},
 		field{"globalPosition", into(&q.GlobalPosition, value.integer)}, // another name for it, which wins
 		field{"batchSize", into(&q.Limit, call.core.batchSize)},
-		field{"correlation", into(&q.Correlation, value.string)},
+		field{"correlation", into(&q.Correlation, value.view)},
 		field{"consumerGroup", into(&q.Group, value.group)})
 	if err != nil {
 		return nil, err
@@ -199,7 +203,7 @@ func streamLast(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	q := Query{Stream: stream, Last: true, Limit: 1}
-	if err := call.options(1, field{"type", into(&q.Type, value.string)}); err != nil {
+	if err := call.options(1, field{"type", into(&q.Type, value.view)}); err != nil {
 		return nil, err
 	}
 	before := len(dst)

@@ -89,7 +89,11 @@ func (c *Core) lets(ctx context.Context, namespace, token string) (bool, error) 
 		return false, nil
 	}
 	_, err := c.lookUp(ctx, namespace)
-	return err == nil && c.tokens.holds(namespace, token), err
+	if err != nil {
+		return false, err
+	}
+	_, ok := c.tokens.holder([]byte(namespace), token)
+	return ok, nil
 }
 
 // knows reports whether there is a namespace.

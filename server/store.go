@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,13 +31,13 @@ type MessageStore interface {
 	// stream's version; otherwise it returns a STREAM_VERSION_CONFLICT Error. An
 	// id that the namespace has already is a MESSAGE_EXISTS Error. Neither of its
 	// positions is above MaxPosition: a write that would be is refused with
-	// PositionsUsedUp.
+	// PositionsUsedUp. What the message points to is not kept after Write has returned.
 	Write(ctx context.Context, namespace string, m NewMessage, expected *int64) (Position, error)
 	// Read yields the messages of a query in its order and stops at the first
 	// error of yield, which it returns. A Message and what it points to are valid
 	// until yield returns. What it yields is all of one epoch: tables that are
 	// replaced or dropped meanwhile serve until it returns. Yield must not use the
-	// store.
+	// store. What the query points to is not kept.
 	Read(ctx context.Context, namespace string, q Query, yield func(*Message) error) error
 	// Import adds records at the places they had, all or none. A place or an id
 	// that is taken is a POSITION_EXISTS RecordError.
@@ -131,6 +132,15 @@ func (q *Query) moveBehind(m *Message) {
 	} else {
 		q.GlobalPosition = m.GlobalPosition + 1
 	}
+}
+
+// cloneStrings returns the query with strings in memory of their own.
+func (q Query) cloneStrings() Query {
+	q.Stream, q.Type, q.Correlation = strings.Clone(q.Stream), strings.Clone(q.Type), strings.Clone(q.Correlation)
+	if q.Category != nil {
+		q.Category = new(strings.Clone(*q.Category))
+	}
+	return q
 }
 
 // StreamQuery selects streams by name.

@@ -39,36 +39,52 @@ func NewToken(namespace string) string {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(namespace)) + "_" + hex.EncodeToString(secret[:])
 }
 
-// ParseToken returns the namespace a token is for, if it is well formed. The
-// encoded namespace may hold "_" itself, so the last one divides.
+// ParseToken returns the namespace a token is for, if it is well formed.
 func ParseToken(token string) (namespace string, err error) {
+	name, err := appendNamespace(nil, token)
+	return string(name), err
+}
+
+var nameEncoding = base64.RawURLEncoding.Strict()
+
+// appendNamespace is ParseToken into memory there is already. The encoded
+// namespace may hold "_" itself, so the last one divides.
+func appendNamespace(dst []byte, token string) ([]byte, error) {
 	rest, ok := strings.CutPrefix(token, tokenPrefix)
 	if !ok {
-		return "", errors.New("a token begins with ns_")
+		return nil, errors.New("a token begins with ns_")
 	}
 	divide := strings.LastIndexByte(rest, '_')
 	if divide < 0 {
-		return "", errors.New("a token has a namespace and a secret, divided by _")
+		return nil, errors.New("a token has a namespace and a secret, divided by _")
 	}
 	encoded, secret := rest[:divide], rest[divide+1:]
 	if len(secret) != secretDigits || !isHex(secret) {
-		return "", errors.New("a token ends with 64 hexadecimal digits")
+		return nil, errors.New("a token ends with 64 hexadecimal digits")
 	}
-	name, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	name, err := nameEncoding.AppendDecode(dst, []byte(encoded))
 	if err != nil {
-		return "", errors.New("a token's namespace is base64url without padding")
+		return nil, errors.New("a token's namespace is base64url without padding")
 	}
 	if len(name) == 0 {
-		return "", errors.New("a token's namespace is not empty")
+		return nil, errors.New("a token's namespace is not empty")
 	}
-	return string(name), nil
+	return name, nil
 }
 
 func isHex(s string) bool {
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+	for i := range len(s) {
+		if !hexDigits[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// hexDigits has true at those.
+var hexDigits = func() (is [256]bool) {
+	for _, c := range []byte("0123456789abcdefABCDEF") {
+		is[c] = true
+	}
+	return is
+}()

@@ -19,6 +19,7 @@ type value struct {
 	text    []byte
 	tree    any
 	library *library // that made the tree
+	compact bool     // the text is known to have no insignificant white space
 }
 
 // kind is the first byte of the text: { [ " t f n, and 0 for a number.
@@ -57,12 +58,22 @@ func (v value) string() (string, error) {
 	return string(s), err
 }
 
+// view is string for what is not kept beyond the call: it shares the memory of
+// the request where it can.
+func (v value) view() (string, error) {
+	if v.tree != nil || v.kind() != '"' {
+		return v.string()
+	}
+	s, err := unquote(v.text)
+	return view(s), err
+}
+
 // integer reads a number and cuts off what is behind the point.
 func (v value) integer() (int64, error) {
 	if v.kind() != '0' {
 		return 0, errNotNumber
 	}
-	text := string(v.text)
+	text := view(v.text)
 	switch n := v.tree.(type) {
 	case json.Number:
 		text = n.String()
@@ -142,21 +153,15 @@ func (v value) find(how lookup, known []field, found []value) error {
 		v.findInMessage(known, found)
 		return nil
 	}
-	dec := getDecoder(v.text)
-	defer putDecoder(dec)
-	_, _ = dec.ReadToken() // the text is known to be a valid object
-	for dec.PeekKind() != '}' {
-		name, err := dec.readName()
+	for s := (scanner{text: v.text[1:]}); s.more(); {
+		name, err := unquote(s.value().text)
 		if err != nil {
 			return err
 		}
-		text, err := dec.readText()
-		if err != nil {
-			return err
-		}
+		field := s.value()
 		for i, f := range known {
 			if string(name) == f.name || how.anyCase && strings.EqualFold(string(name), f.name) {
-				found[i] = value{text: text}
+				found[i] = field
 			}
 		}
 	}
@@ -192,14 +197,18 @@ func (v value) checkObject() error {
 	return nil
 }
 
-// compact returns the object's text without insignificant white space, all
-// digits and key order kept, as its own copy.
-func (v value) compact() ([]byte, error) {
+// object returns the object's text without insignificant white space, all
+// digits and key order kept. It is a part of the request if that has none, which
+// must outlive it.
+func (v value) object() ([]byte, error) {
 	if field, ok := v.tree.(*[]byte); ok {
 		return payload(*field)
 	}
 	if v.kind() != '{' {
 		return nil, errNotObject
+	}
+	if v.compact {
+		return v.text, checkDepth(v.text)
 	}
 	text, err := compactText(bytes.Clone(v.text))
 	if err != nil {
@@ -223,10 +232,10 @@ func checkDepth(text []byte) error {
 	return nil
 }
 
-// optionalObject is compact, or nil for null.
+// optionalObject is object, or nil for null.
 func (v value) optionalObject() ([]byte, error) {
 	if v.null() {
 		return nil, nil
 	}
-	return v.compact()
+	return v.object()
 }

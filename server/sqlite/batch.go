@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/eventobench/eventobench/server"
 )
@@ -16,15 +17,18 @@ type write struct {
 	message   server.NewMessage
 	expected  *int64
 
-	done     chan struct{} // closed once the two below are final
+	done     chan struct{} // gets a value once the two below are final
 	position server.Position
 	err      error
 }
+
+var writes = sync.Pool{New: func() any { return &write{done: make(chan struct{}, 1)} }}
 
 // batcher lets writes that wait at the same time share a commit, and with it
 // the one thing that is slow about it: waiting for the disk.
 type batcher struct {
 	queue   chan *write
+	batch   []*write // that is being written
 	closing chan struct{}
 	ended   chan struct{}
 }
@@ -49,29 +53,33 @@ func startBatcher(s *Store) *batcher {
 
 // gather takes what waits behind the first write.
 func (b *batcher) gather(first *write) []*write {
-	batch := []*write{first}
-	for len(batch) < maxBatch {
+	b.batch = append(b.batch[:0], first)
+	for len(b.batch) < maxBatch {
 		select {
 		case w := <-b.queue:
-			batch = append(batch, w)
+			b.batch = append(b.batch, w)
 		default:
-			return batch
+			return b.batch
 		}
 	}
-	return batch
+	return b.batch
 }
 
 // do waits until the write is on disk or has failed. It does not give up with
 // the caller: what is acknowledged must be known to be there.
-func (b *batcher) do(w *write) (server.Position, error) {
-	w.done = make(chan struct{})
+func (b *batcher) do(namespace string, m server.NewMessage, expected *int64) (server.Position, error) {
+	w := writes.Get().(*write)
+	*w = write{namespace: namespace, message: m, expected: expected, done: w.done}
 	select {
 	case b.queue <- w:
 		<-w.done
-		return w.position, w.err
 	case <-b.closing:
-		return server.Position{}, errClosed
+		w.err = errClosed
 	}
+	p, err := w.position, w.err
+	*w = write{done: w.done} // what it points to is the caller's
+	writes.Put(w)
+	return p, err
 }
 
 func (b *batcher) close() {
@@ -101,7 +109,7 @@ func (s *Store) commit(batch []*write) {
 		if w.err == nil && err != nil {
 			w.err = fmt.Errorf("committing a write: %w", err)
 		}
-		close(w.done)
+		w.done <- struct{}{}
 	}
 }
 

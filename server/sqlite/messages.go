@@ -3,6 +3,7 @@ package sqlite
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"zombiezen.com/go/sqlite"
@@ -48,7 +49,7 @@ func (ns *namespace) rememberStream(name string, st *stream) {
 	if len(ns.streams) >= maxStreams {
 		clear(ns.streams)
 	}
-	ns.streams[name] = st
+	ns.streams[strings.Clone(name)] = st // it is the caller's
 }
 
 // forgetStream drops what a failed write may have left.
@@ -89,7 +90,7 @@ func (ns *namespace) category(conn *sqlite.Conn, name string) (int64, error) {
 		if len(ns.categories) >= maxStreams {
 			clear(ns.categories)
 		}
-		ns.categories[name] = id
+		ns.categories[strings.Clone(name)] = id
 	}
 	return id, err
 }
@@ -153,14 +154,13 @@ func finish(stmt *sqlite.Stmt, err error) error {
 	return err
 }
 
-// read yields the messages of a query. SQL selects and orders them. It limits
-// them too, unless the query has a filter that only Go knows, a consumer group or
-// a correlation: then it has no limit (see bind), and what the filter leaves is
-// counted here. The statement is reset at the end, whatever that is: one that is
-// left in the middle would keep its snapshot and hold up the log.
+// read yields the messages of a query. SQL selects and orders them; they are
+// limited here, where filters that only Go knows, a consumer group or a
+// correlation, have been applied. The statement is reset at the end, whatever that
+// is: one that is left in the middle would keep its snapshot and hold up the log.
 func (ns *namespace) read(conn *sqlite.Conn, q server.Query, yield func(*server.Message) error) error {
 	stmt, err := ns.bind(conn, q)
-	if err != nil || stmt == nil {
+	if err != nil {
 		return err
 	}
 	row := rows.Get().(*row)
@@ -172,6 +172,7 @@ func (ns *namespace) read(conn *sqlite.Conn, q server.Query, yield func(*server.
 // each yields the rows of a statement that the query's filters leave, one after
 // the other in the same memory, up to its limit.
 func (r *row) each(stmt *sqlite.Stmt, q server.Query, yield func(*server.Message) error) error {
+	r.begin(q)
 	for left := q.Limit; left != 0; {
 		found, err := stmt.Step()
 		if err != nil || !found {
@@ -189,46 +190,53 @@ func (r *row) each(stmt *sqlite.Stmt, q server.Query, yield func(*server.Message
 	return nil
 }
 
-// bind prepares the statement of a query, or none if it can find nothing.
+// bind prepares the statement of a query.
 func (ns *namespace) bind(conn *sqlite.Conn, q server.Query) (*sqlite.Stmt, error) {
-	text, category, err := ns.choose(conn, q)
-	if err != nil || text == "" {
-		return nil, err
-	}
-	stmt, err := conn.Prepare(text)
+	stmt, err := conn.Prepare(ns.choose(q))
 	if err != nil {
 		return nil, err
 	}
-	if q.Group != nil || q.Correlation != "" {
-		q.Limit = -1 // it counts what these leave over
+	param := 0
+	if name := nameIn(q); name != "" {
+		param++
+		stmt.BindText(param, name)
 	}
-	stmt.BindText(1, q.Stream)
-	stmt.BindInt64(2, category)
-	stmt.BindText(3, q.Type)
-	stmt.BindInt64(4, q.Position)
-	stmt.BindInt64(5, q.GlobalPosition)
-	stmt.BindInt64(6, q.Limit)
+	if q.Last {
+		stmt.BindText(param+1, q.Type)
+		return stmt, nil
+	}
+	if q.Stream != "" {
+		param++
+		stmt.BindInt64(param, q.Position)
+	}
+	stmt.BindInt64(param+1, q.GlobalPosition)
 	return stmt, nil
 }
 
-// choose returns the text of a query, and the number of its category if it has
-// one. The text is empty if there is no such category.
-func (ns *namespace) choose(conn *sqlite.Conn, q server.Query) (text string, category int64, err error) {
+// nameIn is the stream or the category of a query, or empty.
+func nameIn(q server.Query) string {
+	switch {
+	case q.Stream != "":
+		return q.Stream
+	case q.Last || q.Category == nil:
+		return ""
+	}
+	return *q.Category
+}
+
+// choose returns the text of a query.
+func (ns *namespace) choose(q server.Query) string {
 	switch {
 	case q.Stream != "" && q.Last:
-		return ns.sql.readLast, 0, nil
+		return ns.sql.readLast
 	case q.Stream != "":
-		return ns.sql.readStream, 0, nil
+		return ns.sql.readStream
 	case q.Last:
-		return ns.sql.readAllLast, 0, nil
+		return ns.sql.readAllLast
 	case q.Category == nil || *q.Category == "":
-		return ns.sql.readAll, 0, nil
+		return ns.sql.readAll
 	}
-	category, err = findCategory(conn, ns.sql.findCategory, *q.Category)
-	if err != nil || category == 0 {
-		return "", 0, err
-	}
-	return ns.sql.readCategory, category, nil
+	return ns.sql.readCategory
 }
 
 var rows = sync.Pool{New: func() any { return new(row) }}
@@ -236,27 +244,42 @@ var rows = sync.Pool{New: func() any { return new(row) }}
 // row is a message and the memory its parts are in.
 type row struct {
 	server.Message
-	buf []byte
+	buf    []byte
+	before int  // bytes of buf that all rows have in common
+	named  bool // each row names its stream
+}
+
+// begin keeps the name of the stream if the rows are all of one.
+func (r *row) begin(q server.Query) {
+	r.buf = append(r.buf[:0], q.Stream...)
+	r.Stream, r.before, r.named = r.buf, len(r.buf), q.Stream == ""
 }
 
 // scan reads the columns of the current row.
 func (r *row) scan(stmt *sqlite.Stmt) {
-	r.buf = r.buf[:0]
+	r.buf = r.buf[:r.before]
 	stmt.ColumnBytes(0, r.ID[:])
-	r.Stream, r.Type = r.column(stmt, 1), r.column(stmt, 2)
-	r.Position = server.Position{Position: stmt.ColumnInt64(3), GlobalPosition: stmt.ColumnInt64(4)}
-	r.Data = r.column(stmt, 5)
-	if r.Metadata = nil; !stmt.ColumnIsNull(6) {
-		r.Metadata = r.column(stmt, 6)
+	r.Type = r.column(stmt, 1)
+	r.Position = server.Position{Position: stmt.ColumnInt64(2), GlobalPosition: stmt.ColumnInt64(3)}
+	r.Data = r.column(stmt, 4)
+	if r.Metadata = r.column(stmt, 5); len(r.Metadata) == 0 {
+		r.Metadata = nil // it is NULL: there is no JSON of no length
 	}
-	r.Time = fromNanos(stmt.ColumnInt64(7))
+	r.Time = fromNanos(stmt.ColumnInt64(6))
+	if r.named {
+		r.Stream = r.column(stmt, 7)
+	}
 }
 
 // column copies a column behind those copied before.
 func (r *row) column(stmt *sqlite.Stmt, col int) []byte {
-	begin, n := len(r.buf), stmt.ColumnLen(col)
-	r.buf = slices.Grow(r.buf, n)[:begin+n]
-	part := r.buf[begin : begin+n : begin+n]
-	stmt.ColumnBytes(col, part)
-	return part
+	begin := len(r.buf)
+	n := stmt.ColumnBytes(col, r.buf[begin:cap(r.buf)])
+	if begin+n == cap(r.buf) { // there may be more of it
+		n = stmt.ColumnLen(col)
+		r.buf = slices.Grow(r.buf, n+1)
+		stmt.ColumnBytes(col, r.buf[begin:begin+n])
+	}
+	r.buf = r.buf[:begin+n]
+	return r.buf[begin : begin+n : begin+n]
 }

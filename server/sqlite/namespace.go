@@ -265,11 +265,11 @@ func (s *Store) Namespace(ctx context.Context, name string) (server.Namespace, s
 
 // selectNamespaces reads the namespaces that the end of a query selects.
 func (s *Store) selectNamespaces(ctx context.Context, end string, args ...any) (found []server.Namespace, err error) {
-	conn, release, err := s.reader(ctx)
+	conn, err := s.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer s.release(conn)
 	query := "SELECT name, description, token_hash, created FROM namespace " + end
 	err = sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: func(stmt *sqlite.Stmt) error {
 		n := server.Namespace{
@@ -338,14 +338,17 @@ func newNamespace(id int64) *namespace {
 }
 
 // newStatements are the statements for the tables of an id. Queries for messages
-// number their parameters alike: stream, category, type, position, global
-// position, limit.
+// leave out what the caller knows, the stream of a stream. They have no LIMIT, and
+// no other one is a parameter by itself: SQLite plans such a statement anew, from
+// its text, whenever the limit is bound. A query without a limit is left early.
 func newStatements(id int64) statements {
 	text := func(parts ...string) string { return fmt.Sprintf(strings.Join(parts, " "), id) }
 	const (
 		insert = "INSERT INTO message_%[1]d (stream, category, pos, id, type, data, metadata, time"
-		from   = "SELECT m.id, s.name, m.type, m.pos, m.gpos, m.data, m.metadata, m.time " +
-			"FROM message_%[1]d m JOIN stream_%[1]d s ON s.id = m.stream"
+		fields = "SELECT m.id, m.type, m.pos, m.gpos, m.data, m.metadata, m.time"
+		one    = fields + " FROM message_%[1]d m WHERE m.stream = (SELECT id FROM stream_%[1]d WHERE name = ?)"
+		// The order of the tables is given: without a limit SQLite may choose the other one, and sort.
+		all     = fields + ", s.name FROM message_%[1]d m CROSS JOIN stream_%[1]d s ON s.id = m.stream"
 		streams = "FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id"
 	)
 	return statements{
@@ -354,13 +357,14 @@ func newStatements(id int64) statements {
 		importMessage: text(insert + ", gpos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
 		findStream:    text("SELECT s.id, m.category, m.pos", streams, "WHERE s.name = ? ORDER BY m.pos DESC LIMIT 1"),
 		findCategory:  text("SELECT min(id) FROM stream_%[1]d WHERE category = ?"),
-		readStream:    text(from, "WHERE s.name = ?1 AND m.pos >= ?4 AND m.gpos >= ?5 ORDER BY m.pos LIMIT ?6"),
-		readLast:      text(from, "WHERE s.name = ?1 AND (?3 = '' OR m.type = ?3) ORDER BY m.pos DESC LIMIT ?6"),
-		readCategory:  text(from, "WHERE m.category = ?2 AND m.gpos >= ?5 ORDER BY m.gpos LIMIT ?6"),
-		readAllLast:   text(from, "WHERE ?3 = '' OR m.type = ?3 ORDER BY m.gpos DESC LIMIT ?6"),
-		readAll:       text(from, "WHERE m.gpos >= ?5 ORDER BY m.gpos LIMIT ?6"),
+		readStream:    text(one, "AND m.pos >= ? AND m.gpos >= ? ORDER BY m.pos"),
+		readLast:      text(one, "AND (?2 = '' OR m.type = ?2) ORDER BY m.pos DESC"),
+		readCategory: text(all, "WHERE m.category = (SELECT min(id) FROM stream_%[1]d WHERE category = ?)",
+			"AND m.gpos >= ? ORDER BY m.gpos"),
+		readAllLast: text(all, "WHERE ?1 = '' OR m.type = ?1 ORDER BY m.gpos DESC"),
+		readAll:     text(all, "WHERE m.gpos >= ? ORDER BY m.gpos"),
 		listStreams: text("SELECT s.name, m.pos, m.time", streams, "WHERE s.name >= ? AND s.name < ?",
-			"AND m.pos = (SELECT max(pos) FROM message_%[1]d WHERE stream = s.id) ORDER BY s.name LIMIT ?"),
+			"AND m.pos = (SELECT max(pos) FROM message_%[1]d WHERE stream = s.id) ORDER BY s.name LIMIT 0 + ?"),
 		listCategories: text("SELECT category, count(*), min(id) FROM stream_%[1]d GROUP BY category ORDER BY category"),
 		countAll: text("SELECT category, count(*), (SELECT max(gpos) FROM message_%[1]d)",
 			"FROM message_%[1]d GROUP BY category"),

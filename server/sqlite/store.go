@@ -150,32 +150,41 @@ func (s *Store) Close() (err error) {
 	return err
 }
 
-// reader returns a connection to read with, and what gives it back.
-func (s *Store) reader(ctx context.Context) (*sqlite.Conn, func(), error) {
+// reader returns a connection to read with, which is to be released.
+func (s *Store) reader(ctx context.Context) (*sqlite.Conn, error) {
 	if s.pool == nil {
 		s.mu.Lock()
 		if s.writer == nil {
 			s.mu.Unlock()
-			return nil, nil, errClosed
+			return nil, errClosed
 		}
-		return s.writer, s.mu.Unlock, nil
+		return s.writer, nil
 	}
 	conn, err := s.pool.Take(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("waiting for a connection to read with: %w", err)
+		return nil, fmt.Errorf("waiting for a connection to read with: %w", err)
 	}
 	s.dropped.finalize(conn)
-	return conn, func() { s.pool.Put(conn) }, nil
+	return conn, nil
+}
+
+// release gives back what reader returned.
+func (s *Store) release(conn *sqlite.Conn) {
+	if s.pool == nil {
+		s.mu.Unlock()
+		return
+	}
+	s.pool.Put(conn)
 }
 
 // view runs do with a namespace and a connection to read it with. Its tables
 // stay until do has returned, even if they are exchanged or dropped meanwhile.
 func (s *Store) view(ctx context.Context, name string, do func(*namespace, *sqlite.Conn) error) error {
-	conn, release, err := s.reader(ctx)
+	conn, err := s.reader(ctx)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer s.release(conn)
 	ns, err := s.pin(name)
 	if err != nil {
 		return err
@@ -202,7 +211,7 @@ func (s *Store) Write(
 ) (p server.Position, err error) {
 	defer explainDisk(&err)
 	if s.batch != nil {
-		return s.batch.do(&write{namespace: name, message: m, expected: expected})
+		return s.batch.do(name, m, expected)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -155,11 +155,11 @@ func TestStatementsAreFreed(t *testing.T) {
 func readers(t *testing.T, s *Store) (conns []*sqlite.Conn) {
 	t.Helper()
 	for range DefaultPool() {
-		conn, release, err := s.reader(t.Context())
+		conn, err := s.reader(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer release()
+		defer s.release(conn)
 		conns = append(conns, conn)
 	}
 	return conns
@@ -180,6 +180,8 @@ func TestCategoryReadsUseTheIndex(t *testing.T) {
 	for query, index := range map[string]string{
 		ns.sql.readCategory: "USING INDEX message_1_category (category=? AND rowid>?)",
 		ns.sql.readStream:   "USING INDEX message_1_pos (stream=? AND pos>?)",
+		ns.sql.readLast:     "USING INDEX message_1_pos (stream=?)",
+		ns.sql.readAllLast:  "SCAN m",
 		ns.sql.readAll:      "USING INTEGER PRIMARY KEY (rowid>?)",
 		ns.sql.listStreams:  "(name>? AND name<?)",
 		ns.sql.countNew:     "USING INTEGER PRIMARY KEY (rowid>?)",
@@ -188,6 +190,17 @@ func TestCategoryReadsUseTheIndex(t *testing.T) {
 		plan := explain(t, s, query)
 		if !strings.Contains(plan, index) || strings.HasPrefix(query, "SELECT m.id") && strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("%s\nis read by\n%s", query, plan)
+		}
+	}
+}
+
+// TestStatementsArePlannedOnce: SQLite plans a statement anew whenever it is bound
+// if the limit is a parameter by itself.
+func TestStatementsArePlannedOnce(t *testing.T) {
+	sql := newStatements(1)
+	for _, query := range sql.all() {
+		if strings.Contains(query, "LIMIT ?") {
+			t.Error(query)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strconv"
-	"sync"
 	"time"
 	"unsafe"
 
@@ -89,7 +89,9 @@ func (s site) fastHandler() fasthttp.RequestHandler {
 
 func (s site) fastCall(ctx *fasthttp.RequestCtx) {
 	protocol := fastProtocol(ctx)
-	body, err := fastBody(s.core, ctx)
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	body, err := b.fastBody(s.core, ctx)
 	if err != nil {
 		fastAnswer(ctx, protocol.AppendMalformed(nil, err))
 		return
@@ -98,17 +100,15 @@ func (s site) fastCall(ctx *fasthttp.RequestCtx) {
 		Method: text(ctx.Method()), Path: text(ctx.Path()), Credentials: fastCredentials(ctx),
 		Protocol: protocol, Body: body,
 	}
-	out := answers.Get().(*[]byte)
-	defer answers.Put(out)
 	// The request's own context ends when the server is told to stop, which
 	// requests in progress may outlive.
-	a := s.core.Serve(context.Background(), request, (*out)[:0])
+	a := s.core.Serve(context.Background(), request, b.out)
 	if a.Tail != nil {
-		*out = nil // it is written after the handler has returned
+		b.out = nil // it is written after the handler has returned
 		s.fastLong(ctx, a)
 		return
 	}
-	*out = a.Body
+	b.out = a.Body[:0]
 	fastAnswer(ctx, a)
 }
 
@@ -160,12 +160,20 @@ func (r *fastLongAnswer) WriteTo(w io.Writer) (int64, error) {
 
 // fastBody is the body, or so much of it that the core will refuse it. What is
 // left of it then cannot be told from a next request: the connection is closed.
-func fastBody(core Core, ctx *fasthttp.RequestCtx) ([]byte, error) {
-	if bodyFits(core, ctx) {
+// fasthttp would gather the body too, but composes a warning each time.
+func (b *buffer) fastBody(core Core, ctx *fasthttp.RequestCtx) (body []byte, err error) {
+	stream := ctx.RequestBodyStream()
+	switch {
+	case !bodyFits(core, ctx):
+		ctx.SetConnectionClose()
+		stream = io.LimitReader(stream, int64(core.ReadBody()))
+	case stream == nil:
 		return ctx.PostBody(), nil
+	default:
+		b.body = slices.Grow(b.body[:0], ctx.Request.Header.ContentLength()+1)
 	}
-	ctx.SetConnectionClose()
-	return io.ReadAll(io.LimitReader(ctx.RequestBodyStream(), int64(core.ReadBody())))
+	b.body, err = readAll(b.body[:0], stream)
+	return b.body, err
 }
 
 // bodyFits reports whether the header announces a body within the limit. One in
@@ -260,9 +268,6 @@ func (e fastEvents) Send(frames []byte) error {
 	return e.w.Flush()
 }
 
-// answers are buffers for answers that are being built.
-var answers = sync.Pool{New: func() any { return new([]byte) }}
-
 // text views bytes as a string without a copy. fasthttp reuses the bytes after
 // the handler has returned, and the core keeps nothing of a request.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
@@ -281,7 +286,7 @@ func (s site) adaptedHandler() fasthttp.RequestHandler {
 			adapted(ctx)
 			return
 		}
-		switch body, err := fastBody(s.core, ctx); {
+		switch body, err := new(buffer).fastBody(s.core, ctx); {
 		case err != nil:
 			fastAnswer(ctx, fastProtocol(ctx).AppendMalformed(nil, err))
 		case len(body) > s.core.MaxBody():

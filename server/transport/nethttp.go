@@ -11,7 +11,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -93,9 +92,9 @@ func headerSize(r *http.Request) int {
 }
 
 func (s site) netCall(w http.ResponseWriter, r *http.Request) {
-	b := netBuffers.Get().(*netBuffer)
-	defer netBuffers.Put(b)
-	a := b.answer(s.core, w, r)
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	a := b.netServe(s.core, w, r)
 	b.out = a.Body[:0]
 	if a.Tail != nil {
 		s.netLong(w, r, a)
@@ -104,10 +103,16 @@ func (s site) netCall(w http.ResponseWriter, r *http.Request) {
 	netAnswer(w, a)
 }
 
+// netTypes are the Content-Types of answers, as headers have them.
+var netTypes = [...][]string{
+	server.JSON:     {server.JSON.ContentType()},
+	server.Protobuf: {server.Protobuf.ContentType()},
+}
+
 func netAnswer(w http.ResponseWriter, a server.Answer) {
 	header := w.Header()
-	header.Set("Content-Type", a.Protocol.ContentType())
-	header.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	header["Content-Type"] = netTypes[a.Protocol]
+	header["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
 	if a.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(a.RetryAfter))
 	}
@@ -223,15 +228,10 @@ func (e netEvents) Send(frames []byte) error {
 	return e.conn.Flush()
 }
 
-// netBuffer is the memory of one request and its answer.
-type netBuffer struct{ body, out []byte }
-
-var netBuffers = sync.Pool{New: func() any { return new(netBuffer) }}
-
-func (b *netBuffer) answer(core Core, w http.ResponseWriter, r *http.Request) server.Answer {
+func (b *buffer) netServe(core Core, w http.ResponseWriter, r *http.Request) server.Answer {
 	protocol := server.ProtocolOf(r.Header.Get("Content-Type"))
 	var err error
-	b.body, err = readAll(b.body[:0], http.MaxBytesReader(w, r.Body, int64(core.ReadBody())))
+	b.body, err = readAll(b.body[:0], bounded(w, r, int64(core.ReadBody())))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return core.AppendBodyTooLarge(b.out, protocol)
@@ -248,21 +248,13 @@ func (b *netBuffer) answer(core Core, w http.ResponseWriter, r *http.Request) se
 	return core.Serve(context.Background(), request, b.out)
 }
 
-// readAll is io.ReadAll into memory there is already.
-func readAll(dst []byte, r io.Reader) ([]byte, error) {
-	for {
-		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
-		}
-		n, err := r.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		if err == io.EOF {
-			return dst, nil
-		}
-		if err != nil {
-			return dst, err
-		}
+// bounded is the body, up to a limit. One that is announced to be within it is as
+// it is.
+func bounded(w http.ResponseWriter, r *http.Request, limit int64) io.Reader {
+	if 0 <= r.ContentLength && r.ContentLength <= limit {
+		return r.Body
 	}
+	return http.MaxBytesReader(w, r.Body, limit)
 }
 
 // debugHandler has Go's own pages: profiles, and the variables with

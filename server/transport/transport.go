@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/eventobench/eventobench/server"
@@ -164,6 +165,28 @@ func (s site) stream(sub *server.Subscription, conn net.Conn, w server.EventWrit
 func logImport(err error) {
 	if err != nil {
 		slog.Warn("the client of an import is gone", "error", err)
+	}
+}
+
+// buffer is the memory of one request and its answer.
+type buffer struct{ body, out []byte }
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// readAll is io.ReadAll into memory there is already.
+func readAll(dst []byte, r io.Reader) ([]byte, error) {
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
 	}
 }
 
