@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -81,6 +82,7 @@ func (w hosts) start(t *testing.T, host int, args ...string) {
 // TestNamespaces: a recorder, a subject and two agents on four hosts. The way to one
 // agent is slower, if the kernel can do that, and is cut after the first block.
 func TestNamespaces(t *testing.T) {
+	testlong.Need(t)
 	const recorder, subject, near, far = 1, 2, 3, 4
 	w := newNetwork(t, 4)
 	delay := exec.Command("ip", "netns", "exec", w.host(far), "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "1ms", "loss", "0.1%")
