@@ -313,7 +313,7 @@ func capacityRatio(base, head SubjectCapacity) CapacityRatio {
 		}
 	}
 	f.widening += allowance(base.process || head.process)
-	judge([]*finding{f}, FalseAlarms)
+	judge([]*finding{f}, once(FalseAlarms))
 	r := CapacityRatio{Base: base.Name, Head: head.Name, Verdict: f.verdict, Change: f.change()}
 	for _, s := range []SubjectCapacity{base, head} {
 		if s.Bound != "" {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/eventobench/eventobench/compare/stat"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -15,8 +16,8 @@ import (
 const FalseAlarms = 0.01
 
 // lookAlpha is the nominal level of each of three looks at 60%, 80% and 100% of
-// the blocks that keeps FalseAlarms over all of them (Pocock, Biometrika 64
-// (1977) 191-199; TestPocock simulates it for these looks).
+// the blocks, as version 0.1 had them, that keeps FalseAlarms over all of them
+// (Pocock, Biometrika 64 (1977) 191-199; TestPocock simulates it for these looks).
 const lookAlpha = 0.0048
 
 // ProcessAllowance is by how many percent one process of a build can differ in its
@@ -25,12 +26,52 @@ const lookAlpha = 0.0048
 // and this is three of them.
 const ProcessAllowance = 3
 
-// alpha is the nominal level of one look out of the number that were planned.
-func alpha(looks int) float64 {
-	if looks > 1 {
-		return lookAlpha
+// levels are the nominal levels of a judgement: that of each of so many tests which
+// share its error rate.
+type levels func(among int) float64
+
+// once is the judgement of an error rate that is not looked for again.
+func once(alpha float64) levels {
+	return func(among int) float64 { return alpha / float64(among) }
+}
+
+// atLook is the look at so many blocks of an experiment that spends alpha on all of
+// its looks.
+func atLook(p runfolder.Plan, blocks int, alpha float64) levels {
+	return func(among int) float64 { return lookShare(p, blocks, alpha/float64(among)) }
+}
+
+// lookShare is the nominal level of the look at so many blocks, of an experiment that
+// spends alpha on all of its looks.
+func lookShare(p runfolder.Plan, blocks int, alpha float64) float64 {
+	switch {
+	case len(p.Looks()) == 1:
+		return alpha
+	case p.FirstLook == 0:
+		return alpha * lookAlpha / FalseAlarms
+	}
+	return stat.Spending{First: p.FirstLook, Planned: p.Blocks}.Level(blocks, alpha)
+}
+
+// firstShare is the error rate of the programs as built. If blocks of other layouts
+// may follow, it is what they leave, whether they do or not: a metric that was decided
+// before they came must not lose its verdict when they come.
+func firstShare(p runfolder.Plan) float64 {
+	if p.Layouts > 0 {
+		return FalseAlarms * (1 - layoutShare)
 	}
 	return FalseAlarms
+}
+
+// levelsOf are those of two runs. Runs that were not recorded together were not looked
+// at together, and have the level of the last look.
+func levelsOf(base, head side, alpha float64) levels {
+	p := base.Manifest.Plan
+	blocks := p.Blocks
+	if paired(base.Run, head.Run) {
+		blocks = blocksOf(base, head)
+	}
+	return atLook(p, blocks, alpha)
 }
 
 // Rule says when a change of a metric matters, in percent. It is meant as a
@@ -84,6 +125,17 @@ func criteriaOf(set MetricSet) Criteria {
 		}
 	}
 	return c
+}
+
+// CountsOnly reports whether all gated metrics are of the set of allocations: counts
+// that short blocks tell as well as long ones.
+func (c Criteria) CountsOnly() bool {
+	for id := range c.Rules {
+		if m, _ := FindMetric(id); !Allocations.has(m) {
+			return false
+		}
+	}
+	return true
 }
 
 // Gate adds a metric to the gated ones, or changes its tolerance (in percent; 0

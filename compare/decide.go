@@ -12,10 +12,12 @@ import (
 // Decide judges the runs of one experiment as far as it has come: each but the
 // first, and a null control, against the first. It is done when every gated metric of
 // each has a verdict other than inconclusive; a metric that cannot be had does not keep
-// it going, nor does one that more blocks would not decide either.
+// it going, nor does one that more blocks would not decide either. If they are not
+// likely to decide what is left, the look says so.
 func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
-	look := runfolder.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
+	look := runfolder.Look{Blocks: len(runs[0].Manifest.Blocks)}
 	base := newSide(runs[0])
+	var open []undecided
 	for _, run := range runs[1:] {
 		if isNullControl(runs[0].Manifest, run.Manifest) {
 			continue
@@ -26,11 +28,15 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 		found := judgeAll(base, head, c, gated, compareAnswers(base, head).doubt())
 		for _, m := range gated {
 			if r := found[m.ID]; r.finding != nil {
-				look.Done = look.Done && (r.verdict != Inconclusive || r.doubt != "")
+				if r.verdict == Inconclusive && r.doubt == "" {
+					open = append(open, undecided{m, r.finding})
+				}
 				look.Decisions = append(look.Decisions, r.decision(run.Manifest.Subject.Name, m.ID))
 			}
 		}
 	}
+	look.Done = len(open) == 0
+	look.Reason = whyGiveUp(open, base.Manifest.Plan, look.Blocks)
 	return look
 }
 
@@ -76,10 +82,9 @@ func (r result) doubted(m Metric, why string) result {
 // are any, of other layouts. With a doubt about the answers nothing that depends on
 // the work is improved.
 func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[MetricID]result {
-	level := alpha(len(base.Manifest.Plan.Looks()))
-	found := judgeTogether(base, head, c, metrics, level)
+	found := judgeTogether(base, head, c, metrics, levelsOf(base, head, firstShare(base.Manifest.Plan)))
 	if base.layouts != nil && head.layouts != nil && paired(base.Run, head.Run) {
-		judgeLayouts(found, base, head, c, metrics, level)
+		judgeLayouts(found, base, head, c, metrics)
 	}
 	for _, m := range metrics {
 		found[m.ID] = found[m.ID].doubted(m, doubt)
@@ -90,7 +95,7 @@ func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[M
 // judgeTogether estimates the change of each of the metrics and judges them in three
 // families: the gated metrics, the others that have a direction, and what was counted
 // apart from the timed blocks. The rest get an interval and no verdict.
-func judgeTogether(base, head side, c Criteria, metrics []Metric, level float64) map[MetricID]result {
+func judgeTogether(base, head side, c Criteria, metrics []Metric, level levels) map[MetricID]result {
 	found := map[MetricID]result{}
 	var gated, others, counted []*finding
 	for _, m := range metrics {
@@ -105,12 +110,12 @@ func judgeTogether(base, head side, c Criteria, metrics []Metric, level float64)
 		case m.Better != Neutral:
 			others = append(others, r.finding)
 		default:
-			r.interval = r.intervalAt(1 - level)
+			r.interval = r.intervalAt(1 - level(1))
 		}
 	}
 	judge(gated, level)
 	judge(others, level)
-	judge(counted, FalseAlarms)
+	judge(counted, once(FalseAlarms))
 	return found
 }
 
@@ -134,7 +139,7 @@ func estimate(m Metric, base, head side, c Criteria) result {
 	}
 	f := &finding{better: m.Better, rule: c.rule(m), share: m.Share}
 	if paired(base.Run, head.Run) && !ownBlocks(m, base) {
-		f.estimator = stat.SignedRank(pairedChanges(m, base, head, blocksOf(base, head)))
+		f.setBlocks(pairedChanges(m, base, head, blocksOf(base, head)), base.Manifest.Plan)
 	} else {
 		if why := incomparable(base.Manifest, head.Manifest); why != "" && m.Timing {
 			return result{missing: "not compared: " + why}
@@ -240,23 +245,70 @@ type finding struct {
 	rule      Rule
 	share     bool           // its scale is percentage points
 	estimator stat.Estimator // of ln(head/base), of a share of head less base
+	few       *few           // takes over at levels that the estimator does not reach; nil if nothing does
 	widening  float64        // of the interval at both ends, on the scale of the estimator
-	level     float64        // asked of the interval, set by judge as what follows
+	among     int            // findings that share the error rate with it, set by judge as what follows
+	level     float64        // asked of the interval
 	interval  stat.Interval  // of what is estimated
 	verdict   Verdict
 }
 
+// few is what a few blocks say of a metric.
+type few struct {
+	stat.Student
+	floor float64 // a smaller change is none that so few can tell, on the scale of the estimator
+}
+
+// setBlocks sets what was estimated of every block. Where every block from the third on
+// is looked at, exact tests come too late: at the level of a look they take a dozen
+// blocks to find anything, however large. Before, Student's t judges.
+//
+// It is right of normal values and of such with heavier tails, but not where only one
+// side is skewed, nor of a server that comes in two kinds, of which each side may
+// happen to have one in all of its few processes. So few blocks do not tell changes
+// within half the tolerance, and those of which all processes of a side may be of one
+// kind in more than one of a thousand experiments none within five times the tolerance
+// (TestFewBlocks).
+func (f *finding) setBlocks(values []float64, p runfolder.Plan) {
+	const (
+		veryFew = 6 // of fewer pairs all differ in one direction in 2/4^5, 0.2%, or more
+		leap    = 5
+		half    = 0.5
+	)
+	f.estimator = stat.SignedRank(values)
+	if p.FirstLook == 0 || len(values) < 2 {
+		return
+	}
+	floor := half * f.rule.Tolerance
+	if len(values) < veryFew {
+		floor = leap * f.rule.Tolerance
+	}
+	f.few = &few{stat.NewStudent(values), f.scaled(floor)}
+}
+
 // judge decides a family of metrics together. Their intervals are as wide as
 // Holm's procedure asks, so that the probability of any false improved or
-// regressed is at most alpha; the verdict then follows from the interval alone.
-func judge(family []*finding, alpha float64) {
+// regressed is at most what they share; the verdict then follows from the interval
+// alone.
+func judge(family []*finding, level levels) {
 	p := make([]float64, len(family))
 	for i, f := range family {
-		p[i] = f.estimator.PValue(f.scaled(f.rule.Floor) + f.widening)
+		p[i] = f.pValue()
 	}
-	for i, a := range stat.Holm(p, alpha) {
-		family[i].judge(1 - a)
+	for i, among := range stat.Holm(p, level) {
+		family[i].among = among
+		family[i].judge(1 - level(among))
 	}
+}
+
+// pValue is against a change within the floor. Where all blocks are beyond it, that of
+// ranks is as small as it can be, and that of the few may be smaller.
+func (f *finding) pValue() float64 {
+	p := f.estimator.PValue(f.scaled(f.rule.Floor) + f.widening)
+	if f.few != nil && !f.estimator.Reaches(1-p/2) {
+		p = min(p, f.few.PValue(f.few.floor+f.widening))
+	}
+	return p
 }
 
 func (f *finding) judge(level float64) {
@@ -264,8 +316,14 @@ func (f *finding) judge(level float64) {
 	f.verdict = f.decide()
 }
 
+// byFew reports whether few blocks are asked for more than the estimator reaches.
+func (f *finding) byFew(level float64) bool { return f.few != nil && !f.estimator.Reaches(level) }
+
 func (f *finding) intervalAt(level float64) stat.Interval {
 	i := f.estimator.Interval(level)
+	if f.byFew(level) {
+		i = f.few.Interval(level)
+	}
 	i.Low -= f.widening
 	i.High += f.widening
 	return i
@@ -279,6 +337,9 @@ func (f *finding) decide() Verdict {
 		low, high = -high, -low
 	}
 	tolerance, floor := f.scaled(f.rule.Tolerance), f.scaled(f.rule.Floor)
+	if f.byFew(f.level) {
+		floor = f.few.floor
+	}
 	switch {
 	case f.interval.Level < f.level-rounding:
 		return Inconclusive

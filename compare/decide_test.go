@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -17,20 +18,22 @@ import (
 type world struct {
 	ops, cpu, bytes float64 // true change of the head, in percent
 	processes       float64 // standard deviation between fresh processes, in percent
-	slices          float64 // and between slices
+	slices          float64 // and between slices of 50 ms
 	drift           float64 // of the machine, which both subjects share, from block to block
 	bursts          float64 // share of the slices that something else slows to a third
 }
 
 // shared is what was measured on shared two-core machines: blocks differ by
 // about 1.6% in throughput.
-var shared = world{processes: 0.7, slices: 3.5, drift: 8, bursts: 0.02}
+var shared = world{processes: 0.7, slices: 7, drift: 8, bursts: 0.02}
 
-// record simulates one experiment of the default plan. For speed a slice
-// stands for four, and so has half the spread of one.
+// standsFor is how many slices a simulated one stands for, for speed.
+const standsFor = 2
+
+// record simulates one experiment of the default plan.
 func (w world) record(rng *rand.Rand) []*runfolder.Run {
 	plan := runfolder.DefaultPlan()
-	plan.Rounds /= 4
+	plan.Rounds /= standsFor
 	runs := []*runfolder.Run{newRun("base", plan), newRun("head", plan)}
 	speed := 1.0
 	for b := range plan.Blocks {
@@ -52,7 +55,7 @@ func (w world) block(rng *rand.Rand, r *runfolder.Run, b int, speed float64, eff
 	process := math.Exp(rng.NormFloat64() * w.processes / 100)
 	var all float64
 	for round := range r.Manifest.Plan.Rounds {
-		slice := speed * process * math.Exp(rng.NormFloat64()*w.slices/100)
+		slice := speed * process * math.Exp(rng.NormFloat64()*w.slices/math.Sqrt(standsFor)/100)
 		if rng.Float64() < w.bursts {
 			slice /= 3
 		}
@@ -85,11 +88,36 @@ func decide(runs []*runfolder.Run, c Criteria) map[MetricID]Verdict {
 		for _, d := range look.Decisions {
 			verdicts[MetricID(d.Metric)] = Verdict(d.Verdict)
 		}
-		if look.Done {
+		if look.Done || look.Reason != "" {
 			break
 		}
 	}
 	return verdicts
+}
+
+// decideFast is decide, of which the estimates of blocks are made once.
+func decideFast(runs []*runfolder.Run, c Criteria) (map[MetricID]Verdict, int) {
+	p := NewResampler(c)
+	p.Add(runs[0], runs[1])
+	order := make([]int, p.Blocks())
+	for b := range order {
+		order[b] = b
+	}
+	return p.decide(order, runs[0].Manifest.Plan)
+}
+
+// TestDecideFast holds that it decides as an experiment is decided.
+func TestDecideFast(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for _, cpu := range []float64{0, 2, 3, 10} {
+		w := shared
+		w.cpu = cpu
+		runs := w.record(rng)
+		got, blocks := decideFast(runs, DefaultCriteria())
+		if want := decide(runs, DefaultCriteria()); !maps.Equal(got, want) {
+			t.Errorf("CPU %+v%%: %v after %d blocks, want %v", cpu, got, blocks, want)
+		}
+	}
 }
 
 // TestErrorRates drives the whole decision, looks included, with thousands of
@@ -105,9 +133,11 @@ func TestErrorRates(t *testing.T) {
 		least, most float64 // share of experiments that find it, or say improved or regressed at all
 	}{
 		{"no change", shared, "", "", 3000, 0, FalseAlarms},
-		{"no change, quiet machine", world{processes: 0.5, slices: 3}, "", "", 1500, 0, FalseAlarms},
-		{"no change, wild machine", world{processes: 2, slices: 25, drift: 30, bursts: 0.1}, "", "", 1500, 0, FalseAlarms},
+		{"no change, quiet machine", world{processes: 0.5, slices: 6}, "", "", 1500, 0, FalseAlarms},
+		{"no change, wild machine", world{processes: 2, slices: 50, drift: 30, bursts: 0.1}, "", "", 1500, 0, FalseAlarms},
 		{"5% CPU", change(func(w *world) { w.cpu, w.ops = 5, -3 }), "cpu_per_op", Regressed, 300, 0.97, 1},
+		{"10% CPU", change(func(w *world) { w.cpu, w.ops = 10, -7 }), "cpu_per_op", Regressed, 300, 0.99, 1},
+		{"30% CPU", change(func(w *world) { w.cpu, w.ops = -30, 30 }), "cpu_per_op", Improved, 300, 0.99, 1},
 		{"3% CPU", change(func(w *world) { w.cpu, w.ops = 3, -2 }), "cpu_per_op", Regressed, 300, 0.80, 1},
 		{"3% allocation", change(func(w *world) { w.bytes = 3 }), "alloc_bytes_per_op", Regressed, 300, 1, 1},
 		{"6% throughput", change(func(w *world) { w.ops = 6 }), "ops_per_sec", Improved, 300, 0.97, 1},
@@ -117,16 +147,19 @@ func TestErrorRates(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(1, 2))
-			found, experiments := 0, testlong.Share(tt.experiments, 5)
-			for range experiments {
-				if matches(decide(tt.world.record(rng), DefaultCriteria()), tt.metric, tt.want) {
+			experiments := testlong.Share(tt.experiments, 10)
+			found, took := 0, make([]float64, experiments)
+			for i := range took {
+				verdicts, blocks := decideFast(tt.world.record(rng), DefaultCriteria())
+				took[i] = float64(blocks)
+				if matches(verdicts, tt.metric, tt.want) {
 					found++
 				}
 			}
-			if share := float64(found) / float64(experiments); share < tt.least || share > tt.most {
-				t.Errorf("%s %s in %.2f%% of experiments, want %v to %v%%", tt.metric, tt.want, share*100, tt.least*100, tt.most*100)
-			} else {
-				t.Logf("%.2f%%", share*100)
+			share := float64(found) / float64(experiments)
+			t.Logf("%.2f%% of %d, after a median of %.0f blocks", share*100, experiments, stat.Median(took))
+			if share < tt.least || share > tt.most {
+				t.Errorf("%s %s: want %v to %v%%", tt.metric, tt.want, tt.least*100, tt.most*100)
 			}
 		})
 	}
@@ -153,13 +186,13 @@ func TestEquivalent(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	const experiments = 300
 	same, different := 0, 0
+	changed := shared
+	changed.cpu = 3
 	for range experiments {
-		if decide(shared.record(rng), DefaultCriteria())["cpu_per_op"] == Equivalent {
+		if found, _ := decideFast(shared.record(rng), DefaultCriteria()); found[CPUPerOp] == Equivalent {
 			same++
 		}
-		changed := shared
-		changed.cpu = 3
-		if decide(changed.record(rng), DefaultCriteria())["cpu_per_op"] == Equivalent {
+		if found, _ := decideFast(changed.record(rng), DefaultCriteria()); found[CPUPerOp] == Equivalent {
 			different++
 		}
 	}
@@ -168,11 +201,11 @@ func TestEquivalent(t *testing.T) {
 	}
 }
 
-// TestPocock simulates the level of a look: how often the largest of three
+// TestPocock simulates the level of a look of version 0.1: how often the largest of three
 // statistics of a growing sample is beyond it when there is nothing to find.
 func TestPocock(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	looks := runfolder.DefaultPlan().Looks()
+	looks := runfolder.Plan{Blocks: 20, Sequential: true}.Looks()
 	const experiments = 200_000
 	beyond := 0
 	for range experiments {
@@ -212,12 +245,12 @@ func TestJudge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		f := &finding{better: tt.better, rule: timeRule, estimator: spread(tt.change)}
-		if judge([]*finding{f}, FalseAlarms); f.verdict != tt.want {
+		if judge([]*finding{f}, once(FalseAlarms)); f.verdict != tt.want {
 			t.Errorf("%+v%% where %s is better: %s [%v, %v], want %s", tt.change, tt.better, f.verdict, stat.Percent(f.interval.Low), stat.Percent(f.interval.High), tt.want)
 		}
 	}
 	few := &finding{better: Up, rule: timeRule, estimator: stat.SignedRank([]float64{9, 9, 9})}
-	if judge([]*finding{few}, FalseAlarms); few.verdict != Inconclusive {
+	if judge([]*finding{few}, once(FalseAlarms)); few.verdict != Inconclusive {
 		t.Errorf("three blocks: %s", few.verdict)
 	}
 }
@@ -230,9 +263,9 @@ func TestHolm(t *testing.T) {
 		clear[i], doubtful[i] = 0.2+float64(i)/1000, 0.01+float64(i-9)/300
 	}
 	alone := &finding{better: Down, rule: timeRule, estimator: stat.SignedRank(doubtful)}
-	judge([]*finding{alone}, FalseAlarms)
+	judge([]*finding{alone}, once(FalseAlarms))
 	first, second := &finding{better: Down, rule: timeRule, estimator: stat.SignedRank(clear)}, &finding{better: Down, rule: timeRule, estimator: stat.SignedRank(doubtful)}
-	judge([]*finding{second, first}, FalseAlarms)
+	judge([]*finding{second, first}, once(FalseAlarms))
 	if first.interval.Level < 1-FalseAlarms/2 || first.verdict != Regressed {
 		t.Errorf("the clearer metric: %s at level %v, want regressed at %v", first.verdict, first.interval.Level, 1-FalseAlarms/2)
 	}
@@ -241,7 +274,7 @@ func TestHolm(t *testing.T) {
 	}
 	noise := []float64{-0.03, 0.01, 0.02, -0.01, 0.03, -0.02, 0.015, -0.025, 0.005, -0.015, 0.028, -0.004}
 	a, b := &finding{rule: timeRule, estimator: stat.SignedRank(noise)}, &finding{rule: timeRule, estimator: stat.SignedRank(noise)}
-	judge([]*finding{a, b}, FalseAlarms)
+	judge([]*finding{a, b}, once(FalseAlarms))
 	if a.interval.Level < 1-FalseAlarms/2 || b.interval.Level < 1-FalseAlarms/2 {
 		t.Errorf("levels %v and %v of two metrics of which none is found, want at least %v", a.interval.Level, b.interval.Level, 1-FalseAlarms/2)
 	}

@@ -15,7 +15,7 @@ func looksAt(base, head runfolder.Manifest) ([]runfolder.Look, error) {
 	}
 	var looks []runfolder.Look
 	for _, l := range head.Looks {
-		own := runfolder.Look{Blocks: l.Blocks, Done: l.Done}
+		own := runfolder.Look{Blocks: l.Blocks, Done: l.Done, Reason: l.Reason}
 		for _, d := range l.Decisions {
 			if _, known := FindMetric(MetricID(d.Metric)); !known {
 				return nil, fmt.Errorf("it was judged by a metric %q, which this eventobench does not know; upgrade it, or remove the looks from %s",

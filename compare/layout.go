@@ -2,7 +2,6 @@ package compare
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/eventobench/eventobench/compare/stat"
@@ -17,8 +16,8 @@ import (
 //
 // Error rates. What these blocks call improved or regressed must have moved in that
 // direction as built. So of their intervals at FalseAlarms one end counts, which is
-// wrong half as often. What layouts do not touch is judged by the blocks as built
-// with the other half.
+// wrong half as often. The blocks as built are judged with the other half from their
+// first look on (firstShare), so that nothing they decided is judged anew.
 const layoutShare = 0.5
 
 // AsBuilt is what the blocks of the programs as built showed of a metric that the
@@ -44,21 +43,15 @@ func TimingMoved(l runfolder.Look) bool {
 	return false
 }
 
-// judgeLayouts judges anew what moved as built, and the rest with the share of the
-// error rate that is left for it.
-func judgeLayouts(found map[MetricID]result, base, head side, c Criteria, metrics []Metric, level float64) {
-	var times, others []Metric
+// judgeLayouts judges anew what moved as built.
+func judgeLayouts(found map[MetricID]result, base, head side, c Criteria, metrics []Metric) {
+	var times []Metric
 	for _, m := range metrics {
-		f := found[m.ID].finding
-		switch {
-		case !m.Timing:
-			others = append(others, m)
-		case f != nil && f.verdict.moved():
+		if f := found[m.ID].finding; m.Timing && f != nil && f.verdict.moved() {
 			times = append(times, m)
 		}
 	}
-	maps.Copy(found, judgeTogether(base, head, c, others, level*(1-layoutShare)))
-	judged := judgeTogether(*base.layouts, *head.layouts, c, times, 2*FalseAlarms*layoutShare)
+	judged := judgeTogether(*base.layouts, *head.layouts, c, times, once(2*FalseAlarms*layoutShare))
 	for _, m := range times {
 		r := judged[m.ID]
 		r.asBuilt, r.linker = found[m.ID].finding, linker(m, base, head)

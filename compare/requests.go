@@ -57,7 +57,7 @@ func compareRequests(base, head side, c Criteria, doubt string) *Requests {
 		return nil
 	}
 	metrics := byKind(metricsOfPair(base, head, c))
-	level := alpha(len(base.Manifest.Plan.Looks()))
+	level := levelsOf(base, head, FalseAlarms)
 	found, family := estimateKinds(base, head, c, metrics, level)
 	judge(family, level)
 	r := &Requests{}
@@ -77,7 +77,7 @@ func compareRequests(base, head side, c Criteria, doubt string) *Requests {
 		r.Summary += fmt.Sprintf("; %s too few to judge %d figures together",
 			texttab.CountIs(min(len(base.blocks), len(head.blocks)), "block"), len(family))
 		if paired(base.Run, head.Run) {
-			r.Summary += fmt.Sprintf(", that takes %d", fewestBlocks(level/float64(len(family))))
+			r.Summary += fmt.Sprintf(", that takes %d", fewestBlocks(level(len(family))))
 		}
 	}
 	return r
@@ -85,7 +85,7 @@ func compareRequests(base, head side, c Criteria, doubt string) *Requests {
 
 // estimateKinds returns what was found of every metric of every kind, and those
 // findings that are to be judged. The others have their intervals.
-func estimateKinds(base, head side, c Criteria, metrics []Metric, level float64) ([][]result, []*finding) {
+func estimateKinds(base, head side, c Criteria, metrics []Metric, level levels) ([][]result, []*finding) {
 	found := make([][]result, len(base.kinds))
 	var family []*finding
 	for k := range base.kinds {
@@ -97,7 +97,7 @@ func estimateKinds(base, head side, c Criteria, metrics []Metric, level float64)
 			case m.Better != Neutral:
 				family = append(family, r.finding)
 			default:
-				r.interval = r.intervalAt(1 - level)
+				r.interval = r.intervalAt(1 - level(1))
 			}
 		}
 	}

@@ -48,39 +48,47 @@ func (p *Resampler) metrics() []Metric {
 // has reports whether every experiment of the pool has the metric.
 func (p *Resampler) has(metric MetricID) bool { return len(p.changes[metric]) == p.blocks }
 
-// Resample draws blocks for one experiment with the given looks, without
-// replacement, decides it as a recorded one would have been, and returns the
-// verdict on every metric. The pool must hold at least as many blocks as the
-// last look.
-func (p *Resampler) Resample(rng *rand.Rand, looks []int) map[MetricID]Verdict {
-	drawn := rng.Perm(p.blocks)
+// Resample draws blocks for one experiment of a plan, without replacement, decides it
+// as a recorded one would have been, and returns the verdict on every metric and the
+// number of blocks it took. The pool must hold at least as many blocks as the plan.
+func (p *Resampler) Resample(rng *rand.Rand, plan runfolder.Plan) (map[MetricID]Verdict, int) {
+	return p.decide(rng.Perm(p.blocks), plan)
+}
+
+// decide judges the named blocks in their order as an experiment of a plan would.
+func (p *Resampler) decide(order []int, plan runfolder.Plan) (map[MetricID]Verdict, int) {
 	verdicts := map[MetricID]Verdict{}
-	for _, blocks := range looks {
+	metrics := p.metrics()
+	for _, blocks := range plan.Looks() {
 		var family []*finding
-		for _, m := range p.metrics() {
-			family = append(family, p.find(m, drawn[:blocks], 0))
+		for _, m := range metrics {
+			family = append(family, p.find(m, order[:blocks], 0, plan))
 		}
-		judge(family, alpha(len(looks)))
-		done := true
-		for i, m := range p.metrics() {
+		judge(family, atLook(plan, blocks, firstShare(plan)))
+		var open []undecided
+		for i, m := range metrics {
 			verdicts[m.ID] = family[i].verdict
-			done = done && family[i].verdict != Inconclusive
+			if family[i].verdict == Inconclusive {
+				open = append(open, undecided{m, family[i]})
+			}
 		}
-		if done {
-			break
+		if len(open) == 0 || whyGiveUp(open, plan, blocks) != "" {
+			return verdicts, blocks
 		}
 	}
-	return verdicts
+	return verdicts, plan.Blocks
 }
 
 // find is what the named blocks say of one metric if all its changes are moved
 // by shift.
-func (p *Resampler) find(m Metric, blocks []int, shift float64) *finding {
+func (p *Resampler) find(m Metric, blocks []int, shift float64, plan runfolder.Plan) *finding {
 	values := make([]float64, len(blocks))
 	for i, b := range blocks {
 		values[i] = p.changes[m.ID][b] + shift
 	}
-	return &finding{better: m.Better, rule: p.criteria.rule(m), share: m.Share, estimator: stat.SignedRank(values)}
+	f := &finding{better: m.Better, rule: p.criteria.rule(m), share: m.Share}
+	f.setBlocks(values, plan)
+	return f
 }
 
 // Resolution is the smallest regression of a metric, in percent, that an
@@ -124,7 +132,7 @@ func (p *Resampler) drawReplacing(rng *rand.Rand, blocks int) []int {
 // minus infinity if there are too few blocks for the level.
 func (p *Resampler) bound(m Metric, blocks []int, center float64) float64 {
 	level := 1 - FalseAlarms/float64(len(p.metrics()))
-	interval := p.find(m, blocks, -center).estimator.Interval(level)
+	interval := p.find(m, blocks, -center, runfolder.Plan{}).estimator.Interval(level)
 	switch {
 	case interval.Level < level:
 		return math.Inf(-1)

@@ -3,6 +3,8 @@ package compare
 import (
 	"math/rand/v2"
 	"testing"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // TestResampler draws experiments from simulated ones without a difference, and
@@ -14,13 +16,13 @@ func TestResampler(t *testing.T) {
 		runs := shared.record(rng)
 		pool.Add(runs[0], runs[1])
 	}
-	if pool.Blocks() != 120 {
+	if pool.Blocks() != 6*32 {
 		t.Fatalf("%d blocks", pool.Blocks())
 	}
 	const experiments = 1000
 	alarms := 0
 	for range experiments {
-		if matches(pool.Resample(rng, []int{12, 16, 20}), "", "") {
+		if verdicts, _ := pool.Resample(rng, runfolder.DefaultPlan()); matches(verdicts, "", "") {
 			alarms++
 		}
 	}

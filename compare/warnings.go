@@ -51,6 +51,7 @@ const (
 	WarnAgentBusy      WarningCode = "agent_busy"
 	WarnAgentLost      WarningCode = "agent_lost"
 	WarnAgents         WarningCode = "agents_differ"
+	WarnGivenUp        WarningCode = "given_up"
 )
 
 // WarningCodes are all codes.
@@ -59,7 +60,7 @@ var WarningCodes = []WarningCode{
 	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
-	WarnForeign, WarnLayout, WarnNullControl, WarnFewLate,
+	WarnForeign, WarnLayout, WarnNullControl, WarnFewLate, WarnGivenUp,
 	WarnAgentSkew, WarnAgentSlow, WarnAgentBusy, WarnAgentLost, WarnAgents,
 }
 
@@ -142,6 +143,7 @@ func warnings(r *Report) []Warning {
 		w.control(c)
 		w.otherAnswers(c)
 		w.pairing(c)
+		w.givenUp(c)
 		w.layout(c, r.Variants[0].Manifest, r.Variants[i+1].Manifest)
 		w.settings(r.Variants[0], r.Variants[i+1])
 	}

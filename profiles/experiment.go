@@ -166,13 +166,16 @@ func (r *recorder) record(ctx context.Context) error {
 		if err := r.blockOf(ctx, layout{subjects: r.Subjects}); err != nil {
 			return err
 		}
-		decided := slices.Contains(looks, r.done) && r.look()
+		why := ""
+		if slices.Contains(looks, r.done) {
+			why = r.look()
+		}
 		if err := r.save(); err != nil {
 			return err
 		}
 		r.report(0)
-		if decided && r.done < r.Plan.Blocks {
-			r.stop(fmt.Sprintf("every gated metric was decided after %d of at most %d blocks", r.done, r.Plan.Blocks))
+		if why != "" && r.done < r.Plan.Blocks {
+			r.stop(why)
 			return nil
 		}
 	}
@@ -211,17 +214,23 @@ func (r *recorder) save() error {
 	return nil
 }
 
-// look judges the blocks so far, notes the result in every run, and reports
-// whether the experiment may end.
-func (r *recorder) look() (done bool) {
+// look judges the blocks so far, notes the result in every run, and says why the
+// experiment may end, if it may.
+func (r *recorder) look() (why string) {
 	if r.Decide == nil {
-		return false
+		return ""
 	}
 	look := r.Decide(r.views())
 	for _, run := range r.runs {
 		run.Manifest.Looks = append(run.Manifest.Looks, look)
 	}
-	return look.Done
+	switch after := fmt.Sprintf("after %d of at most %d blocks", r.done, r.Plan.Blocks); {
+	case look.Done:
+		return "every gated metric was decided " + after
+	case look.Reason != "":
+		return fmt.Sprintf("it was given up %s: %s", after, look.Reason)
+	}
+	return ""
 }
 
 // timeIsUp reports whether one more block, taking as long as those before, would

@@ -440,7 +440,10 @@ func TestLooks(t *testing.T) {
 		plan runfolder.Plan
 		want []int
 	}{
-		{runfolder.DefaultPlan(), []int{12, 16, 20}},
+		{runfolder.Plan{Blocks: 6, Sequential: true, FirstLook: 3}, []int{3, 4, 5, 6}},
+		{runfolder.Plan{Blocks: 2, Sequential: true, FirstLook: 3}, []int{2}},
+		{runfolder.Plan{Blocks: 6, FirstLook: 3}, []int{6}},
+		{runfolder.Plan{Blocks: 20, Sequential: true}, []int{12, 16, 20}}, // of version 0.1
 		{runfolder.Plan{Blocks: 40, Sequential: true}, []int{24, 32, 40}},
 		{runfolder.Plan{Blocks: 19, Sequential: true}, []int{19}}, // 60% of 19 are too few for a verdict
 		{runfolder.Plan{Blocks: 12, Sequential: true}, []int{12}},

@@ -50,7 +50,9 @@ A subject is one of
 and is explained in docs/subjects.md.
 
 Throughput, CPU, allocated bytes and allocations are gated (--metric-set=all), or
-allocations alone (--metric-set=allocs), which takes seconds; --metric adds others.
+allocations alone (--metric-set=allocs), by short blocks that take seconds; --metric
+adds others. The experiment ends after the block that decides them all, or after one
+after which more would hardly do so.
 --metric=durability fails a head of which a power cut may take more acknowledged
 writes than of the base, for servers that tell (docs/subjects.md).
 A metric regressed if the whole interval of its change is worse than what fresh

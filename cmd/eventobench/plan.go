@@ -22,7 +22,7 @@ func (o *planOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.Blocks, "blocks", 0,
 		"fresh processes per subject, exactly; without it their number follows from the verdicts")
 	f.IntVar(&o.maxBlocks, "max-blocks", d.Blocks,
-		"fresh processes per subject, at most; verdicts are looked for at 60%, 80% and all of them")
+		"fresh processes per subject, at most; verdicts are looked for after each from the third on")
 	f.DurationVar(&o.maxTime, "max-time", 0, "begin no block that would end later than this; 0 for no limit")
 	f.IntVar(&o.Rounds, "rounds", d.Rounds, "slices per subject and block")
 	f.DurationVar(&o.Slice, "slice", d.Slice, "length of a slice")
@@ -31,29 +31,47 @@ func (o *planOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.quick, "quick", false, "3 blocks of 10 rounds: a smoke run, too short for a verdict")
 }
 
-// plan is the plan of the flags for a number of subjects. With --quick, flags
-// that were not given take the quick plan's values; one subject has nothing to
-// be judged against, and gets ten blocks.
-func (o *planOptions) plan(subjects int, given func(flag string) bool) runfolder.Plan {
-	plan := o.Plan
-	quick := runfolder.QuickPlan()
+// plan is the plan of the flags for a number of subjects, of which only counts may be
+// judged. Flags that were not given take the values of the plan for that, or with
+// --quick of the quick one; one subject has nothing to be judged against, and gets ten
+// blocks.
+func (o *planOptions) plan(subjects int, counts bool, given func(flag string) bool) runfolder.Plan {
+	plan := o.usual(counts)
+	if given("rounds") {
+		plan.Rounds = o.Rounds
+	}
+	if given("slice") {
+		plan.Slice = o.Slice
+	}
+	if given("warmup") {
+		plan.Warmup = o.Warmup
+	}
+	plan.Seed = o.Seed
 	switch {
 	case given("blocks"):
+		plan.Blocks, plan.Sequential = o.Blocks, false
 	case o.quick:
-		plan.Blocks = quick.Blocks
-	case subjects < 2 && !given("max-blocks"):
-		plan.Blocks = 10
-	default:
+	case given("max-blocks"):
 		plan.Blocks, plan.Sequential = o.maxBlocks, subjects > 1
+	case subjects < 2:
+		plan.Blocks, plan.Sequential = 10, false
 	}
-	if o.quick && !given("rounds") {
-		plan.Rounds = quick.Rounds
-	}
-	if o.quick && !given("warmup") {
-		plan.Warmup = quick.Warmup
+	if !plan.Sequential {
+		plan.FirstLook = 0
 	}
 	if plan.Seed == 0 {
 		plan.Seed = rand.Uint64()
 	}
 	return plan
+}
+
+// usual is the plan of which flags change what they say.
+func (o *planOptions) usual(counts bool) runfolder.Plan {
+	switch {
+	case o.quick:
+		return runfolder.QuickPlan()
+	case counts:
+		return runfolder.CountsPlan()
+	}
+	return runfolder.DefaultPlan()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,6 +105,9 @@ func (o *recordOptions) experiment(
 	if err != nil {
 		return profiles.Experiment{}, err
 	}
+	if c.CountsOnly() && !given("profiles") { // those of times explain no count, and take a second in every block
+		kinds = slices.DeleteFunc(kinds, runfolder.ProfileKind.Timing)
+	}
 	sent, err := o.workload.workload(subjects)
 	if err == nil {
 		err = checkWorkload(sent, subjects)
@@ -123,8 +127,10 @@ func (o *recordOptions) experiment(
 		return profiles.Experiment{}, err
 	}
 	trust, err := o.connect.trust()
-	plan := o.plan.plan(len(subjects), given)
-	plan.Layouts = o.layouts
+	plan := o.plan.plan(len(subjects), c.CountsOnly(), given)
+	if !c.CountsOnly() { // which no layout changes
+		plan.Layouts = o.layouts
+	}
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),
 		Load:         load,

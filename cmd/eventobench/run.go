@@ -47,9 +47,10 @@ An experiment is made of blocks. In each block every subject is a fresh process:
 it is warmed up and then gets its slices, one per round, in random order. The block
 is what the statistics count; slices keep the machine's drift out of the ratio.
 
-With two or more subjects, each is judged against the first when 60%, 80% and all
-of --max-blocks are complete; the experiment ends as soon as throughput, CPU,
-allocated bytes and allocations have a verdict. --blocks asks for a fixed number.
+With two or more subjects, each is judged against the first after every block from
+the third on; the experiment ends as soon as throughput, CPU, allocated bytes and
+allocations have a verdict, or would hardly have one after --max-blocks. --blocks
+asks for a fixed number.
 
 Without --rate the load is a closed loop: each worker sends a request when the one
 before is answered, so the server sets the pace. With --rate it is an open loop:

@@ -223,8 +223,8 @@ func percentOf(v float64) string {
 
 // falseAlarms draws experiments from the blocks without a handicap.
 func (t *selftest) falseAlarms(ctx context.Context) string {
-	looks := runfolder.DefaultPlan().Looks()
-	if need := looks[len(looks)-1]; t.pool.Blocks() < need {
+	plan := runfolder.DefaultPlan()
+	if need := plan.Blocks; t.pool.Blocks() < need {
 		return fmt.Sprintf("Too few blocks without a handicap to draw experiments from: %d, and %d are needed.\n",
 			t.pool.Blocks(), need)
 	}
@@ -234,7 +234,7 @@ func (t *selftest) falseAlarms(ctx context.Context) string {
 		if ctx.Err() != nil {
 			return ""
 		}
-		verdicts := t.pool.Resample(rng, looks)
+		verdicts, _ := t.pool.Resample(rng, plan)
 		alarm, doubt := false, false
 		for _, v := range verdicts {
 			alarm = alarm || v == compare.Regressed || v == compare.Improved

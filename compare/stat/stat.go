@@ -58,6 +58,11 @@ func (e Estimator) Interval(level float64) Interval {
 	return Interval{Low: e.sorted[k-1], High: e.sorted[n-k], Level: 1 - 2*tail}
 }
 
+// Reaches reports whether there are enough values for an interval of the level.
+func (e Estimator) Reaches(level float64) bool {
+	return len(e.sorted) > 0 && 2*e.null[0] <= 1-level+2e-12
+}
+
 // PValue is the two-sided p-value against a location within [-floor, floor]:
 // the smallest 1-level whose interval lies wholly outside.
 func (e Estimator) PValue(floor float64) float64 {

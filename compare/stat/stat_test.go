@@ -78,9 +78,10 @@ func TestReference(t *testing.T) {
 func checkHolm(t *testing.T, p, adjusted []float64) {
 	t.Helper()
 	for _, alpha := range []float64{0.001, 0.0101, 0.021, 0.0301, 0.05, 0.0601, 0.95} {
-		for i, level := range Holm(p, alpha) {
-			if (p[i] <= level) != (adjusted[i] <= alpha) {
-				t.Errorf("p-values %v at %v: number %d is held against %v, though adjusted to %v", p, alpha, i, level, adjusted[i])
+		level := func(among int) float64 { return alpha / float64(among) }
+		for i, among := range Holm(p, level) {
+			if (p[i] <= level(among)) != (adjusted[i] <= alpha) {
+				t.Errorf("p-values %v at %v: number %d is one among %d, though adjusted to %v", p, alpha, i, among, adjusted[i])
 			}
 		}
 	}

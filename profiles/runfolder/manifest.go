@@ -113,8 +113,9 @@ type Repeated struct {
 
 // Look is what the blocks of an experiment so far said about its gated metrics.
 type Look struct {
-	Blocks    int        `json:"blocks"` // that were complete
-	Done      bool       `json:"done"`   // every gated metric was decided
+	Blocks    int        `json:"blocks"`           // that were complete
+	Done      bool       `json:"done"`             // every gated metric was decided
+	Reason    string     `json:"reason,omitempty"` // why more blocks would not decide the others: the last look
 	Decisions []Decision `json:"decisions"`
 }
 

@@ -10,11 +10,13 @@ import (
 // Plan says how an experiment is divided: Blocks fresh starts of every subject,
 // Warmup unmeasured requests each, then Rounds slices of length Slice each. If
 // it is Sequential, Blocks is the most, and the experiment may end at an
-// earlier look. Layouts more blocks follow if timing moved, each with the functions
-// of all subjects in another order.
+// earlier look; there is one after every block from FirstLook on. Layouts more
+// blocks follow if timing moved, each with the functions of all subjects in another
+// order.
 type Plan struct {
 	Blocks     int           `json:"blocks"`
 	Sequential bool          `json:"sequential,omitempty"`
+	FirstLook  int           `json:"first_look,omitempty"` // 0 in folders of version 0.1
 	Rounds     int           `json:"rounds"`
 	Slice      time.Duration `json:"slice_ns"`
 	Warmup     int           `json:"warmup_requests"`
@@ -22,9 +24,24 @@ type Plan struct {
 	Layouts    int           `json:"layouts,omitempty"`
 }
 
-// DefaultPlan is up to twenty blocks of forty 50 ms slices per subject.
+// FirstLook is the first look of plans: two blocks do not tell how far blocks differ.
+const FirstLook = 3
+
+// DefaultPlan is up to 32 blocks of 24 slices of 50 ms per subject.
 func DefaultPlan() Plan {
-	return Plan{Blocks: 20, Sequential: true, Rounds: 40, Slice: 50 * time.Millisecond, Warmup: 2000}
+	return Plan{
+		Blocks: 32, Sequential: true, FirstLook: FirstLook,
+		Rounds: 24, Slice: 50 * time.Millisecond, Warmup: 2000,
+	}
+}
+
+// CountsPlan is for counts per operation, such as allocations, which a tenth of a
+// second tells as well as a minute: its blocks are as short as they can be.
+func CountsPlan() Plan {
+	return Plan{
+		Blocks: 16, Sequential: true, FirstLook: FirstLook,
+		Rounds: 6, Slice: 25 * time.Millisecond, Warmup: 500,
+	}
 }
 
 // QuickPlan is a smoke run of a few seconds: too short for a verdict.
@@ -32,14 +49,25 @@ func QuickPlan() Plan {
 	return Plan{Blocks: 3, Rounds: 10, Slice: 50 * time.Millisecond, Warmup: 500}
 }
 
-// Looks are the numbers of complete blocks after which the experiment is
-// judged: 60%, 80% and all of them if it is sequential and large enough for the
-// first to decide anything, else only all. The shares are fixed, because the
-// level of each look depends on them.
+// Looks are the numbers of complete blocks after which the experiment is judged:
+// from FirstLook on every one if it is sequential, else all of them.
 func (p Plan) Looks() []int {
+	if p.Sequential && p.FirstLook == 0 {
+		return p.threeLooks()
+	}
+	looks := []int{}
+	for n := p.FirstLook; p.Sequential && n < p.Blocks; n++ {
+		looks = append(looks, n)
+	}
+	return append(looks, p.Blocks)
+}
+
+// threeLooks are those of version 0.1, at 60%, 80% and all of the blocks if there are
+// enough for the first to decide anything.
+func (p Plan) threeLooks() []int {
 	const fewest = 12 // below, exact tests of four metrics reach no verdict
 	first := (p.Blocks*3 + 2) / 5
-	if !p.Sequential || first < fewest {
+	if first < fewest {
 		return []int{p.Blocks}
 	}
 	return []int{first, (p.Blocks*4 + 2) / 5, p.Blocks}
@@ -55,6 +83,8 @@ func (p Plan) Validate() error {
 		return fmt.Errorf("the plan needs at least 1 round per block, not %d", p.Rounds)
 	case p.Slice < time.Millisecond || p.Slice > loadgen.MaxSlice:
 		return fmt.Errorf("the plan needs slices of at least 1ms and at most %v, not %v", loadgen.MaxSlice, p.Slice)
+	case p.FirstLook < 0:
+		return fmt.Errorf("the plan cannot have its first look after %d blocks", p.FirstLook)
 	case p.Layouts < 0:
 		return fmt.Errorf("the plan cannot have %d blocks of other layouts", p.Layouts)
 	case p.Warmup < 0:
