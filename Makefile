@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint elsewhere generate generated manifests bench powercut faults fuzz vendor-web histories recorded run history selftest selftest-summary release
+.PHONY: build test race lint elsewhere generate generated manifests bench powercut faults curves fuzz vendor-web histories recorded run history selftest selftest-summary release
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -56,6 +56,12 @@ powercut: ## 100,000 states of the disk that a power cut may leave of the event 
 
 faults: ## make each write, sync, truncation and removal of the event store fail once; takes half an hour
 	EVENTOBENCH_EVERY_FAULT=1 $(GO) test -count=1 -timeout=90m -v -run 'ErrorsAtEveryCall|ShortWrites' ./server/sqlite
+
+SIZES = 10000,100000,1000000
+SUBSCRIBERS = 10,100,1000
+
+curves: ## what the event store costs by SIZES (messages) and SUBSCRIBERS, as tables
+	$(GO) run ./server/curves --sizes=$(SIZES) --subscribers=$(SUBSCRIBERS)
 
 fuzz: ## every fuzz target in turn, for FUZZTIME each
 	@for pkg in $$($(GO) list ./...); do \

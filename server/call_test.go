@@ -137,24 +137,30 @@ func TestCallKeepsNothing(t *testing.T) {
 const message = `{"type":"OrderPlaced","data":{"orderId":"0123456789abcdef","amount":12345,"currency":"EUR","paid":false,"customer":{"id":"0123456789abcdef","city":"Lisbon","vip":true},"items":[{"sku":"A-100","quantity":2,"price":19.95}]},"metadata":{"correlationStreamName":"checkout-1","userId":"u-1001","trace":{"span":7,"sampled":true}}}`
 
 // BenchmarkCall is the core on a store in memory: a write of about 290 bytes to
-// one of 100 streams, and a read of ten messages.
+// one of 100 streams, and reads of ten messages.
 func BenchmarkCall(b *testing.B) {
 	for _, codec := range server.Codecs() {
 		var writes [100][]byte
 		for i := range writes {
 			writes[i] = fmt.Appendf(nil, `["stream.write","order-%d",%s]`, i, message)
 		}
-		b.Run("write/"+string(codec), func(b *testing.B) {
-			benchmarkCalls(b, newCore(b, codec), writes[:])
-		})
-		b.Run("get10/"+string(codec), func(b *testing.B) {
+		filled := func() *server.Core {
 			core := newCore(b, codec)
 			for range 10 {
 				for _, body := range writes {
 					core.Call(b.Context(), cred, body, nil)
 				}
 			}
-			benchmarkCalls(b, core, [][]byte{[]byte(`["stream.get","order-7",{"batchSize":10}]`)})
+			return core
+		}
+		b.Run("write/"+string(codec), func(b *testing.B) {
+			benchmarkCalls(b, newCore(b, codec), writes[:])
+		})
+		b.Run("get10/"+string(codec), func(b *testing.B) {
+			benchmarkCalls(b, filled(), [][]byte{[]byte(`["stream.get","order-7",{"batchSize":10}]`)})
+		})
+		b.Run("category10/"+string(codec), func(b *testing.B) {
+			benchmarkCalls(b, filled(), [][]byte{[]byte(`["category.get","order",{"position":500,"batchSize":10}]`)})
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -192,31 +193,38 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 // sendAll sends pokes for all messages there are, page by page. It reports
 // whether the client and the namespace are still there.
 func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (alive bool, err error) {
-	for {
-		frames, n, err := s.page(ctx)
+	buffer := pokeBuffers.Get().(*[]byte)
+	defer pokeBuffers.Put(buffer)
+	for more := true; more; {
+		var err error
+		*buffer, more, err = s.page(ctx, (*buffer)[:0])
 		if hasCode(err, CodeNamespaceNotFound) {
 			return false, nil // deleted a moment ago
 		}
 		if err != nil {
 			return false, fmt.Errorf("reading for a subscription: %w", err)
 		}
-		if n == 0 {
-			return true, nil
-		}
-		if w.Send(frames) != nil || ctx.Err() != nil {
+		if len(*buffer) > 0 && (w.Send(*buffer) != nil || ctx.Err() != nil) {
 			return false, nil
 		}
 	}
+	return true, nil
 }
 
-// page reads the next pokes and moves on behind them. Nothing is sent while the
-// store is being read: a slow client must not hold it.
-func (s *Subscription) page(ctx context.Context) (frames []byte, n int, err error) {
+// pokeBuffers are for pokes that are being sent: subscriptions have none while they
+// sleep.
+var pokeBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// page appends the next pokes to frames and moves on behind them. There are more
+// only if the page is full: what is written after it was read wakes the subscription.
+// Nothing is sent while the store is being read: a slow client must not hold it.
+func (s *Subscription) page(ctx context.Context, frames []byte) (_ []byte, more bool, err error) {
 	if end := s.replaced.Swap(0); end != 0 {
 		if err := s.stepBack(ctx, end); err != nil {
-			return nil, 0, err
+			return frames, false, err
 		}
 	}
+	n := int64(0)
 	err = s.core.store.Read(ctx, s.namespace, s.query, func(m *Message) error {
 		n++
 		s.query.moveBehind(m)
@@ -227,9 +235,9 @@ func (s *Subscription) page(ctx context.Context) (frames []byte, n int, err erro
 		return nil
 	})
 	if err == errPartFull {
-		err = nil
+		return frames, true, nil
 	}
-	return frames, n, err
+	return frames, n == s.query.Limit, err
 }
 
 func appendPoke(dst []byte, m *Message) []byte {

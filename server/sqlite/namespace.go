@@ -338,15 +338,16 @@ func newNamespace(id int64) *namespace {
 }
 
 // newStatements are the statements for the tables of an id. Queries for messages
-// leave out what the caller knows, the stream of a stream. They have no LIMIT, and
-// no other one is a parameter by itself: SQLite plans such a statement anew, from
-// its text, whenever the limit is bound. A query without a limit is left early.
+// leave out what the caller knows, the stream of a stream. They have no LIMIT: they
+// are left early. Of the others no limit is a parameter by itself, and no column is
+// compared to one: SQLite may plan such a statement anew, from its text, whenever the
+// parameter is bound. A plus sign keeps it from that.
 func newStatements(id int64) statements {
 	text := func(parts ...string) string { return fmt.Sprintf(strings.Join(parts, " "), id) }
 	const (
 		insert = "INSERT INTO message_%[1]d (stream, category, pos, id, type, data, metadata, time"
 		fields = "SELECT m.id, m.type, m.pos, m.gpos, m.data, m.metadata, m.time"
-		one    = fields + " FROM message_%[1]d m WHERE m.stream = (SELECT id FROM stream_%[1]d WHERE name = ?)"
+		one    = fields + " FROM message_%[1]d m WHERE m.stream = (SELECT id FROM stream_%[1]d WHERE name = +?)"
 		// The order of the tables is given: without a limit SQLite may choose the other one, and sort.
 		all     = fields + ", s.name FROM message_%[1]d m CROSS JOIN stream_%[1]d s ON s.id = m.stream"
 		streams = "FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id"
@@ -355,16 +356,16 @@ func newStatements(id int64) statements {
 		insertStream:  text("INSERT INTO stream_%[1]d (name, category) VALUES (?, ?)"),
 		insertMessage: text(insert + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
 		importMessage: text(insert + ", gpos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-		findStream:    text("SELECT s.id, m.category, m.pos", streams, "WHERE s.name = ? ORDER BY m.pos DESC LIMIT 1"),
-		findCategory:  text("SELECT min(id) FROM stream_%[1]d WHERE category = ?"),
+		findStream:    text("SELECT s.id, m.category, m.pos", streams, "WHERE s.name = +? ORDER BY m.pos DESC LIMIT 1"),
+		findCategory:  text("SELECT min(id) FROM stream_%[1]d WHERE category = +?"),
 		readStream:    text(one, "AND m.pos >= ? AND m.gpos >= ? ORDER BY m.pos"),
-		readLast:      text(one, "AND (?2 = '' OR m.type = ?2) ORDER BY m.pos DESC"),
-		readCategory: text(all, "WHERE m.category = (SELECT min(id) FROM stream_%[1]d WHERE category = ?)",
+		readLast:      text(one, "AND (+?2 = '' OR m.type = +?2) ORDER BY m.pos DESC"),
+		readCategory: text(all, "WHERE m.category = (SELECT min(id) FROM stream_%[1]d WHERE category = +?)",
 			"AND m.gpos >= ? ORDER BY m.gpos"),
-		readAllLast: text(all, "WHERE ?1 = '' OR m.type = ?1 ORDER BY m.gpos DESC"),
+		readAllLast: text(all, "WHERE +?1 = '' OR m.type = +?1 ORDER BY m.gpos DESC"),
 		readAll:     text(all, "WHERE m.gpos >= ? ORDER BY m.gpos"),
 		listStreams: text("SELECT s.name, m.pos, m.time", streams, "WHERE s.name >= ? AND s.name < ?",
-			"AND m.pos = (SELECT max(pos) FROM message_%[1]d WHERE stream = s.id) ORDER BY s.name LIMIT 0 + ?"),
+			"AND m.pos = (SELECT max(pos) FROM message_%[1]d WHERE stream = s.id) ORDER BY s.name LIMIT +?"),
 		listCategories: text("SELECT category, count(*), min(id) FROM stream_%[1]d GROUP BY category ORDER BY category"),
 		countAll: text("SELECT category, count(*), (SELECT max(gpos) FROM message_%[1]d)",
 			"FROM message_%[1]d GROUP BY category"),

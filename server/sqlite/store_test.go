@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -195,12 +196,14 @@ func TestCategoryReadsUseTheIndex(t *testing.T) {
 }
 
 // TestStatementsArePlannedOnce: SQLite plans a statement anew whenever it is bound
-// if the limit is a parameter by itself.
+// if the limit is a parameter by itself, or a column is to be one.
 func TestStatementsArePlannedOnce(t *testing.T) {
-	sql := newStatements(1)
+	sql, again := newStatements(1), regexp.MustCompile(`(LIMIT|=|IS) *\?`)
 	for _, query := range sql.all() {
-		if strings.Contains(query, "LIMIT ?") {
-			t.Error(query)
+		for _, at := range again.FindAllStringIndex(query, -1) {
+			if before := query[at[0]-1]; before != '<' && before != '>' {
+				t.Errorf("%s …\nof %s", query[:at[1]], query)
+			}
 		}
 	}
 }
