@@ -45,6 +45,24 @@ func TestLongAnswersEnd(t *testing.T) {
 	}
 }
 
+// TestLongAnswersKeepNothing reads an answer to its end when the request's memory
+// holds something else, and another call has been made.
+func TestLongAnswersKeepNothing(t *testing.T) {
+	core := newCore(t, server.CodecRaw)
+	for _, call := range longCalls {
+		longAnswer(t, core, call)
+		body := []byte(call)
+		a := core.Call(t.Context(), cred, body, nil)
+		copy(body, strings.Repeat("x", len(body)))
+		callWhole(t, core, []byte(`["category.get","other"]`))
+		more, err := io.ReadAll(a.Tail)
+		var rows []any
+		if err := errors.Join(err, json.Unmarshal(append(a.Body, more...), &rows)); err != nil || len(rows)%20 != 0 {
+			t.Errorf("%s: %d rows (%v)", call, len(rows), err)
+		}
+	}
+}
+
 // TestLongAnswersMixNothing replaces or deletes the messages of a long answer
 // before its second part is read: it ends with an error, and has no row of
 // another namespace, or of another time, that has the same name.
