@@ -62,7 +62,7 @@ SIZES = 10000,100000,1000000
 SUBSCRIBERS = 10,100,1000
 
 curves: ## what the event store costs by SIZES (messages) and SUBSCRIBERS, as tables
-	$(GO) run ./server/curves --sizes=$(SIZES) --subscribers=$(SUBSCRIBERS)
+	$(GO) test -v -count=1 -timeout=60m ./server/curves -args -sizes=$(SIZES) -subscribers=$(SUBSCRIBERS) -events=200
 
 fuzz: ## every fuzz target in turn, for FUZZTIME each
 	@for pkg in $$($(GO) list ./...); do \

@@ -1,11 +1,24 @@
-package main
+// Package curves shows what the event store costs as it grows: by the number of messages
+// it holds, and by the number of subscribers on one category. It is a test that prints
+// tables, of small numbers unless others are asked for:
+//
+//	go test -v -count=1 ./server/curves -args -sizes=10000,100000 -subscribers=10,100
+package curves
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
+)
+
+var (
+	sizes       = flag.String("sizes", "100,500", "messages in the store, rising; 10000000 takes about 10 GB of memory and disk")
+	subscribers = flag.String("subscribers", "1,20", "subscribers on one category; 10000 take twice as many open files (ulimit -n)")
+	events      = flag.Int("events", 5, "messages that are written to the subscribers, one after the other")
 )
 
 // TestMain plays the other processes, which run this binary.
@@ -20,16 +33,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestCurves prints both tables, of a small store and a few subscribers.
+// TestCurves prints both tables, each with a row for every number.
 func TestCurves(t *testing.T) {
-	o := options{sizes: []int{100, 500}, subscribers: []int{1, 20}, events: 5, dir: t.TempDir()}
+	o := options{sizes: numbers(t, *sizes), subscribers: numbers(t, *subscribers), events: *events, dir: t.TempDir()}
 	var out bytes.Buffer
 	if err := o.run(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, begin := range []string{"| messages |", "| 100 |", "| 500 |", "| subscribers |", "| 1 |", "| 20 |"} {
-		if n := strings.Count("\n"+out.String(), "\n"+begin); n != 1 {
-			t.Errorf("%d rows begin with %q in\n%s", n, begin, &out)
+	begins := []string{"messages", "subscribers"}
+	for _, n := range append(o.sizes, o.subscribers...) {
+		begins = append(begins, strconv.Itoa(n))
+	}
+	for _, begin := range begins {
+		if n := strings.Count("\n"+out.String(), "\n| "+begin+" |"); n == 0 {
+			t.Errorf("no row begins with %q in\n%s", begin, &out)
 		}
 	}
 	left, err := os.ReadDir(o.dir)
@@ -37,4 +54,16 @@ func TestCurves(t *testing.T) {
 		t.Errorf("%v (%v) is left of the stores that were killed", left, err)
 	}
 	t.Log("\n" + out.String())
+}
+
+func numbers(t *testing.T, list string) (ns []int) {
+	t.Helper()
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("%q is no list of numbers: %v", list, err)
+		}
+		ns = append(ns, n)
+	}
+	return ns
 }

@@ -1,47 +1,18 @@
-// Curves shows what the event store costs as it grows: by the number of messages it
-// holds, and by the number of subscribers on one category. It prints tables.
-//
-//	go run ./server/curves --sizes=10000,100000 --subscribers=10,100
-package main
+package curves
 
 import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-
-	"github.com/spf13/pflag"
 )
 
+// options are what the tables are of.
 type options struct {
 	sizes       []int
 	subscribers []int
 	events      int
 	dir         string
-}
-
-func main() {
-	if role := os.Getenv(roleVariable); role != "" {
-		exitOn(play(role))
-		return
-	}
-	var o options
-	pflag.IntSliceVar(&o.sizes, "sizes", []int{10_000, 100_000, 1_000_000},
-		"messages in the store, rising; 10000000 takes about 10 GB of memory and disk")
-	pflag.IntSliceVar(&o.subscribers, "subscribers", []int{10, 100, 1000},
-		"subscribers on one category; 10000 take twice as many open files (ulimit -n)")
-	pflag.IntVar(&o.events, "events", 200, "messages that are written to the subscribers, one after the other")
-	pflag.StringVar(&o.dir, "dir", os.TempDir(), "folder of the files that are recovered after a kill")
-	pflag.Parse()
-	exitOn(o.run(context.Background(), os.Stdout))
-}
-
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "curves:", err)
-		os.Exit(2)
-	}
 }
 
 func (o options) run(ctx context.Context, out io.Writer) error {
