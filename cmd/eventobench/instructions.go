@@ -60,16 +60,26 @@ func (i instructionsFlag) counting(
 	return counting
 }
 
-// whyNotCounted says so unless a time moved, by the last look at the blocks, and no
-// other layouts have told already whether that is the code.
+// whyNotCounted says so unless a time moved, by the last look at the blocks, and only a
+// count tells whether that is the code: no blocks of other layouts have told it, and the
+// programs differ, without which there is but one layout.
 func whyNotCounted(runs []*runfolder.Run) string {
 	const anyway = "; --instructions counts them in any case"
 	m := runs[0].Manifest
 	switch {
 	case len(m.LayoutBlocks) > 0:
 		return "not counted, as blocks of other layouts tell code from layout" + anyway
+	case oneProgram(runs):
+		return "not counted, as all subjects are one program, with one layout" + anyway
 	case len(m.Looks) == 0 || !compare.TimingMoved(m.Looks[len(m.Looks)-1]):
 		return "not counted, as no gated time moved" + anyway
 	}
 	return ""
+}
+
+func oneProgram(runs []*runfolder.Run) bool {
+	hash := runs[0].Manifest.Subject.Binary.SHA256
+	return hash != "" && !slices.ContainsFunc(runs, func(r *runfolder.Run) bool {
+		return r.Manifest.Subject.Binary.SHA256 != hash
+	})
 }
