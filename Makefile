@@ -94,7 +94,7 @@ recorded: ## record again the folders that tests read, and the figures they must
 	  --transport=nethttp,fasthttp,fasthttp-adapter --out=$$(mktemp -d)) && \
 	  $(GO) run ./cmd/eventobench compare --format=json --out=$(RECORDED)/three.json.gz $$dirs
 
-run: ## the main job: three transports side by side, in about two minutes
+run: ## the main job: three transports side by side, in about a minute
 	$(GO) run ./cmd/eventobench run --transport=nethttp --transport=fasthttp --transport=fasthttp-adapter
 
 HISTORY = docs/history.jsonl
