@@ -24,6 +24,15 @@ func NewHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(maxLatency), 3)
 }
 
+// Merged returns the sum of histograms of latencies.
+func Merged(hs []*hdrhistogram.Histogram) *hdrhistogram.Histogram {
+	all := NewHistogram()
+	for _, h := range hs {
+		all.Merge(h)
+	}
+	return all
+}
+
 // recordLatency adds a latency to a histogram. The minimum matters only if the
 // system is so slow to run the generator that an answer is noticed after its
 // timeout.

@@ -332,7 +332,7 @@ func (c *contender) cpu() (time.Duration, error) {
 
 // trial sums up what came of a slice.
 func (r *capacityRecorder) trial(rate float64, result loadgen.Result, latency loadgen.Latency) runfolder.Trial {
-	due, sent := merged(latency.Due), merged(latency.Sent)
+	due, sent := loadgen.Merged(latency.Due), loadgen.Merged(latency.Sent)
 	t := runfolder.Trial{
 		Rate: rate, Start: result.Start.Sub(r.start), Duration: result.Duration,
 		Answered: result.Ops(), Failed: result.Errors.Total(), Missed: result.Missed, MaxLate: result.MaxLate,
@@ -348,14 +348,6 @@ func (r *capacityRecorder) trial(rate float64, result loadgen.Result, latency lo
 	}
 	t.Met = r.allowed.Met(t.Fitted())
 	return t
-}
-
-func merged(kinds []*hdrhistogram.Histogram) *hdrhistogram.Histogram {
-	all := loadgen.NewHistogram()
-	for _, h := range kinds {
-		all.Merge(h)
-	}
-	return all
 }
 
 // above is how many values are above a limit, to the precision of the histogram.

@@ -99,11 +99,7 @@ func (o *capacityOptions) addLoadFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.workers, "workers", 50, "requests in flight at most, one connection each")
 	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson), "poisson, as of many independent users, or constant")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed, at most 1h")
-	f.BoolVar(&o.connect.h2, "h2", false, "speak HTTP/2: agreed on by ALPN with https, from the start (h2c) with http")
-	f.IntVar(&o.connect.h2Streams, "h2-streams", 1, "with --h2: workers that share a connection")
-	f.BoolVar(&o.connect.insecure, "insecure", false, "do not verify the certificate of an https server")
-	f.StringVar(&o.connect.cacert, "cacert", "",
-		"file of PEM certificates: the authorities that an https server's is verified by")
+	o.connect.addConnectionFlags(f)
 }
 
 func (o *capacityOptions) addPlanFlags(f *pflag.FlagSet) {

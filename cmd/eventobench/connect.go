@@ -24,13 +24,18 @@ type connectOptions struct {
 }
 
 func (o *connectOptions) addFlags(f *pflag.FlagSet) {
+	o.addConnectionFlags(f)
+	f.StringVar(&o.allowErrors, "allow-errors", "0%",
+		"share of a block's requests that may fail; they count in no rate and no latency")
+}
+
+// addConnectionFlags are the flags of what has limits of its own for requests that fail.
+func (o *connectOptions) addConnectionFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.h2, "h2", false, "speak HTTP/2: agreed on by ALPN with https, from the start (h2c) with http")
 	f.IntVar(&o.h2Streams, "h2-streams", 1, "with --h2: workers that share a connection")
 	f.BoolVar(&o.insecure, "insecure", false, "do not verify the certificate of an https server")
 	f.StringVar(&o.cacert, "cacert", "",
 		"file of PEM certificates: the authorities that an https server's is verified by")
-	f.StringVar(&o.allowErrors, "allow-errors", "0%",
-		"share of a block's requests that may fail; they count in no rate and no latency")
 }
 
 // apply adds to a load what is part of its identity.

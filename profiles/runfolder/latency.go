@@ -19,7 +19,7 @@ type Latency [][]*hdrhistogram.Histogram
 
 // Block merges the histograms of one block.
 func (l Latency) Block(block int) *hdrhistogram.Histogram {
-	return mergeHistograms(l[block])
+	return loadgen.Merged(l[block])
 }
 
 // Kind merges the histograms of one kind of request over all blocks.
@@ -35,15 +35,7 @@ func (l Latency) Kind(kind int) *hdrhistogram.Histogram {
 func (l Latency) All() *hdrhistogram.Histogram {
 	all := loadgen.NewHistogram()
 	for _, block := range l {
-		all.Merge(mergeHistograms(block))
-	}
-	return all
-}
-
-func mergeHistograms(hs []*hdrhistogram.Histogram) *hdrhistogram.Histogram {
-	all := loadgen.NewHistogram()
-	for _, h := range hs {
-		all.Merge(h)
+		all.Merge(loadgen.Merged(block))
 	}
 	return all
 }

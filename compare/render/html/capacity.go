@@ -1,7 +1,6 @@
 package html
 
 import (
-	"bytes"
 	"fmt"
 	"html/template"
 	"io"
@@ -29,12 +28,7 @@ func WriteCapacity(w io.Writer, c view.Capacity) error {
 		Capacity: c, Plot: newCapacityPlot(c), Policy: policy(capacityStyle, historyScripts),
 		Style: capacityStyle, Scripts: historyScripts,
 	}
-	var b bytes.Buffer
-	if err := pageTemplate.ExecuteTemplate(&b, "capacity.html", shown); err != nil {
-		return fmt.Errorf("making the page: %w", err)
-	}
-	_, err := b.WriteTo(w)
-	return err
+	return execute(w, "page", "capacity.html", shown)
 }
 
 // capacityPlot is p99 against rate, both logarithmic: shares of the width, and pixels

@@ -1,9 +1,7 @@
 package html
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"html/template"
 	"io"
 
@@ -45,10 +43,5 @@ func WriteFileDiff(w io.Writer, p *view.FileDiff) error {
 	if shown.Changes.Per = p.Per; p.Per != "" {
 		shown.Values = p.Per
 	}
-	var b bytes.Buffer
-	if err := pageTemplate.ExecuteTemplate(&b, "files.html", shown); err != nil {
-		return fmt.Errorf("making the page: %w", err)
-	}
-	_, err := b.WriteTo(w)
-	return err
+	return execute(w, "page", "files.html", shown)
 }

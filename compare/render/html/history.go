@@ -1,7 +1,6 @@
 package html
 
 import (
-	"bytes"
 	"fmt"
 	"html/template"
 	"io"
@@ -41,12 +40,7 @@ func WriteHistory(w io.Writer, curves []view.History) error {
 		}
 		shown.Title += c.Name
 	}
-	var b bytes.Buffer
-	if err := pageTemplate.ExecuteTemplate(&b, "history.html", shown); err != nil {
-		return fmt.Errorf("making the page: %w", err)
-	}
-	_, err := b.WriteTo(w)
-	return err
+	return execute(w, "page", "history.html", shown)
 }
 
 // historyPlot is one metric drawn over the runs: shares of the width, and

@@ -1,9 +1,7 @@
 package html
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
@@ -72,12 +70,7 @@ func WriteHistorySVG(w io.Writer, curves []view.History) error {
 		return errors.New("there is nothing to draw: no run of this history has allocations, or was recorded with a base")
 	}
 	p.Height = (len(p.Curves)-1)*curveStride + curveHeight
-	var b bytes.Buffer
-	if err := pageTemplate.ExecuteTemplate(&b, "history.svg", p); err != nil {
-		return fmt.Errorf("making the picture: %w", err)
-	}
-	_, err := b.WriteTo(w)
-	return err
+	return execute(w, "picture", "history.svg", p)
 }
 
 func panels(h view.History) []picturePanel {

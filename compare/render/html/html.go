@@ -71,13 +71,17 @@ func Write(w io.Writer, p *view.Page) error {
 	if p.Charts == nil {
 		return errors.New("the report was written without its charts, which the page shows: compare the run folders again")
 	}
-	var b bytes.Buffer
-	shown := page{
+	return execute(w, "page", "page.html", page{
 		Page: p, Policy: policy(pageStyle, pageScripts), Style: pageStyle, Scripts: pageScripts,
 		Data: data{p.Names, p.Charts},
-	}
-	if err := pageTemplate.Execute(&b, shown); err != nil {
-		return fmt.Errorf("making the page: %w", err)
+	})
+}
+
+// execute writes what a template makes of what is shown, if it makes all of it.
+func execute(w io.Writer, what, name string, shown any) error {
+	var b bytes.Buffer
+	if err := pageTemplate.ExecuteTemplate(&b, name, shown); err != nil {
+		return fmt.Errorf("making the %s: %w", what, err)
 	}
 	_, err := b.WriteTo(w)
 	return err
