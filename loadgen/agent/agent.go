@@ -102,10 +102,14 @@ func (a *Agent) current() *session {
 func (a *Agent) find(id string) (*session, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s := a.session; s != nil && s.id == id && s.renew() {
-		return s, nil
+	ended := a.ended
+	if s := a.session; s != nil && s.id == id {
+		if s.renew() {
+			return s, nil
+		}
+		ended = context.Cause(s.ctx).Error() // it waits for what is still being done
 	}
-	return nil, fmt.Errorf("agent %s has ended the session: %s", a.Name, a.ended)
+	return nil, fmt.Errorf("agent %s has ended the session: %s", a.Name, ended)
 }
 
 // control answers a request to the control endpoint.

@@ -194,3 +194,24 @@ func TestMaxTime(t *testing.T) {
 		g.Close()
 	}
 }
+
+// TestEndingSession: a session that still waits for its jobs says already why it ends.
+func TestEndingSession(t *testing.T) {
+	a := newAgent(options("a"), time.Now())
+	if err := a.open("recorder.1"); err != nil {
+		t.Fatal(err)
+	}
+	s := a.current()
+	s.mu.Lock() // a job is being done
+	ended := make(chan struct{})
+	go func() { s.end("that is why"); close(ended) }()
+	<-s.ctx.Done()
+	if _, err := a.find("recorder.1"); err == nil || !strings.Contains(err.Error(), "that is why") {
+		t.Errorf("while it waits: %v", err)
+	}
+	s.mu.Unlock()
+	<-ended
+	if _, err := a.find("recorder.1"); err == nil || !strings.Contains(err.Error(), "that is why") {
+		t.Errorf("after it: %v", err)
+	}
+}
