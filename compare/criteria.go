@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,6 +79,17 @@ func levelsOf(base, head side, alpha float64) levels {
 type Rule struct {
 	Tolerance float64 `json:"tolerance_percent"` // a change within it does not matter
 	Floor     float64 `json:"floor_percent"`     // a smaller change cannot be told from none
+	Least     float64 `json:"least,omitempty"`   // in the metric's unit: the smallest that a tolerance may come to
+}
+
+// At is the rule for a metric of that value in base. Where the tolerance would come to
+// less than Least, tolerance and floor are as many times as large; elsewhere Least has
+// no part in it, and is 0.
+func (r Rule) At(base float64) Rule {
+	if times := 100 * r.Least / (base * r.Tolerance); r.Least > 0 && base > 0 && times > 1 {
+		return Rule{Tolerance: r.Tolerance * times, Floor: r.Floor * times, Least: r.Least}
+	}
+	return Rule{Tolerance: r.Tolerance, Floor: r.Floor}
 }
 
 // Criteria say which metrics are gated and how.
@@ -153,7 +163,9 @@ func (c Criteria) Gate(id MetricID, tolerance float64) error {
 		return fmt.Errorf("tolerance %g%% of %s: it must be above %g%%, the difference that fresh processes of one binary can show",
 			tolerance, id, rule.Floor)
 	}
-	rule.Tolerance = cmp.Or(tolerance, rule.Tolerance)
+	if tolerance > 0 {
+		rule.Tolerance, rule.Least = tolerance, 0
+	}
 	c.Rules[id] = rule
 	return nil
 }
@@ -179,10 +191,14 @@ func (c Criteria) metrics(all []Metric) []Metric {
 	return slices.DeleteFunc(slices.Clone(all), func(m Metric) bool { return !c.gates(m) })
 }
 
-// rule is how a metric is judged.
-func (c Criteria) rule(m Metric) Rule {
-	if rule, gated := c.Rules[m.ID]; gated {
-		return rule
+// rule is how a metric of a value in base is judged; nil if base has none.
+func (c Criteria) rule(m Metric, base *float64) Rule {
+	rule, gated := c.Rules[m.ID]
+	if !gated {
+		rule = m.Rule
 	}
-	return m.Rule
+	if base == nil {
+		return rule.At(0)
+	}
+	return rule.At(*base)
 }

@@ -135,9 +135,9 @@ func estimate(m Metric, base, head side, c Criteria) result {
 		return result{missing: why, bare: Inconclusive}
 	}
 	if m.Bound {
-		return compareBounds(m, base, head, c.rule(m))
+		return compareBounds(m, base, head, c.rule(m, base.value(m)))
 	}
-	f := &finding{better: m.Better, rule: c.rule(m), share: m.Share}
+	f := &finding{better: m.Better, rule: c.rule(m, base.value(m)), share: m.Share}
 	if paired(base.Run, head.Run) && !ownBlocks(m, base) {
 		f.setBlocks(pairedChanges(m, base, head, blocksOf(base, head)), base.Manifest.Plan)
 	} else {

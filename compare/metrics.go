@@ -86,6 +86,14 @@ var (
 	instrRule = Rule{Tolerance: 0.5, Floor: 0.2}
 )
 
+// Of a request that allocates next to nothing a percent is less than what the process
+// allocates by the second for itself. Half of the smallest object that Go allocates is
+// not one more for each request, and a twentieth of one not one more for many.
+var (
+	bytesRule   = Rule{Tolerance: allocRule.Tolerance, Floor: allocRule.Floor, Least: 4}
+	objectsRule = Rule{Tolerance: allocRule.Tolerance, Floor: allocRule.Floor, Least: 0.05}
+)
+
 // shareRule is in percentage points: a request in a thousand does not matter, and
 // one in ten thousand cannot be told from none.
 var shareRule = Rule{Tolerance: 0.1, Floor: 0.01}
@@ -115,13 +123,13 @@ var Metrics = []Metric{
 		value: func(m *measured) float64 { return m.databaseCPU / m.ops * 1e6 },
 	},
 	{
-		ID: "alloc_bytes_per_op", Label: "allocated", Unit: "B/op", Better: Down, Rule: allocRule,
+		ID: "alloc_bytes_per_op", Label: "allocated", Unit: "B/op", Better: Down, Rule: bytesRule,
 		Source: runfolder.SourceMemStats,
 		Gated:  true, Headline: true, Brief: true, ExplainedBy: "allocs", Bench: benchTimes(1, "B/op"),
 		value: func(m *measured) float64 { return float64(m.window.TotalAlloc) / m.ops },
 	},
 	{
-		ID: "allocs_per_op", Label: "allocations", Unit: "allocs/op", Better: Down, Decimals: 2, Rule: allocRule,
+		ID: "allocs_per_op", Label: "allocations", Unit: "allocs/op", Better: Down, Decimals: 2, Rule: objectsRule,
 		Source: runfolder.SourceMemStats,
 		Gated:  true, Headline: true, Brief: true, ExplainedBy: "allocs", ByCount: true, Bench: benchTimes(1, "allocs/op"),
 		value: func(m *measured) float64 { return float64(m.window.Mallocs) / m.ops },

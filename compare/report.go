@@ -277,7 +277,7 @@ func describe(m Metric, base, head side, found result, c Criteria) MetricChange 
 	}
 	mc := MetricChange{
 		ID: m.ID, Label: m.Label, Unit: m.Unit, Better: m.Better, Decimals: m.Decimals,
-		Gated: c.gates(m), Rule: c.rule(m), Unavailable: found.missing, Doubt: found.doubt,
+		Gated: c.gates(m), Rule: c.rule(m, base.value(m)), Unavailable: found.missing, Doubt: found.doubt,
 		Base: base.value(m), Head: head.value(m), BaseAll: base.boundless(m), HeadAll: head.boundless(m),
 		AsBuilt: asBuilt,
 	}

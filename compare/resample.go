@@ -13,13 +13,14 @@ import (
 // the same two subjects, to draw further experiments from.
 type Resampler struct {
 	criteria Criteria
+	rules    map[MetricID]Rule      // of the first experiment's base
 	changes  map[MetricID][]float64 // as estimated of every block, by gated metric
 	blocks   int
 }
 
 // NewResampler makes an empty resampler of the gated metrics of c.
 func NewResampler(c Criteria) *Resampler {
-	return &Resampler{criteria: c, changes: map[MetricID][]float64{}}
+	return &Resampler{criteria: c, rules: map[MetricID]Rule{}, changes: map[MetricID][]float64{}}
 }
 
 // Add takes in the blocks of one experiment. Metrics that one of its runs lacks
@@ -30,6 +31,9 @@ func (p *Resampler) Add(base, head *runfolder.Run) {
 	for _, m := range p.criteria.metrics(metricsOfPair(b, h, p.criteria)) {
 		if m.Bound || !base.Has(m.Source) || !head.Has(m.Source) {
 			continue
+		}
+		if _, known := p.rules[m.ID]; !known {
+			p.rules[m.ID] = p.criteria.rule(m, b.value(m))
 		}
 		p.changes[m.ID] = append(p.changes[m.ID], pairedChanges(m, b, h, blocks)...)
 	}
@@ -86,7 +90,7 @@ func (p *Resampler) find(m Metric, blocks []int, shift float64, plan runfolder.P
 	for i, b := range blocks {
 		values[i] = p.changes[m.ID][b] + shift
 	}
-	f := &finding{better: m.Better, rule: p.criteria.rule(m), share: m.Share}
+	f := &finding{better: m.Better, rule: p.rules[m.ID], share: m.Share}
 	f.setBlocks(values, plan)
 	return f
 }
@@ -112,7 +116,7 @@ func (p *Resampler) Resolution(rng *rand.Rand, metric MetricID, blocks int) floa
 		bounds[i] = p.bound(m, p.drawReplacing(rng, blocks), center)
 	}
 	slices.Sort(bounds)
-	moved := stat.LogRatio(p.criteria.rule(m).Floor) - bounds[int(experiments*(1-found))]
+	moved := stat.LogRatio(p.rules[m.ID].Floor) - bounds[int(experiments*(1-found))]
 	if most := stat.LogRatio(100); !(moved < most) {
 		return 0
 	}

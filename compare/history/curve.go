@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -137,7 +138,9 @@ func (c *Curve) findExact(s *Series, alpha float64) {
 		s.Notes = append(s.Notes, "0 in some run, so there is no ratio, and no change is marked")
 		return
 	}
-	steps := stat.Steps(logs, make([]int, len(logs)), alpha, stat.LogRatio(s.Metric.Rule.Floor))
+	least := slices.MinFunc(s.Points, func(a, b Point) int { return cmp.Compare(a.Value, b.Value) })
+	floor := stat.LogRatio(s.Metric.Rule.At(least.Value).Floor)
+	steps := stat.Steps(logs, make([]int, len(logs)), alpha, floor)
 	s.mark(steps)
 	s.level(steps, logs)
 }

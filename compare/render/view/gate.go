@@ -86,6 +86,9 @@ func tolerance(m compare.MetricChange) string {
 	if row, known := compare.FindMetric(m.ID); known && row.Share {
 		return fmt.Sprintf("%g points", m.Rule.Tolerance)
 	}
+	if m.Rule.Least > 0 {
+		return fmt.Sprintf("%g %s", m.Rule.Least, m.Unit)
+	}
 	return fmt.Sprintf("%g%%", m.Rule.Tolerance)
 }
 
