@@ -49,7 +49,7 @@ func lookShare(p runfolder.Plan, blocks int, alpha float64) float64 {
 	case p.FirstLook == 0:
 		return alpha * lookAlpha / FalseAlarms
 	}
-	return stat.Spending{First: p.FirstLook, Planned: p.Blocks}.Level(blocks, alpha)
+	return stat.Spending{First: p.FirstLook, Planned: p.Blocks, Power: 1}.Level(blocks, alpha)
 }
 
 // firstShare is the error rate of the programs as built. If blocks of other layouts

@@ -36,7 +36,7 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 		}
 	}
 	look.Done = len(open) == 0
-	look.Reason = whyGiveUp(open, base.Manifest.Plan, look.Blocks)
+	look.Reason = whyGiveUp(open, aheadOf(base.Manifest.Plan, look.Blocks))
 	return look
 }
 

@@ -25,30 +25,45 @@ type undecided struct {
 	finding *finding
 }
 
-// whyGiveUp says why the experiment should end after so many blocks although something
-// is undecided; it is empty if it should go on.
-func whyGiveUp(open []undecided, p runfolder.Plan, blocks int) string {
-	if len(open) == 0 || p.FirstLook == 0 || blocks < fewestHopeless || blocks >= p.Blocks {
+// ahead is what is left of an experiment: blocks of those planned are there, and the
+// last look judges all of them at its own levels.
+type ahead struct {
+	blocks, planned int
+	last            levels
+}
+
+// aheadOf is what is left of the programs as built, nothing where not every block has
+// a look.
+func aheadOf(p runfolder.Plan, blocks int) ahead {
+	if p.FirstLook == 0 {
+		return ahead{}
+	}
+	return ahead{blocks, p.Blocks, atLook(p, p.Blocks, firstShare(p))}
+}
+
+// whyGiveUp says why the experiment should end although something is undecided; it is
+// empty if it should go on.
+func whyGiveUp(open []undecided, a ahead) string {
+	if len(open) == 0 || a.blocks < fewestHopeless || a.blocks >= a.planned {
 		return ""
 	}
 	var names []string
 	for _, u := range open {
-		if u.finding.chance(p, blocks) >= improbable {
+		if u.finding.chance(a) >= improbable {
 			return ""
 		}
 		names = append(names, u.metric.Label)
 	}
-	return fmt.Sprintf("all %d would hardly decide %s, with less than %.0f in 100", p.Blocks,
+	return fmt.Sprintf("all %d would hardly decide %s, with less than %.0f in 100", a.planned,
 		strings.Join(names, " and "), improbable*100)
 }
 
 // chance is the probability that the last look decides, as far as the blocks so far
 // tell. It is rather too high: their spread is taken to be as small as it may well be.
-func (f *finding) chance(p runfolder.Plan, blocks int) float64 {
-	n, planned := float64(blocks), float64(p.Blocks)
+func (f *finding) chance(a ahead) float64 {
+	n, planned := float64(a.blocks), float64(a.planned)
 	err := f.standardError() * (1 - 1/math.Sqrt(2*n))
-	level := lookShare(p, p.Blocks, firstShare(p)/float64(f.among))
-	margin := stat.NormalQuantile(1-level)*err*math.Sqrt(n/planned) + f.widening
+	margin := stat.NormalQuantile(1-a.last(f.among))*err*math.Sqrt(n/planned) + f.widening
 	// Of the estimate at the end, which those now are a part of.
 	center, sd := f.estimator.Estimate(), err*math.Sqrt(1-n/planned)
 	within := func(low, high float64) float64 { return normalBelow((high-center)/sd) - normalBelow((low-center)/sd) }

@@ -18,7 +18,55 @@ import (
 // direction as built. So of their intervals at FalseAlarms one end counts, which is
 // wrong half as often. The blocks as built are judged with the other half from their
 // first look on (firstShare), so that nothing they decided is judged anew.
+//
+// They take no part in what these blocks say: they were looked at until something had
+// moved, and all have the same two layouts.
 const layoutShare = 0.5
+
+// latePower leaves most of the error to the late looks at blocks of other layouts:
+// large changes are found by the early ones all the same, and a small one costs the
+// last look hardly more than if it were the only one.
+const latePower = 3
+
+// atLayouts is the judgement of so many blocks of other layouts.
+func atLayouts(p runfolder.Plan, blocks int) levels {
+	if p.LayoutLook == 0 {
+		return once(2 * FalseAlarms * layoutShare)
+	}
+	return func(among int) float64 {
+		s := stat.Spending{First: p.LayoutLook, Planned: p.Layouts, Power: latePower}
+		return s.Level(blocks, 2*FalseAlarms*layoutShare/float64(among))
+	}
+}
+
+// DecideLayouts judges the blocks of other layouts of one experiment as far as it has
+// come. It is done when they have decided all gated metrics of time that had moved as
+// built.
+func DecideLayouts(runs []*runfolder.Run, c Criteria) runfolder.Look {
+	base := newSide(runs[0])
+	p := base.Manifest.Plan
+	look := runfolder.Look{Blocks: len(base.layouts.Manifest.Blocks)}
+	if look.Blocks < p.LayoutLook {
+		return look
+	}
+	var open []undecided
+	for _, run := range runs[1:] {
+		if isNullControl(runs[0].Manifest, run.Manifest) {
+			continue
+		}
+		head := newSide(run)
+		gated := c.metrics(metricsOfPair(base, head, c))
+		found := judgeAll(base, head, c, gated, "")
+		for _, m := range gated {
+			if r := found[m.ID]; r.asBuilt != nil && r.finding != nil && r.verdict == Inconclusive {
+				open = append(open, undecided{m, r.finding})
+			}
+		}
+	}
+	look.Done = len(open) == 0
+	look.Reason = whyGiveUp(open, ahead{look.Blocks, p.Layouts, atLayouts(p, p.Layouts)})
+	return look
+}
 
 // AsBuilt is what the blocks of the programs as built showed of a metric that the
 // blocks of other layouts have judged.
@@ -51,7 +99,8 @@ func judgeLayouts(found map[MetricID]result, base, head side, c Criteria, metric
 			times = append(times, m)
 		}
 	}
-	judged := judgeTogether(*base.layouts, *head.layouts, c, times, once(2*FalseAlarms*layoutShare))
+	judged := judgeTogether(*base.layouts, *head.layouts, c, times,
+		atLayouts(base.Manifest.Plan, blocksOf(*base.layouts, *head.layouts)))
 	for _, m := range times {
 		r := judged[m.ID]
 		r.asBuilt, r.linker = found[m.ID].finding, linker(m, base, head)

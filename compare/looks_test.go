@@ -157,8 +157,8 @@ func TestGivingUp(t *testing.T) {
 			if f.verdict != Inconclusive {
 				t.Logf("%s already", f.verdict)
 			}
-			if why := whyGiveUp([]undecided{{m, f}}, tt.plan, tt.blocks); (why != "") != tt.want {
-				t.Errorf("%q, a chance of %v", why, f.chance(tt.plan, tt.blocks))
+			if why := whyGiveUp([]undecided{{m, f}}, aheadOf(tt.plan, tt.blocks)); (why != "") != tt.want {
+				t.Errorf("%q, a chance of %v", why, f.chance(aheadOf(tt.plan, tt.blocks)))
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func (p *Resampler) decide(order []int, plan runfolder.Plan) (map[MetricID]Verdi
 				open = append(open, undecided{m, family[i]})
 			}
 		}
-		if len(open) == 0 || whyGiveUp(open, plan, blocks) != "" {
+		if len(open) == 0 || whyGiveUp(open, aheadOf(plan, blocks)) != "" {
 			return verdicts, blocks
 		}
 	}

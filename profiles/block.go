@@ -78,10 +78,6 @@ func (r *recorder) each(ctx context.Context, in []*instance, do step) error {
 // startAll starts a fresh instance of every subject, in random order. All get
 // the same requests.
 func (r *recorder) startAll(ctx context.Context, block int, l layout) ([]*instance, error) {
-	programs, err := l.programs()
-	if err != nil {
-		return nil, err
-	}
 	seed := rand.NewPCG(r.Plan.Seed, uint64(block)+1).Uint64()
 	var in []*instance
 	for order, s := range r.rng.Perm(len(r.Subjects)) {
@@ -95,7 +91,7 @@ func (r *recorder) startAll(ctx context.Context, block int, l layout) ([]*instan
 			run:        r.runs[s],
 			generator:  r.NewGenerator(r.infos[s], started.URL(), seed),
 			pages:      subject.NewPages(started.Debug()),
-			block:      runfolder.Block{Block: block, Layout: l.seed, Program: programs[s], StartOrder: order},
+			block:      runfolder.Block{Block: block, Layout: l.seed, Program: l.programs[s], StartOrder: order},
 			database:   r.databases.of(r.Subjects[s]),
 			recordings: map[string]*subject.Recording{},
 			captured:   map[string]runfolder.Captured{},

@@ -158,12 +158,13 @@ func newRecorder(e Experiment, subjects []runfolder.SubjectInfo) (*recorder, err
 // record records block after block and saves each as it is complete.
 func (r *recorder) record(ctx context.Context) error {
 	looks := r.Plan.Looks()
+	asBuilt := layout{subjects: r.Subjects, programs: make([]string, len(r.Subjects))}
 	for b := range r.Plan.Blocks {
 		if r.timeIsUp() {
 			r.stop(fmt.Sprintf("the time limit of %v ended it after %d of %d blocks", r.MaxTime, b, r.Plan.Blocks))
 			return nil
 		}
-		if err := r.blockOf(ctx, layout{subjects: r.Subjects}); err != nil {
+		if err := r.blockOf(ctx, asBuilt); err != nil {
 			return err
 		}
 		why := ""

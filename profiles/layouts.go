@@ -2,8 +2,10 @@ package profiles
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -17,9 +19,11 @@ import (
 type Layouts struct {
 	// Wanted tells from the last look whether the blocks are to follow.
 	Wanted func(last runfolder.Look) bool
-	// Link makes the subjects anew with other orders of functions, by seed and then in
-	// the order of Subjects. Nothing is measured meanwhile.
-	Link func(ctx context.Context, seeds []int64) ([][]subject.Target, error)
+	// Begin gives what links each of Subjects anew. Nothing is measured while it does.
+	Begin func(ctx context.Context) ([]subject.Layouts, error)
+	// Decide judges the blocks of other layouts so far; the experiment ends when it is
+	// done, or says why it should end.
+	Decide func(runs []*runfolder.Run) runfolder.Look
 }
 
 // layout is an order of functions: the subjects that have it, and its seed, which is
@@ -27,22 +31,7 @@ type Layouts struct {
 type layout struct {
 	seed     int64
 	subjects []subject.Target
-}
-
-// programs identify the programs of a layout; as built there is nothing to tell.
-func (l layout) programs() ([]string, error) {
-	hashes := make([]string, len(l.subjects))
-	if l.seed == 0 {
-		return hashes, nil
-	}
-	for i, s := range l.subjects {
-		info, err := s.Info()
-		if err != nil {
-			return nil, err
-		}
-		hashes[i] = info.Binary.SHA256
-	}
-	return hashes, nil
+	programs []string // that identify them; as built there is nothing to tell
 }
 
 // recordLayouts records the second stage, if it is wanted. What keeps the subjects
@@ -56,34 +45,58 @@ func (r *recorder) recordLayouts(ctx context.Context) error {
 		r.noLayouts(fmt.Sprintf("the time limit of %v left no time for them", r.MaxTime))
 		return nil
 	}
-	layouts, err := r.link(ctx)
-	if ctx.Err() != nil {
-		return ctx.Err()
+	begun := time.Now()
+	linkers, err := r.Layouts.Begin(ctx)
+	defer func() {
+		for _, l := range linkers {
+			_ = l.Close()
+		}
+	}()
+	var first layout
+	if err == nil {
+		first, err = r.link(ctx, linkers, 1)
 	}
-	if err != nil {
+	r.linking = time.Since(begun)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
 		r.noLayouts(strings.Join(strings.Fields(err.Error()), " ")) // in a line
 		return nil
 	}
-	return r.recordEach(ctx, layouts)
+	return r.recordEach(ctx, linkers, first)
 }
 
-// recordEach records a block of each layout.
-func (r *recorder) recordEach(ctx context.Context, layouts []layout) error {
-	r.planned = r.done + len(layouts)
-	for _, l := range layouts {
-		if r.timeIsUp() {
-			r.early = fmt.Sprintf("the time limit of %v ended it after %d of %d blocks", r.MaxTime, r.done, r.planned)
-			return nil
-		}
+// recordEach records a block of each layout, until they decide what they are for.
+func (r *recorder) recordEach(ctx context.Context, linkers []subject.Layouts, l layout) (err error) {
+	built := r.done
+	r.planned = built + r.Plan.Layouts
+	for {
 		if err := r.blockOf(ctx, l); err != nil {
 			return err
 		}
+		look := r.Layouts.Decide(r.views())
 		if err := r.save(); err != nil {
 			return err
 		}
 		r.report(0)
+		switch after := fmt.Sprintf("after %d of at most %d blocks with other layouts", r.done-built, r.Plan.Layouts); {
+		case r.done == r.planned:
+			return nil
+		case look.Done:
+			r.early = "what moved was decided " + after
+		case look.Reason != "":
+			r.early = fmt.Sprintf("it was given up %s: %s", after, look.Reason)
+		case r.timeIsUp():
+			r.early = fmt.Sprintf("the time limit of %v ended it %s", r.MaxTime, after)
+		default:
+			if l, err = r.link(ctx, linkers, l.seed+1); err != nil {
+				return err
+			}
+			continue
+		}
+		return nil
 	}
-	return nil
 }
 
 // noLayouts notes why there is no second stage.
@@ -93,16 +106,20 @@ func (r *recorder) noLayouts(why string) {
 	}
 }
 
-func (r *recorder) link(ctx context.Context) (all []layout, err error) {
-	seeds := make([]int64, r.Plan.Layouts)
-	for i := range seeds {
-		seeds[i] = int64(i + 1)
+// link links all subjects at the same time: a linker keeps one processor busy.
+func (r *recorder) link(ctx context.Context, linkers []subject.Layouts, seed int64) (layout, error) {
+	l := layout{seed: seed, subjects: make([]subject.Target, len(linkers)), programs: make([]string, len(linkers))}
+	errs := make([]error, len(linkers))
+	var wg sync.WaitGroup
+	for i, linker := range linkers {
+		wg.Go(func() {
+			var info runfolder.SubjectInfo
+			if l.subjects[i], errs[i] = linker.Link(ctx, seed); errs[i] == nil {
+				info, errs[i] = l.subjects[i].Info()
+			}
+			l.programs[i] = info.Binary.SHA256
+		})
 	}
-	begun := time.Now()
-	linked, err := r.Layouts.Link(ctx, seeds)
-	r.linking = time.Since(begun)
-	for i, subjects := range linked {
-		all = append(all, layout{seed: seeds[i], subjects: subjects})
-	}
-	return all, err
+	wg.Wait()
+	return l, errors.Join(errs...)
 }

@@ -3,7 +3,6 @@ package profiles
 import (
 	"context"
 	"errors"
-	"slices"
 	"testing"
 	"time"
 
@@ -22,15 +21,19 @@ func layoutExperiment(t *testing.T, wanted bool, failure error) Experiment {
 	}
 	e.Layouts = Layouts{
 		Wanted: func(last runfolder.Look) bool { return wanted && last.Blocks == 2 },
-		Link: func(_ context.Context, seeds []int64) ([][]subject.Target, error) {
-			if !slices.Equal(seeds, []int64{1, 2}) {
-				t.Errorf("seeds %v", seeds)
-			}
-			return [][]subject.Target{e.Subjects, e.Subjects}, failure
+		Begin: func(context.Context) ([]subject.Layouts, error) {
+			return []subject.Layouts{sameLayout{e.Subjects[0]}, sameLayout{e.Subjects[1]}}, failure
 		},
+		Decide: func([]*runfolder.Run) runfolder.Look { return runfolder.Look{} },
 	}
 	return e
 }
+
+// sameLayout links nothing.
+type sameLayout struct{ subject.Target }
+
+func (l sameLayout) Link(context.Context, int64) (subject.Target, error) { return l.Target, nil }
+func (l sameLayout) Close() error                                        { return nil }
 
 func openAll(t *testing.T, dirs []string) (runs []*runfolder.Run) {
 	t.Helper()
@@ -83,6 +86,34 @@ func TestRecordLayouts(t *testing.T) {
 	}
 }
 
+// TestLayoutsEnd: they end as soon as they have decided what they are for, or will not.
+func TestLayoutsEnd(t *testing.T) {
+	for _, tt := range []struct {
+		look runfolder.Look
+		want string
+	}{
+		{runfolder.Look{Done: true}, "what moved was decided after 1 of at most 2 blocks with other layouts"},
+		{runfolder.Look{Reason: "hopeless"}, "it was given up after 1 of at most 2 blocks with other layouts: hopeless"},
+	} {
+		e := layoutExperiment(t, true, nil)
+		e.Layouts.Decide = func(runs []*runfolder.Run) runfolder.Look {
+			if len(runs[0].Layouts.Manifest.Blocks) != 1 {
+				t.Errorf("%d blocks are judged", len(runs[0].Layouts.Manifest.Blocks))
+			}
+			return tt.look
+		}
+		dirs, err := e.Record(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range openAll(t, dirs) {
+			if m := run.Manifest; len(m.LayoutBlocks) != 1 || m.Reason != tt.want || m.State != runfolder.StateComplete {
+				t.Errorf("%d blocks, %s: %q", len(m.LayoutBlocks), m.State, m.Reason)
+			}
+		}
+	}
+}
+
 // TestNoLayouts holds when there are none, and that this is no failure.
 func TestNoLayouts(t *testing.T) {
 	for _, tt := range []struct {
@@ -121,7 +152,7 @@ func TestNoLayouts(t *testing.T) {
 func TestInterruptedLinking(t *testing.T) {
 	e := layoutExperiment(t, true, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	e.Layouts.Link = func(context.Context, []int64) ([][]subject.Target, error) {
+	e.Layouts.Begin = func(context.Context) ([]subject.Layouts, error) {
 		cancel()
 		return nil, ctx.Err()
 	}

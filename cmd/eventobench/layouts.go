@@ -3,8 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/profiles"
@@ -16,8 +19,8 @@ import (
 // usualLayouts is how many blocks with other layouts there are with auto.
 const usualLayouts = 24
 
-const layoutsUsage = "of two builds (git:, go:): blocks with their functions in other orders, recorded if their " +
-	"throughput or CPU moved, to tell code from layout: a number, 0 for none, or auto (the default), which is 24"
+const layoutsUsage = "of two builds (git:, go:): at most so many blocks with their functions in other orders, recorded if " +
+	"their throughput or CPU moved, to tell code from layout: a number, 0 for none, or auto (the default), which is 24"
 
 // countLayouts reads how many there are to be, auto if neither flag nor configuration
 // say so. What a flag asks for and cannot be had is an error.
@@ -46,24 +49,53 @@ func countLayouts(flag, configured string, subjects []subject.Target) (int, erro
 }
 
 // layouts are of subjects that were built here, set to give the kinds of profiles.
-func layouts(subjects []subject.Target, kinds []runfolder.ProfileKind) profiles.Layouts {
+func layouts(subjects []subject.Target, kinds []runfolder.ProfileKind, c compare.Criteria) profiles.Layouts {
 	return profiles.Layouts{
 		Wanted: compare.TimingMoved,
-		Link: func(ctx context.Context, seeds []int64) ([][]subject.Target, error) {
-			linked := make([][]subject.Target, len(seeds))
-			for _, s := range subjects {
-				all, err := s.(subject.Exec).Layouts(ctx, seeds)
-				if err != nil {
-					return nil, err
-				}
-				for i, e := range all {
-					linked[i] = append(linked[i], e)
-				}
+		Decide: func(runs []*runfolder.Run) runfolder.Look { return compare.DecideLayouts(runs, c) },
+		Begin: func(ctx context.Context) ([]subject.Layouts, error) {
+			all := make([]subject.Layouts, len(subjects))
+			errs := make([]error, len(subjects))
+			var wg sync.WaitGroup
+			for i, s := range subjects {
+				wg.Go(func() {
+					var l subject.Layouts
+					if l, errs[i] = s.(subject.Exec).Layouts(ctx); errs[i] == nil {
+						all[i] = profiled{l, kinds}
+					}
+				})
 			}
-			for i := range linked {
-				linked[i] = targets(linked[i], kinds)
-			}
-			return linked, nil
+			wg.Wait()
+			begun := slices.DeleteFunc(all, func(l subject.Layouts) bool { return l == nil })
+			return begun, errors.Join(errs...)
 		},
 	}
+}
+
+// profiled are layouts set to give kinds of profiles.
+type profiled struct {
+	subject.Layouts
+	kinds []runfolder.ProfileKind
+}
+
+func (p profiled) Link(ctx context.Context, seed int64) (subject.Target, error) {
+	s, err := p.Layouts.Link(ctx, seed)
+	if err != nil {
+		return nil, err
+	}
+	return targets([]subject.Target{s}, p.kinds)[0], nil
+}
+
+// linked are the layouts of a subject that was built.
+type linked struct {
+	*subject.Linker
+	subject func(subject.Built) (subject.Exec, error)
+}
+
+func (l linked) Link(ctx context.Context, seed int64) (subject.Target, error) {
+	built, err := l.Linker.Link(ctx, seed)
+	if err != nil {
+		return nil, err
+	}
+	return l.subject(built)
 }

@@ -129,7 +129,7 @@ func (o *recordOptions) experiment(
 	trust, err := o.connect.trust()
 	plan := o.plan.plan(len(subjects), c.CountsOnly(), given)
 	if !c.CountsOnly() { // which no layout changes
-		plan.Layouts = o.layouts
+		plan.Layouts, plan.LayoutLook = o.layouts, min(o.layouts, runfolder.FirstLook)
 	}
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),
@@ -137,7 +137,7 @@ func (o *recordOptions) experiment(
 		NewGenerator: o.agents.drive(sent, load, connect, trust),
 		Profiles:     kinds,
 		Plan:         plan,
-		Layouts:      layouts(subjects, kinds),
+		Layouts:      layouts(subjects, kinds, c),
 		Out:          o.out,
 		Label:        o.label,
 		Tool:         version(),

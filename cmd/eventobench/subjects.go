@@ -279,13 +279,9 @@ func (s settings) built(ctx context.Context, spec subject.Spec, log io.Writer) (
 		return subject.Exec{}, err
 	}
 	e, err := s.program(spec, made)
-	e.Layouts = func(ctx context.Context, seeds []int64) (all []subject.Exec, err error) {
-		layouts, err := build.Layouts(ctx, made, seeds)
-		for _, l := range layouts {
-			e, failed := s.program(spec, l)
-			all, err = append(all, e), errors.Join(err, failed)
-		}
-		return all, err
+	e.Layouts = func(ctx context.Context) (subject.Layouts, error) {
+		l, err := build.Linker(ctx, made)
+		return linked{l, func(b subject.Built) (subject.Exec, error) { return s.program(spec, b) }}, err
 	}
 	return e, err
 }

@@ -6,24 +6,31 @@ import (
 	"sync"
 )
 
-// Spending spreads an error rate over the looks at a sample that grows: linear
-// alpha spending (Lan and DeMets, Biometrika 70 (1983) 659-663). Of Planned values
-// each look may have spent as much of the error as the share of values that are
-// there, so that after all of them all is spent, however many looks there were.
+// Spending spreads an error rate over the looks at a sample that grows: alpha spending
+// (Lan and DeMets, Biometrika 70 (1983) 659-663). Of Planned values each look may have
+// spent as much of the error as a power of the share of values that are there (Kim and
+// DeMets, Biometrika 74 (1987) 149-154), so that after all of them all is spent,
+// however many looks there were.
 type Spending struct {
 	First   int // values at the first look; then there is one at every value
 	Planned int // values at the last
+	Power   int // 1 spends evenly; more leave more to the late looks
+}
+
+// by is how much of the error is spent by the look at n values.
+func (s Spending) by(n int, alpha float64) float64 {
+	return alpha * min(1, math.Pow(float64(n)/float64(s.Planned), float64(s.Power)))
 }
 
 // Level is the nominal level of the look at n values, two-sided, that keeps the error
-// over this look and those before at alpha*n/Planned.
+// over this look and those before at what may be spent by then.
 //
 // Of looks at one sample most that would find something have found it before. How
 // much is left to the next is known of sums of normal values (Armitage, McPherson
 // and Rowe, JRSS A 132 (1969) 235-244), and of ranks in the limit.
 func (s Spending) Level(n int, alpha float64) float64 {
 	if n <= s.First {
-		return alpha * min(1, float64(n)/float64(s.Planned))
+		return s.by(n, alpha)
 	}
 	levels := s.levels(alpha)
 	return levels[min(n, s.Planned)-s.First]
@@ -49,7 +56,7 @@ func (s Spending) compute(alpha float64) []float64 {
 	levels := []float64{s.Level(s.First, alpha)}
 	within := startWalk(float64(s.First), NormalQuantile(1-levels[0]))
 	for n := s.First + 1; n <= s.Planned; n++ {
-		bound := within.bound(float64(n), alpha/float64(s.Planned))
+		bound := within.bound(float64(n), s.by(n, alpha)-s.by(n-1, alpha))
 		levels = append(levels, math.Erfc(bound/math.Sqrt2))
 		within = within.next(float64(n), bound)
 	}

@@ -10,9 +10,9 @@ import (
 // Plan says how an experiment is divided: Blocks fresh starts of every subject,
 // Warmup unmeasured requests each, then Rounds slices of length Slice each. If
 // it is Sequential, Blocks is the most, and the experiment may end at an
-// earlier look; there is one after every block from FirstLook on. Layouts more
+// earlier look; there is one after every block from FirstLook on. At most Layouts more
 // blocks follow if timing moved, each with the functions of all subjects in another
-// order.
+// order; of these, too, every one from LayoutLook on has a look.
 type Plan struct {
 	Blocks     int           `json:"blocks"`
 	Sequential bool          `json:"sequential,omitempty"`
@@ -22,6 +22,7 @@ type Plan struct {
 	Warmup     int           `json:"warmup_requests"`
 	Seed       uint64        `json:"seed"`
 	Layouts    int           `json:"layouts,omitempty"`
+	LayoutLook int           `json:"layout_look,omitempty"` // 0 in folders that had one look, after the last
 }
 
 // FirstLook is the first look of plans: two blocks do not tell how far blocks differ.
@@ -87,6 +88,8 @@ func (p Plan) Validate() error {
 		return fmt.Errorf("the plan cannot have its first look after %d blocks", p.FirstLook)
 	case p.Layouts < 0:
 		return fmt.Errorf("the plan cannot have %d blocks of other layouts", p.Layouts)
+	case p.LayoutLook < 0 || p.LayoutLook > p.Layouts:
+		return fmt.Errorf("the plan cannot have its first look after %d of %d blocks of other layouts", p.LayoutLook, p.Layouts)
 	case p.Warmup < 0:
 		return fmt.Errorf("the plan cannot warm up with %d requests", p.Warmup)
 	}

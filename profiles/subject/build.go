@@ -34,9 +34,6 @@ type Build struct {
 	Command   string    // with Program; empty for go build
 	Cache     string    // folder that keeps programs and has the worktrees of commits; see CacheDir
 	Log       io.Writer // is told what is being built; may be nil
-
-	goflags string // of GOFLAGS, if its functions shall be in another order
-	layout  int64  // seed of that order; 0 for the linker's own
 }
 
 // Built is a program that was made, or was kept from an earlier time.
@@ -60,21 +57,12 @@ func CacheDir() (string, error) {
 // cancelled; those of recorders that were killed are removed first. The error of
 // a build that fails has what the compiler said.
 func (b Build) Make(ctx context.Context) (Built, error) {
-	built, err := b.makeAll(ctx, []int64{asLinked})
-	if err != nil {
-		return Built{}, err
-	}
-	return built[0], nil
-}
-
-// makeAll builds the program once for each order of its functions.
-func (b Build) makeAll(ctx context.Context, layouts []int64) ([]Built, error) {
-	built, err := b.makeEach(ctx, layouts)
+	built, err := b.make(ctx)
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("interrupted while building %s", b.what())
+		return Built{}, fmt.Errorf("interrupted while building %s", b.what())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("building %s: %w", b.what(), err)
+		return Built{}, fmt.Errorf("building %s: %w", b.what(), err)
 	}
 	return built, nil
 }
@@ -89,47 +77,39 @@ func (b Build) what() string {
 	return "the working tree"
 }
 
-func (b Build) makeEach(ctx context.Context, layouts []int64) ([]Built, error) {
+func (b Build) make(ctx context.Context) (Built, error) {
 	for _, dir := range []string{b.builds(), b.worktrees()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, err
+			return Built{}, err
 		}
 	}
 	b.forgetOld()
 	b.removeStale()
 	environment, err := b.goEnv(ctx)
 	if err != nil {
-		return nil, err
+		return Built{}, err
 	}
-	links := b.links(layouts, environment)
 	if b.Ref == "" {
-		return b.fromWorkingTree(ctx, environment, links)
+		return b.fromWorkingTree(ctx, environment)
 	}
-	return b.fromCommit(ctx, environment, links)
+	return b.fromCommit(ctx, environment)
 }
 
 func (b Build) builds() string    { return filepath.Join(b.Cache, "builds") }
 func (b Build) worktrees() string { return filepath.Join(b.Cache, "worktrees") }
 
 // fromWorkingTree builds what is there, and keeps it by its own hash.
-func (b Build) fromWorkingTree(ctx context.Context, environment []string, links []Build) (all []Built, err error) {
+func (b Build) fromWorkingTree(ctx context.Context, environment []string) (built Built, err error) {
 	info := runfolder.BuildInfo{Flags: relevant(environment)}
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", "HEAD")
 	if err == nil {
 		info.Commit = commit
 		info.Dirty, err = b.dirty(ctx)
 		if err != nil {
-			return nil, err
+			return built, err
 		}
 	}
-	for _, link := range links {
-		built, err := link.compile(ctx, b.Dir, "", info)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, built)
-	}
-	return all, nil
+	return b.compile(ctx, b.Dir, "", info)
 }
 
 // dirty reports whether the working tree is other than its commit: a file that Git
@@ -169,37 +149,27 @@ func goReads(name string) bool {
 
 // fromCommit builds a commit in a worktree of its own, as far as that was not done
 // before.
-func (b Build) fromCommit(ctx context.Context, environment []string, links []Build) (all []Built, err error) {
+func (b Build) fromCommit(ctx context.Context, environment []string) (built Built, err error) {
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", b.Ref+"^{commit}")
 	if err != nil {
-		return nil, b.noCommit(ctx)
+		return built, b.noCommit(ctx)
 	}
 	prefix, err := b.git(ctx, "rev-parse", "--show-prefix")
 	if err != nil {
-		return nil, err
+		return built, err
 	}
 	parts := append([]string{commit, prefix, b.Package, b.Command, b.Toolchain}, environment...)
 	key := hash([]byte(strings.Join(parts, "\x00")))
 	info := runfolder.BuildInfo{Ref: b.Ref, Commit: commit, Flags: relevant(environment)}
-	if all, err := keptAll(links, key); err == nil {
-		return all, nil
+	if built, err := b.kept(key); err == nil {
+		return built, nil
 	}
 	tree, err := b.addWorktree(ctx, commit)
 	if err != nil {
-		return nil, err
+		return built, err
 	}
 	defer func() { err = errors.Join(err, tree.remove()) }()
-	for _, link := range links {
-		built, err := link.kept(link.key(key))
-		if err != nil {
-			built, err = link.compile(ctx, filepath.Join(tree.dir, prefix), link.key(key), info)
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, built)
-	}
-	return all, nil
+	return b.compile(ctx, filepath.Join(tree.dir, prefix), key, info)
 }
 
 // noCommit explains why the commit was not found.
@@ -265,9 +235,9 @@ func (b Build) compile(ctx context.Context, dir, key string, info runfolder.Buil
 	if err != nil {
 		return built, err
 	}
-	out := filepath.Join(temp, "server")
+	out := filepath.Join(temp, programFile)
 	b.tell(info)
-	if _, err := b.run(ctx, dir, replaceProgram(b.layoutCommand(info.Command), out)); err != nil {
+	if _, err := b.run(ctx, dir, replaceProgram(info.Command, out)); err != nil {
 		return built, err
 	}
 	binary, err := readBinary(out)
@@ -277,7 +247,7 @@ func (b Build) compile(ctx context.Context, dir, key string, info runfolder.Buil
 	info.GoVersion = binary.GoVersion
 	built.Info = info
 	if key == "" {
-		key = b.key(binary.SHA256)
+		key = binary.SHA256
 	}
 	return b.keep(built, temp, key)
 }
@@ -295,7 +265,7 @@ func (b Build) module(ctx context.Context, dir string) (name, place string) {
 }
 
 func (b Build) tell(info runfolder.BuildInfo) {
-	if b.Log == nil || b.layout != asLinked {
+	if b.Log == nil {
 		return
 	}
 	commit := info.Commit[:min(len(info.Commit), 12)]
@@ -375,18 +345,6 @@ func (b Build) keep(built Built, temp, key string) (Built, error) {
 	return built, nil
 }
 
-// keptAll are the programs of a commit if all of them were built before.
-func keptAll(links []Build, key string) (all []Built, err error) {
-	for _, link := range links {
-		built, err := link.kept(link.key(key))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, built)
-	}
-	return all, nil
-}
-
 // kept is a program that was built before.
 func (b Build) kept(key string) (built Built, err error) {
 	place := filepath.Join(b.builds(), key)
@@ -425,14 +383,17 @@ func (b Build) git(ctx context.Context, args ...string) (string, error) {
 // run runs a command and returns what it prints. An error has all that it said.
 // If ctx is cancelled, all processes of the command are ended.
 func (b Build) run(ctx context.Context, dir string, args []string) (string, error) {
+	out, _, err := b.say(ctx, dir, args)
+	return out, err
+}
+
+// say is run with variables, and also returns what the command says on stderr.
+func (b Build) say(ctx context.Context, dir string, args []string, variables ...string) (out, said string, err error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = dir
-	cmd.Env = os.Environ()
+	cmd.Env = append(os.Environ(), variables...)
 	if b.Toolchain != "" {
 		cmd.Env = append(cmd.Env, "GOTOOLCHAIN=go"+strings.TrimPrefix(b.Toolchain, "go"))
-	}
-	if b.layout != asLinked {
-		cmd.Env = append(cmd.Env, "GOFLAGS="+b.goflags)
 	}
 	cmd.SysProcAttr = processAttributes()
 	cmd.Cancel = func() error {
@@ -440,13 +401,13 @@ func (b Build) run(ctx context.Context, dir string, args []string) (string, erro
 		return nil
 	}
 	cmd.WaitDelay = stopTimeout
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		text := strings.TrimSpace(said.String() + out.String())
-		return "", fmt.Errorf("%s: %w\n  %s", strings.Join(args, " "), err, strings.ReplaceAll(text, "\n", "\n  "))
+		text := strings.TrimSpace(stderr.String() + stdout.String())
+		return "", "", fmt.Errorf("%s: %w\n  %s", strings.Join(args, " "), err, strings.ReplaceAll(text, "\n", "\n  "))
 	}
-	return out.String(), nil
+	return stdout.String(), stderr.String(), nil
 }
 
 func hash(data []byte) string {

@@ -62,14 +62,21 @@ type Exec struct {
 	Under   []string             // program and arguments that run the command, such as valgrind
 	Ending  time.Duration        // for it to end by itself after SIGTERM; 0 for 5 s
 
-	// Layouts links the program anew for every seed, with its functions in another
-	// order, and gives subjects that are otherwise the same. It is nil if the program
-	// was not built for this.
-	Layouts func(ctx context.Context, seeds []int64) ([]Exec, error)
+	// Layouts begins to link the program anew. It is nil if the program was not built
+	// for this.
+	Layouts func(ctx context.Context) (Layouts, error)
 
 	NullControl bool // for the manifest: it is the base once more
 
 	Database Database // that makes FreshDatabase; nil if there is none
+}
+
+// Layouts links the program of a subject with its functions in other orders.
+type Layouts interface {
+	// Link gives a subject that is otherwise the same. There is one for every seed, and
+	// its program is there until the next is linked.
+	Link(ctx context.Context, seed int64) (Target, error)
+	Close() error
 }
 
 // String is the subject's name.

@@ -7,37 +7,176 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"mvdan.cc/sh/v3/shell"
 )
 
-// asLinked is the seed of no order: the linker's own.
-const asLinked = 0
-
-// Layouts links a program that Make has built again, once for every seed, with its
-// functions in another order (go tool link -randlayout). Seeds are not 0. It is an
-// error if the source is not what it was, or if the command that builds does not
-// hand the flag on to the linker.
-func (b Build) Layouts(ctx context.Context, built Built, seeds []int64) ([]Built, error) {
-	if b.Log != nil {
-		fmt.Fprintf(b.Log, "linking %s with its functions in %d other orders\n", b.what(), len(seeds))
-	}
-	if b.Ref != "" {
-		b.Ref = built.Info.Commit // a branch may have moved
-	}
-	all, err := b.makeAll(ctx, append(slices.Clone(seeds), asLinked))
-	if err != nil {
-		return nil, noRandLayout(err)
-	}
-	layouts, again := all[:len(seeds)], all[len(seeds)]
-	if again.Program != built.Program {
-		return nil, fmt.Errorf("the source of %s changed while it was measured", b.what())
-	}
-	return layouts, checkOrders(append([]Built{built}, layouts...))
+// Linker links a program that Make has built again and again, each time with its
+// functions in another order (go tool link -randlayout). Of a build it needs but the
+// last command, which takes a third of the time of all of them.
+type Linker struct {
+	build   Build
+	built   Built
+	dir     string   // has all that is linked, and what from
+	command []string // environment, linker and arguments, with Program
+	orders  map[string]bool
+	names   string // hash of the names of all functions
+	last    string // program that was linked
 }
+
+// Linker builds the program once more, to see how it is linked. It is an error if the
+// source is not what it was, or if the command that builds shows no linker of Go's at
+// work. The caller must close it.
+func (b Build) Linker(ctx context.Context, built Built) (*Linker, error) {
+	if b.Log != nil {
+		fmt.Fprintf(b.Log, "linking %s with its functions in other orders\n", b.what())
+	}
+	dir, err := os.MkdirTemp(b.builds(), linksPrefix)
+	if err != nil {
+		return nil, err
+	}
+	l := &Linker{build: b, built: built, dir: dir, orders: map[string]bool{}}
+	if err := l.watch(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// watch builds the program and keeps the command that linked it.
+func (l *Linker) watch(ctx context.Context) (err error) {
+	environment, err := l.build.goEnv(ctx)
+	if err != nil {
+		return err
+	}
+	source := l.build.Dir
+	if l.build.Ref != "" {
+		tree, err := l.build.addWorktree(ctx, l.built.Info.Commit) // a branch may have moved
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, tree.remove()) }()
+		prefix, err := l.build.git(ctx, "rev-parse", "--show-prefix")
+		if err != nil {
+			return err
+		}
+		source = filepath.Join(tree.dir, prefix)
+	}
+	again := filepath.Join(l.dir, programFile)
+	_, said, err := l.build.say(ctx, source, replaceProgram(l.built.Info.Command, again),
+		environment[0]+" -x -work", "GOTMPDIR="+l.dir)
+	if err != nil {
+		return err
+	}
+	if l.command, err = linkCommand(said); err != nil {
+		return fmt.Errorf("the command %q: %w", strings.Join(l.built.Info.Command, " "), err)
+	}
+	return l.checkSource(again)
+}
+
+// checkSource notes the functions of the program that was built before, and returns an
+// error if the one that was built again is another. A commit stays what it is.
+func (l *Linker) checkSource(again string) error {
+	order, names, err := functions(l.built.Program)
+	if err != nil {
+		return err
+	}
+	l.orders[order], l.names = true, names
+	if l.build.Ref != "" {
+		return nil
+	}
+	before, err := hashFile(l.built.Program)
+	if err != nil {
+		return err
+	}
+	now, err := hashFile(again)
+	if err == nil && now != before {
+		err = l.changed()
+	}
+	return err
+}
+
+func (l *Linker) changed() error {
+	return fmt.Errorf("the source of %s changed while it was measured", l.build.what())
+}
+
+// linkCommand finds the command that linked a program in what go build -x said.
+func linkCommand(said string) (words []string, err error) {
+	var work string
+	for line := range strings.Lines(said) {
+		line = strings.TrimSpace(line)
+		if dir, begins := strings.CutPrefix(line, "WORK="); begins {
+			work = dir
+		}
+		if !goLinks.MatchString(line) {
+			continue
+		}
+		words, err = shell.Fields(line, func(name string) string {
+			return map[string]string{"WORK": work}[name]
+		})
+		if err != nil {
+			return nil, fmt.Errorf("reading how it links, %s: %w", line, err)
+		}
+	}
+	out := slices.Index(words, "-o")
+	if out < 0 || out+1 >= len(words)-1 {
+		return nil, errors.New("it shows no linker of Go's at work: it does not hand GOFLAGS on to go build, " +
+			"or does not print what that prints")
+	}
+	words[out+1] = Program
+	return words, nil
+}
+
+// goLinks matches a command that links. It may begin with variables.
+var goLinks = regexp.MustCompile(`^(\w+=\S* )*\S*[/\\]link(\.exe)? -o .*-importcfg `)
+
+// Link links the program with its functions in the order of a seed, which is not 0.
+// It is without the tables that only debuggers read (-w), which take a third of the
+// time, and is there until the next one is linked.
+func (l *Linker) Link(ctx context.Context, seed int64) (Built, error) {
+	built := l.built
+	dir := filepath.Join(l.dir, fmt.Sprintf("layout-%d", seed))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return built, err
+	}
+	_ = os.Remove(l.last)
+	built.Program = filepath.Join(dir, programFile)
+	l.last = built.Program
+	words := replaceProgram(l.command, built.Program)
+	object := len(words) - 1
+	words = append(words[:object:object], "-w", fmt.Sprintf("-randlayout=%d", seed), words[object])
+	set := 0
+	for strings.Contains(words[set], "=") {
+		set++
+	}
+	if _, _, err := l.build.say(ctx, l.dir, words[set:], words[:set]...); err != nil {
+		return built, noRandLayout(fmt.Errorf("linking %s: %w", l.build.what(), err))
+	}
+	return built, l.check(built.Program)
+}
+
+// check returns an error if a program is not the same with another order of functions.
+func (l *Linker) check(program string) error {
+	order, names, err := functions(program)
+	switch {
+	case err != nil:
+		return err
+	case names != l.names:
+		return l.changed()
+	case l.orders[order]:
+		return fmt.Errorf("the linker of %s gives functions no other order", l.build.what())
+	}
+	l.orders[order] = true
+	return nil
+}
+
+// Close removes all that was linked.
+func (l *Linker) Close() error { return os.RemoveAll(l.dir) }
 
 // noRandLayout replaces what an old linker says, which is all of its usage.
 func noRandLayout(err error) error {
@@ -47,136 +186,59 @@ func noRandLayout(err error) error {
 	return err
 }
 
-// checkOrders returns an error if two programs have their functions in the same
-// order.
-func checkOrders(programs []Built) error {
-	seen := map[string]bool{}
-	for _, p := range programs {
-		order, err := functionOrder(p.Program)
-		if err != nil {
-			return fmt.Errorf("reading the order of functions in %s: %w", p.Program, err)
-		}
-		if seen[order] {
-			return fmt.Errorf("the command %q does not hand -ldflags of GOFLAGS on to Go's linker",
-				strings.Join(p.Info.Command, " "))
-		}
-		seen[order] = true
-	}
-	return nil
-}
-
-// functionOrder is a hash of the names of a program's functions in the order of
-// their addresses; of what is not in ELF, of all of it.
-func functionOrder(program string) (string, error) {
+// functions are hashes of the names of a program's functions, in the order of their
+// addresses and in that of the alphabet; of what is not in ELF, of all of it and of
+// nothing.
+func functions(program string) (order, names string, err error) {
 	f, err := elf.Open(program)
 	var format *elf.FormatError
 	if errors.As(err, &format) || errors.Is(err, io.EOF) {
-		binary, err := readBinary(program)
-		return binary.SHA256, err
+		order, err = hashFile(program)
+		return order, "", err
 	}
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer f.Close()
+	all, err := functionNames(f)
+	if err != nil {
+		return "", "", fmt.Errorf("reading the functions of %s: %w", program, err)
+	}
+	order = hash([]byte(strings.Join(all, "\n")))
+	slices.Sort(all)
+	return order, hash([]byte(strings.Join(all, "\n"))), nil
+}
+
+// functionNames are in the order of the functions' addresses.
+func functionNames(f *elf.File) ([]string, error) {
 	lines := slices.IndexFunc(f.Sections, func(s *elf.Section) bool { return strings.HasSuffix(s.Name, ".gopclntab") })
 	text := f.Section(".text")
 	if lines < 0 || text == nil {
-		return "", errors.New("it is no program of Go's")
+		return nil, errors.New("it is no program of Go's")
 	}
 	data, err := f.Sections[lines].Data()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	table, err := gosym.NewTable(nil, gosym.NewLineTable(data, text.Addr))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var names strings.Builder
+	var names []string
 	for _, function := range table.Funcs {
-		names.WriteString(function.Name + "\n")
+		names = append(names, function.Name)
 	}
-	return hash([]byte(names.String())), nil
+	return names, nil
 }
 
-// These begin the keys of programs that have another order.
-const (
-	commitLayout = "layout-"
-	treeLayout   = "treelayout-"
-)
+// linksPrefix begins the names of folders in which linkers work.
+const linksPrefix = "links-"
 
-// keepFor is how long the program of a key is kept since it was last asked for. There
-// are many of other orders, and those of a working tree are hardly asked for again.
-func keepFor(key string) time.Duration {
-	const day = 24 * time.Hour
-	switch {
-	case strings.HasPrefix(key, treeLayout):
-		return time.Hour
-	case strings.HasPrefix(key, commitLayout):
-		return day
+// keepFor is how long a folder of programs is kept since it was last asked for. Those
+// of a linker are left only by one that was killed.
+func keepFor(name string) time.Duration {
+	if strings.HasPrefix(name, linksPrefix) {
+		return 3 * time.Hour
 	}
-	return 30 * day
-}
-
-// links are builds of the same with their functions in the given orders.
-func (b Build) links(layouts []int64, environment []string) (all []Build) {
-	goflags := strings.TrimPrefix(environment[0], "GOFLAGS=")
-	for _, seed := range layouts {
-		link := b
-		link.layout, link.goflags = seed, withLayout(goflags, seed)
-		all = append(all, link)
-	}
-	return all
-}
-
-// key is that of a program with this order, made of what tells it from others.
-func (b Build) key(source string) string {
-	if b.layout == asLinked {
-		return source
-	}
-	prefix := commitLayout
-	if b.Ref == "" {
-		prefix = treeLayout
-	}
-	return fmt.Sprintf("%s%d-%s", prefix, b.layout, source)
-}
-
-// ldflags finds -ldflags in GOFLAGS, whose entries are separated by spaces and may
-// be in quotes.
-var ldflags = regexp.MustCompile(`(^|\s)(?:'(--?ldflags=[^']*)'|"(--?ldflags=[^"]*)"|(--?ldflags=\S*))`)
-
-// withLayout adds an order of functions to the value of GOFLAGS.
-func withLayout(goflags string, seed int64) string {
-	add := fmt.Sprintf("-randlayout=%d", seed)
-	if !ldflags.MatchString(goflags) {
-		return strings.TrimSpace(goflags + " -ldflags=" + add)
-	}
-	return ldflags.ReplaceAllStringFunc(goflags, func(entry string) string {
-		parts := ldflags.FindStringSubmatch(entry)
-		quote := "'"
-		if parts[3] != "" {
-			quote = `"`
-		}
-		return parts[1] + quote + parts[2] + parts[3] + parts[4] + " " + add + quote
-	})
-}
-
-// layoutCommand adds an order of functions to the -ldflags that a go build has of
-// its own, which win over those of GOFLAGS.
-func (b Build) layoutCommand(words []string) []string {
-	if b.layout == asLinked || filepath.Base(words[0]) != "go" {
-		return words
-	}
-	words = slices.Clone(words)
-	add := fmt.Sprintf(" -randlayout=%d", b.layout)
-	for i, word := range words {
-		flag, _, hasValue := strings.Cut(word, "=")
-		switch {
-		case flag != "-ldflags" && flag != "--ldflags":
-		case hasValue:
-			words[i] += add
-		case i+1 < len(words):
-			words[i+1] += add
-		}
-	}
-	return words
+	return 30 * 24 * time.Hour
 }

@@ -4,20 +4,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestLayouts: every seed gives another program that does the same, of a commit and
-// of the working tree, whatever -ldflags there are beside it.
-func TestLayouts(t *testing.T) {
+// link links a program with its functions in the order of a seed.
+func link(t *testing.T, l *Linker, seed int64) string {
+	t.Helper()
+	built, err := l.Link(t.Context(), seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return built.Program
+}
+
+// TestLinker: every seed gives another program that does the same, of a commit and of
+// the working tree, whatever flags there are and whoever calls go build. Nothing is left.
+func TestLinker(t *testing.T) {
 	dir, cache := repository(t), t.TempDir()
 	for _, tt := range []struct{ name, ref, command, goflags string }{
 		{name: "a commit", ref: "HEAD"},
 		{name: "the working tree", goflags: "-buildvcs=false '-ldflags=-s -w'"},
-		{name: "flags of its own", command: "go build -ldflags '-X main.x=1' -o {out} ."},
+		{name: "flags of its own", command: "go build -trimpath -ldflags '-X main.x=1 -X \"main.y=a b\"' -o {out} ."},
+		{name: "a script", command: "sh -c 'go build -ldflags=-s -o {out} .'"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("GOFLAGS", tt.goflags)
@@ -26,32 +36,43 @@ func TestLayouts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			layouts, err := b.Layouts(t.Context(), built, []int64{1, 2})
+			l, err := b.Linker(t.Context(), built)
 			if err != nil {
 				t.Fatal(err)
 			}
-			programs := map[string]bool{built.Program: true}
-			for _, l := range layouts {
-				programs[l.Program] = true
-				out, err := exec.CommandContext(t.Context(), l.Program).CombinedOutput()
-				if err != nil || strings.TrimSpace(string(out)) != "second" {
-					t.Errorf("%s prints %q (%v)", l.Program, out, err)
-				}
+			first := link(t, l, 1)
+			one, err := hashFile(first)
+			if err != nil {
+				t.Fatal(err)
 			}
-			again, err := b.Layouts(t.Context(), built, []int64{1, 2})
-			if err != nil || len(programs) != 3 || again[1].Program != layouts[1].Program {
-				t.Errorf("programs %v, then %v (%v)", programs, again, err)
+			second := link(t, l, 2)
+			out, err := exec.CommandContext(t.Context(), second).CombinedOutput()
+			if err != nil || strings.TrimSpace(string(out)) != "second" {
+				t.Errorf("%s prints %q (%v)", second, out, err)
+			}
+			if two, err := hashFile(second); err != nil || one == two {
+				t.Errorf("the same program twice (%v)", err)
+			}
+			if _, err := os.Stat(first); !os.IsNotExist(err) {
+				t.Errorf("the first program is left (%v)", err)
+			}
+			if err := l.Close(); err != nil {
+				t.Error(err)
 			}
 		})
 	}
 	checkNoWorktrees(t, dir, cache)
+	if left, _ := filepath.Glob(filepath.Join(cache, "builds", linksPrefix+"*")); len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
 }
 
-// TestLayoutErrors: what cannot be linked in another order is said, in a line.
-func TestLayoutErrors(t *testing.T) {
+// TestLinkerErrors: what cannot be linked in another order is said, in a line.
+func TestLinkerErrors(t *testing.T) {
 	dir, cache := repository(t), t.TempDir()
 	for _, tt := range []struct{ command, after, want string }{
-		{command: "sh -c 'GOFLAGS= go build -o {out} .'", want: "does not hand -ldflags of GOFLAGS on to Go's linker"},
+		{command: "sh -c 'GOFLAGS= go build -o {out} .'", want: "it does not hand GOFLAGS on to go build"},
+		{command: "sh -c 'go build -o {out} . 2>/dev/null'", want: "or does not print what that prints"},
 		{after: "package main\n\nfunc main() { println(\"changed\") }\n",
 			want: "the source of the working tree changed while it was measured"},
 	} {
@@ -63,15 +84,32 @@ func TestLayoutErrors(t *testing.T) {
 		if tt.after != "" {
 			write(t, dir, "main.go", tt.after)
 		}
-		_, err = b.Layouts(t.Context(), built, []int64{1})
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err = b.Linker(t.Context(), built); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("error %v, want %q", err, tt.want)
 		}
 	}
 }
 
-// TestLayoutsOfACommit: a branch that moves meanwhile is not followed.
-func TestLayoutsOfACommit(t *testing.T) {
+// TestSameOrder: that functions really are in another order is read from the program.
+func TestSameOrder(t *testing.T) {
+	dir := repository(t)
+	b := Build{Dir: dir, Cache: t.TempDir()}
+	built, err := b.Make(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := b.Linker(t.Context(), built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if err := l.check(built.Program); err == nil || !strings.Contains(err.Error(), "gives functions no other order") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestLinkerOfACommit: a branch that moves meanwhile is not followed.
+func TestLinkerOfACommit(t *testing.T) {
 	dir, cache := repository(t), t.TempDir()
 	b := Build{Dir: dir, Ref: "HEAD", Cache: cache}
 	built, err := b.Make(t.Context())
@@ -80,76 +118,46 @@ func TestLayoutsOfACommit(t *testing.T) {
 	}
 	write(t, dir, "main.go", "package main\n\nfunc main() { println(\"third\") }\n")
 	commit(t, dir, "third")
-	layouts, err := b.Layouts(t.Context(), built, []int64{1})
+	l, err := b.Linker(t.Context(), built)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), layouts[0].Program).CombinedOutput()
+	defer func() { _ = l.Close() }()
+	out, err := exec.CommandContext(t.Context(), link(t, l, 1)).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "second" {
 		t.Errorf("prints %q (%v), want second", out, err)
 	}
 }
 
-func TestWithLayout(t *testing.T) {
-	for goflags, want := range map[string]string{
-		"":                                 "-ldflags=-randlayout=7",
-		"-trimpath":                        "-trimpath -ldflags=-randlayout=7",
-		"-ldflags=-s":                      "'-ldflags=-s -randlayout=7'",
-		"-mod=mod '-ldflags=-s -w' -v":     "-mod=mod '-ldflags=-s -w -randlayout=7' -v",
-		`"--ldflags=-X 'main.v=1'" -mod=x`: `"--ldflags=-X 'main.v=1' -randlayout=7" -mod=x`,
-	} {
-		if got := withLayout(goflags, 7); got != want {
-			t.Errorf("%s: %s, want %s", goflags, got, want)
-		}
-	}
-}
-
-func TestLayoutCommand(t *testing.T) {
-	for command, want := range map[string]string{
-		"go build -o {out}":                         "go build -o {out}",
-		"go build -ldflags=-s -o {out}":             "go build -ldflags=-s -randlayout=7 -o {out}",
-		"/usr/local/bin/go build --ldflags -s -o x": "/usr/local/bin/go build --ldflags -s -randlayout=7 -o x",
-		"make -ldflags -s":                          "make -ldflags -s",
-	} {
-		got := Build{layout: 7}.layoutCommand(strings.Fields(command))
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s: %s, want %s", command, got, want)
-		}
-		if own := (Build{}).layoutCommand(strings.Fields(command)); !slices.Equal(own, strings.Fields(command)) {
-			t.Errorf("%s: %s for the linker's own order", command, own)
-		}
-	}
-}
-
-func TestFunctionOrder(t *testing.T) {
-	if order, err := functionOrder("/bin/sh"); err == nil {
+func TestFunctions(t *testing.T) {
+	if order, _, err := functions("/bin/sh"); err == nil {
 		t.Errorf("order %s of what is not Go's", order)
 	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if order, err := functionOrder(self); err != nil || len(order) != 64 {
-		t.Errorf("order %q (%v)", order, err)
+	if order, names, err := functions(self); err != nil || len(order) != 64 || len(names) != 64 || order == names {
+		t.Errorf("order %q, names %q (%v)", order, names, err)
 	}
 }
 
-// TestLayoutsAreForgotten: there are many of them, so they do not stay as long.
-func TestLayoutsAreForgotten(t *testing.T) {
+// TestForgotten: what a linker that was killed has left does not stay as long as a
+// program that was built.
+func TestForgotten(t *testing.T) {
 	b := Build{Cache: t.TempDir()}
-	commit, tree := Build{Ref: "HEAD", layout: 1}, Build{layout: 1}
-	for key, left := range map[string]bool{"a": true, commit.key("b"): true, tree.key("c"): false} {
-		dir := filepath.Join(b.builds(), key)
+	for name, left := range map[string]bool{"a": true, linksPrefix + "b": false} {
+		dir := filepath.Join(b.builds(), name)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		before := time.Now().Add(-2 * time.Hour)
+		before := time.Now().Add(-4 * time.Hour)
 		if err := os.Chtimes(dir, before, before); err != nil {
 			t.Fatal(err)
 		}
 		b.forgetOld()
 		if _, err := os.Stat(dir); (err == nil) != left {
-			t.Errorf("%s: %v", key, err)
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
