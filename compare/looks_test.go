@@ -139,7 +139,7 @@ func TestGivingUp(t *testing.T) {
 	}{
 		{"blocks that differ a lot", plan, 0, 15, 12, true},
 		{"too early to tell", plan, 0, 15, 7, false},
-		{"all blocks are there", plan, 0, 15, 32, false},
+		{"all blocks are there", plan, 0, 15, plan.Blocks, false},
 		{"nothing to wait for", fixed, 0, 15, 12, false},
 		{"nearly equal", plan, 0.2, 2, 12, false},
 		{"nearly regressed", plan, 4, 3, 12, false},

@@ -16,7 +16,7 @@ func TestResampler(t *testing.T) {
 		runs := shared.record(rng)
 		pool.Add(runs[0], runs[1])
 	}
-	if pool.Blocks() != 6*32 {
+	if pool.Blocks() != 6*runfolder.DefaultPlan().Blocks {
 		t.Fatalf("%d blocks", pool.Blocks())
 	}
 	const experiments = 1000

@@ -19,11 +19,12 @@ import (
 // it is complete. Every step is done with all instances before the next step
 // begins.
 func (r *recorder) block(ctx context.Context, block int, l layout) error {
+	r.stopping.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	var in []*instance
 	defer func() {
 		cancel()
-		stopAll(in)
+		r.stopping.Go(func() { stopAll(in) }) // while the block is judged and saved
 	}()
 	in, err := r.startAll(ctx, block, l)
 	if err != nil {
@@ -89,6 +90,7 @@ func (r *recorder) startAll(ctx context.Context, block int, l layout) ([]*instan
 			Instance:   started,
 			recorder:   r,
 			run:        r.runs[s],
+			kinds:      r.kindsOf(l),
 			generator:  r.NewGenerator(r.infos[s], started.URL(), seed),
 			pages:      subject.NewPages(started.Debug()),
 			block:      runfolder.Block{Block: block, Layout: l.seed, Program: l.programs[s], StartOrder: order},
@@ -98,6 +100,14 @@ func (r *recorder) startAll(ctx context.Context, block int, l layout) ([]*instan
 		})
 	}
 	return in, nil
+}
+
+// kindsOf are the profiles of blocks of a layout. They are of the program as built.
+func (r *recorder) kindsOf(l layout) []runfolder.ProfileKind {
+	if l.seed != 0 {
+		return nil
+	}
+	return r.Profiles
 }
 
 // stopAll ends the instances, all at the same time, and waits for what still
@@ -165,10 +175,17 @@ func (r *recorder) window() time.Duration {
 	return time.Duration(r.Plan.Rounds*len(r.Subjects)) * r.Plan.Slice
 }
 
-// recordingLength is for profiles that a server takes over all rounds. These
-// take longer than their slices: outstanding requests are waited for.
-func (r *recorder) recordingLength() time.Duration {
-	return r.window() + r.window()/10 + 300*time.Millisecond
+// recordingLength is for profiles that a server takes over all rounds, whose requests
+// take so long in the mean, 0 if that is not known. Rounds take longer than their
+// slices, because outstanding requests are waited for. A server counts whole seconds,
+// and the block waits for the last: what is left of it is lost.
+func (r *recorder) recordingLength(request time.Duration) time.Duration {
+	const slow = 3 // as many times the mean, of the slowest of those that are outstanding
+	if request == 0 {
+		return r.window() + r.window()/10 + 300*time.Millisecond
+	}
+	slices := time.Duration(r.Plan.Rounds * len(r.Subjects))
+	return r.window() + r.window()/50 + slices*slow*request + 50*time.Millisecond
 }
 
 // explain prefers the death of the subject as the reason for an error: a

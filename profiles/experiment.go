@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
@@ -76,6 +77,7 @@ func (e Experiment) Record(ctx context.Context) ([]string, error) {
 		if err == nil {
 			err = stage(ctx)
 		}
+		r.stopping.Wait()
 	}
 	return r.finish(ctx, errors.Join(err, r.databases.stop()))
 }
@@ -130,10 +132,11 @@ type recorder struct {
 	rng       *rand.Rand // decides every order
 	runs      []*runfolder.Writer
 	databases databases
-	planned   int           // blocks, at most
-	done      int           // blocks that are complete
-	linking   time.Duration // of start to now in which no block was recorded
-	early     string        // why it ended before its last block, if it did so as planned
+	planned   int            // blocks, at most
+	done      int            // blocks that are complete
+	linking   time.Duration  // of start to now in which no block was recorded
+	stopping  sync.WaitGroup // instances of the block before
+	early     string         // why it ended before its last block, if it did so as planned
 }
 
 func newRecorder(e Experiment, subjects []runfolder.SubjectInfo) (*recorder, error) {

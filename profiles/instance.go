@@ -21,19 +21,21 @@ type instance struct {
 	subject.Instance
 	recorder  *recorder
 	run       *runfolder.Writer
+	kinds     []runfolder.ProfileKind // to capture
 	generator Generator
 	pages     *subject.Pages
 	database  *database // that it uses; nil if there is none
 
-	block      runfolder.Block
-	before     subject.Before
-	slices     []runfolder.Slice
-	latency    loadgen.Latency               // of them
-	agents     time.Duration                 // CPU time of agents on this machine in them
-	lastCPU    time.Duration                 // the CPU clock when the latest slice began
-	recordings map[string]*subject.Recording // that the server is taking, by kind
-	captured   map[string]runfolder.Captured
-	failure    string // the first failed request, in detail
+	block       runfolder.Block
+	before      subject.Before
+	slices      []runfolder.Slice
+	latency     loadgen.Latency               // of them
+	requestTime time.Duration                 // mean of the warm-up, rather too long; 0 if there was none
+	agents      time.Duration                 // CPU time of agents on this machine in them
+	lastCPU     time.Duration                 // the CPU clock when the latest slice began
+	recordings  map[string]*subject.Recording // that the server is taking, by kind
+	captured    map[string]runfolder.Captured
+	failure     string // the first failed request, in detail
 }
 
 // stop ends the instance and everything that hangs on it.
@@ -115,7 +117,7 @@ func (i *instance) probePprof(ctx context.Context) {
 	if failure != nil {
 		i.unavailable(runfolder.SourceGoroutines, needsGoroutines, failure)
 	}
-	for _, k := range i.recorder.Profiles {
+	for _, k := range i.kinds {
 		err := failure
 		if err == nil {
 			err = i.pages.CheckSampling(ctx, k)
@@ -130,6 +132,9 @@ func (i *instance) probePprof(ctx context.Context) {
 func (i *instance) warmUp(ctx context.Context) error {
 	result := i.generator.Warmup(ctx, i.recorder.Plan.Warmup)
 	i.block.WarmupOps = result.Ops()
+	if i.block.WarmupOps > 0 {
+		i.requestTime = result.Duration * time.Duration(i.recorder.Load.Workers) / time.Duration(i.block.WarmupOps)
+	}
 	if err := i.checkResult(ctx, result); err != nil {
 		return err
 	}
@@ -177,7 +182,7 @@ func (i *instance) captureAfter(ctx context.Context) (err error) {
 func (i *instance) capture(ctx context.Context, want func(runfolder.ProfileKind) bool,
 	keep func(*runfolder.Captured, *profile.Profile)) error {
 	for _, level := range []bool{true, false} {
-		for _, k := range i.recorder.Profiles {
+		for _, k := range i.kinds {
 			if !want(k) || !i.has(k.Source()) || level != (k.Window == runfolder.WindowLevel) {
 				continue
 			}
@@ -209,11 +214,11 @@ func (i *instance) countGoroutines(ctx context.Context) (int64, error) {
 
 // beginRecordings asks for the profiles of all rounds, and sees them begin.
 func (i *instance) beginRecordings(ctx context.Context) error {
-	for _, k := range i.recorder.Profiles {
+	for _, k := range i.kinds {
 		if k.Window != runfolder.WindowTaken || !i.has(k.Source()) {
 			continue
 		}
-		recording := i.pages.Record(ctx, k, i.recorder.recordingLength())
+		recording := i.pages.Record(ctx, k, i.recorder.recordingLength(i.requestTime))
 		i.recordings[k.Name] = recording
 		recording.AwaitBegin(ctx, i.pages, k)
 	}
@@ -222,7 +227,7 @@ func (i *instance) beginRecordings(ctx context.Context) error {
 
 // endRecordings waits for the profiles of all rounds.
 func (i *instance) endRecordings(ctx context.Context) error {
-	for _, k := range i.recorder.Profiles {
+	for _, k := range i.kinds {
 		recording := i.recordings[k.Name]
 		if recording == nil {
 			continue

@@ -21,28 +21,29 @@ func TestSpending(t *testing.T) {
 // finds something when there is nothing to find.
 func TestSpendingHolds(t *testing.T) {
 	const experiments, alpha = 100_000, 0.01
-	s := Spending{First: 3, Planned: 32, Power: 1}
-	rng := rand.New(rand.NewPCG(5, 6))
-	half, all := 0, 0 // that found something in the first half, and at all
-	for range experiments {
-		sum, found := 0.0, 0
-		for n := 1; n <= s.Planned && found == 0; n++ {
-			sum += rng.NormFloat64()
-			if n >= s.First && math.Erfc(math.Abs(sum)/math.Sqrt(2*float64(n))) <= s.Level(n, alpha) {
-				found = n
+	for _, s := range []Spending{{First: 3, Planned: 32, Power: 1}, {First: 3, Planned: 32, Power: 3}} {
+		rng := rand.New(rand.NewPCG(5, 6))
+		half, all := 0, 0 // that found something in the first half, and at all
+		for range experiments {
+			sum, found := 0.0, 0
+			for n := 1; n <= s.Planned && found == 0; n++ {
+				sum += rng.NormFloat64()
+				if n >= s.First && math.Erfc(math.Abs(sum)/math.Sqrt(2*float64(n))) <= s.Level(n, alpha) {
+					found = n
+				}
+			}
+			if found > 0 {
+				all++
+			}
+			if found > 0 && found <= s.Planned/2 {
+				half++
 			}
 		}
-		if found > 0 {
-			all++
-		}
-		if found > 0 && found <= s.Planned/2 {
-			half++
-		}
-	}
-	// Standard errors of the shares are 0.0003 and 0.0002.
-	for _, got := range [][2]float64{{float64(all), alpha}, {float64(half), alpha / 2}} {
-		if share := got[0] / experiments; math.Abs(share-got[1]) > 0.001 {
-			t.Errorf("%v of experiments without a difference find one, want %v", share, got[1])
+		// Standard errors of the shares are 0.0003 and 0.0002.
+		for _, got := range [][2]float64{{float64(all), alpha}, {float64(half), alpha * math.Pow(0.5, float64(s.Power))}} {
+			if share := got[0] / experiments; math.Abs(share-got[1]) > 0.001 {
+				t.Errorf("%+v: %v of experiments without a difference find one, want %v", s, share, got[1])
+			}
 		}
 	}
 }

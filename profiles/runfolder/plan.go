@@ -28,11 +28,12 @@ type Plan struct {
 // FirstLook is the first look of plans: two blocks do not tell how far blocks differ.
 const FirstLook = 3
 
-// DefaultPlan is up to 32 blocks of 24 slices of 50 ms per subject.
+// DefaultPlan is up to 40 blocks of 18 slices of 50 ms per subject: with two of them
+// that is as much as a CPU profile of 2 s holds, which servers count in whole seconds.
 func DefaultPlan() Plan {
 	return Plan{
-		Blocks: 32, Sequential: true, FirstLook: FirstLook,
-		Rounds: 24, Slice: 50 * time.Millisecond, Warmup: 2000,
+		Blocks: 40, Sequential: true, FirstLook: FirstLook,
+		Rounds: 18, Slice: 50 * time.Millisecond, Warmup: 2000,
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 	ReadyTCP     = "tcp" // it accepts connections
 )
 
-const pollInterval = 20 * time.Millisecond
+const pollInterval = 5 * time.Millisecond
 
 // readiness looks whether a server is ready.
 type readiness struct {
