@@ -86,7 +86,7 @@ func TestLayoutErrorRates(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(11, 12))
 			found, seconds := 0, 0
-			experiments := testlong.Share(tt.experiments, 10)
+			experiments := testlong.Share(tt.experiments, 30)
 			for range experiments {
 				verdicts, second := decideLayouts(tt.linkage.record(tt.world, rng))
 				if matches(verdicts, tt.metric, Regressed) {
