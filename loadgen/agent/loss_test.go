@@ -74,6 +74,7 @@ func (p *proxy) copy(to io.Writer, from io.Reader) {
 // TestCutOff: of a slice in which an agent was cut off nothing counts, and the next
 // generator has those that are left. The agent that was cut off stops.
 func TestCutOff(t *testing.T) {
+	t.Parallel()
 	s := bus(t)
 	p, through := newProxy(t, s)
 	server, _ := counted(t)
@@ -113,6 +114,7 @@ func TestCutOff(t *testing.T) {
 
 // TestNobodyLeft: without agents there is no load, and no attempt at another.
 func TestNobodyLeft(t *testing.T) {
+	t.Parallel()
 	s := bus(t)
 	stop := startAgent(t, s, options("a"), time.Now())
 	f := gather(t, s, 1)
@@ -132,6 +134,7 @@ func TestNobodyLeft(t *testing.T) {
 
 // TestNATSRestarted: an agent comes back to another server at the same address.
 func TestNATSRestarted(t *testing.T) {
+	t.Parallel()
 	s, err := StartServer("127.0.0.1:0", "token", "", "")
 	if err != nil {
 		t.Fatal(err)
@@ -152,6 +155,7 @@ func TestNATSRestarted(t *testing.T) {
 
 // TestOneRecorder: an agent serves one recorder at a time, and the next one after it.
 func TestOneRecorder(t *testing.T) {
+	t.Parallel()
 	s := bus(t)
 	startAgent(t, s, options("a"), time.Now())
 	first := gather(t, s, 1)
@@ -178,6 +182,7 @@ func TestWrongToken(t *testing.T) {
 
 // TestMaxTime: a recorder is served for no longer than that, whatever it does.
 func TestMaxTime(t *testing.T) {
+	t.Parallel()
 	s := bus(t)
 	o := options("a")
 	o.MaxTime = 200 * time.Millisecond
