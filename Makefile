@@ -9,12 +9,13 @@ build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
 
 # That of lint vets: to do so again would take a tenth of a first run.
+# Four packages at once: most of them wait more than they compute.
 test: ## every test but those that take long, which EVENTOBENCH_LONG_TESTS=1 adds; the longest packages first
-	$(GO) test -vet=off ./cmd/... ./server/transport ./...
+	$(GO) test -vet=off -p 4 ./cmd/... ./server/transport ./...
 
 # What has nothing to race: scripts that only read, or record as gate's does;
 # arithmetic in one goroutine; what is killed anyway; a test of memory; and the browser, which is not ours.
-NO_RACE = TestReportInBrowser|TestHistoryInBrowser|TestScripts/(compare|diff|doctor|gate|history|init|report|show|shop|view|selftest)
+NO_RACE = TestInBrowser|TestScripts/(compare|diff|doctor|gate|history|init|report|show|shop|view|selftest)
 NO_RACE := $(NO_RACE)|TestErrorRates|TestRequestsErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise
 NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof|TestPowerCut|TestErrorsAtEveryCall|TestShortWrites
 NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestPlayed|TestLostAgent|TestThrowawayCluster|TestFewBlocks|TestSooner|TestGivingUp|TestDecideFast|TestSpendingHolds

@@ -19,6 +19,7 @@ import (
 )
 
 func TestRecord(t *testing.T) {
+	t.Parallel()
 	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
 	var reports []Progress
 	e.Progress = func(p Progress) { reports = append(reports, p) }
@@ -102,6 +103,7 @@ func checkProfiles(t *testing.T, run *runfolder.Run) {
 }
 
 func TestRecordOpenLoop(t *testing.T) {
+	t.Parallel()
 	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
 	load := e.Load
 	load.Rate, load.Arrivals = 2000, loadgen.Poisson
@@ -206,6 +208,7 @@ func TestOrderIsRandom(t *testing.T) {
 }
 
 func TestRecordFailures(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		mode string
 		want []string // in the error, which is one sentence and the subject's last output
@@ -247,6 +250,7 @@ func flakyExperiment(t *testing.T, allowed float64) Experiment {
 // TestAllowedErrors: failures within the allowance leave a run complete, which says
 // how many there were; in no rate are they counted.
 func TestAllowedErrors(t *testing.T) {
+	t.Parallel()
 	dirs, err := flakyExperiment(t, 0.05).Record(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -285,6 +289,7 @@ func TestAllowedErrors(t *testing.T) {
 // TestTooManyErrors: failures beyond the allowance fail the run at the end of a block,
 // with figures and the first of them.
 func TestTooManyErrors(t *testing.T) {
+	t.Parallel()
 	dirs, err := flakyExperiment(t, 0.001).Record(t.Context())
 	want := regexp.MustCompile(`^block 1 of 2: subject bad failed \d+ of \d+ requests of a block, ` +
 		`more than the allowed 0\.1%: GET /work was answered with status 500: "out of luck\\n"$`)
@@ -341,6 +346,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestCancelWhileASubjectHangs(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"silent", "frozen"} {
 		t.Run(mode, func(t *testing.T) {
 			fifo := filepath.Join(t.TempDir(), "pid")
@@ -382,7 +388,7 @@ func checkInterrupted(t *testing.T, dirs []string, err error) {
 func TestSequential(t *testing.T) {
 	t.Parallel()
 	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
-	e.Plan = runfolder.Plan{Blocks: 20, Sequential: true, Rounds: 1, Slice: time.Millisecond, Warmup: 1, Seed: 1}
+	e.Plan = runfolder.Plan{Blocks: 20, Sequential: true, FirstLook: 3, Rounds: 1, Slice: time.Millisecond, Warmup: 1, Seed: 1}
 	e.Profiles = nil // which take a second in every block
 	load := e.Load
 	load.Rate, load.Arrivals = 1000, loadgen.Constant // one request is due in every slice, however late it is sent
@@ -405,10 +411,10 @@ func TestSequential(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := run.Manifest
-		if m.State != runfolder.StateComplete || len(m.Blocks) != 12 || m.Reason != "every gated metric was decided after 12 of at most 20 blocks" {
+		if m.State != runfolder.StateComplete || len(m.Blocks) != 3 || m.Reason != "every gated metric was decided after 3 of at most 20 blocks" {
 			t.Errorf("%s after %d blocks: %s", m.State, len(m.Blocks), m.Reason)
 		}
-		if len(m.Looks) != 1 || !m.Looks[0].Done || m.Looks[0].Blocks != 12 || m.Looks[0].Decisions[0].Verdict != "equivalent" {
+		if len(m.Looks) != 1 || !m.Looks[0].Done || m.Looks[0].Blocks != 3 || m.Looks[0].Decisions[0].Verdict != "equivalent" {
 			t.Errorf("looks %+v", m.Looks)
 		}
 	}
@@ -417,6 +423,7 @@ func TestSequential(t *testing.T) {
 // TestTimeLimit holds that no block begins when time is up, and that the blocks
 // there are get judged.
 func TestTimeLimit(t *testing.T) {
+	t.Parallel()
 	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
 	e.MaxTime = time.Nanosecond
 	e.Decide = func(runs []*runfolder.Run) runfolder.Look {

@@ -50,6 +50,7 @@ func openAll(t *testing.T, dirs []string) (runs []*runfolder.Run) {
 // TestRecordLayouts: blocks of other layouts say which they are of, and are in no
 // figure of the program as built.
 func TestRecordLayouts(t *testing.T) {
+	t.Parallel()
 	e := layoutExperiment(t, true, nil)
 	e.Profiles = defaultKinds()
 	var last Progress

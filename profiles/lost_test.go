@@ -32,6 +32,7 @@ func (g forgetful) TakeLatency() loadgen.Latency {
 // TestLostGenerator: a block of which a part was lost is recorded again, as often as
 // is worth trying, and nothing of it is kept.
 func TestLostGenerator(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name       string
 		lost       loadgen.LostError

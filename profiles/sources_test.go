@@ -162,7 +162,7 @@ func TestLeanServer(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s with %d profiles", tt.mode, len(tt.profiles)), func(t *testing.T) {
 			e := testExperiment(t, testSubject(t, "one", tt.mode))
-			e.Plan = runfolder.Plan{Blocks: 1, Rounds: 10, Slice: 50 * time.Millisecond, Warmup: 2000, Seed: 1}
+			e.Plan = runfolder.Plan{Blocks: 1, Rounds: 4, Slice: 50 * time.Millisecond, Warmup: 2000, Seed: 1}
 			e.Profiles = tt.profiles
 			run := record(t, e)
 			for b, block := range run.Manifest.Blocks {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,19 +12,15 @@ import (
 
 const smallHistory = "../../compare/history/testdata/history.jsonl"
 
-// TestHistoryInBrowser holds that the page of a history is silent, draws its
+// testHistoryPage holds that the page of a history is silent, draws its
 // runs, and fits a desktop and a phone in both themes.
-func TestHistoryInBrowser(t *testing.T) {
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skipf("the page is not tried in a browser: %v (apt-get install chromium)", err)
-	}
+func testHistoryPage(t *testing.T, started context.Context) {
 	path := filepath.Join(t.TempDir(), "history.html")
 	cmd := exec.CommandContext(t.Context(), "eventobench", "history", "--format=html", "--out="+path, smallHistory)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Fatalf("%v: %s", err, out)
 	}
-	b := openPage(t, program, path)
+	b := openPage(t, started, path)
 	if n := evaluate[int](b, `document.querySelectorAll("svg.curve circle").length`); n != 5*60 {
 		t.Errorf("%d points, want 60 of 5 metrics", n)
 	}

@@ -151,6 +151,7 @@ func (r *running) checkFolders(t *testing.T, state runfolder.State) {
 }
 
 func TestCtrlC(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -166,6 +167,7 @@ func TestCtrlC(t *testing.T) {
 }
 
 func TestSubjectIsKilled(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	r.killSubject(t)
 	code, text := r.end(t)
@@ -181,6 +183,7 @@ func TestSubjectIsKilled(t *testing.T) {
 // TestRecorderIsKilled holds that servers do not outlive a recorder that could
 // not stop them, and that what was complete can still be read.
 func TestRecorderIsKilled(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	var pids []int
 	eventually(t, "the run started no subject", func() bool {

@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/eventobench/eventobench/internal/testlong"
 )
 
 var screenshots = flag.String("screenshots", "", "folder to write pictures of the report into")
@@ -41,10 +43,13 @@ type browser struct {
 	requests []string // all but for the page itself
 }
 
-// openPage opens a file. The test fails if the page writes to the console or
-// asks for anything but itself.
-func openPage(t *testing.T, program, path string) *browser {
+// startBrowser starts one for all pages of a test, unless there is none here.
+func startBrowser(t *testing.T) context.Context {
 	t.Helper()
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skipf("pages are not tried in a browser: %v (apt-get install chromium)", err)
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND"),
@@ -54,6 +59,18 @@ func openPage(t *testing.T, program, path string) *browser {
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// openPage opens a file in a tab of its own. The test fails if the page writes to
+// the console or asks for anything but itself.
+func openPage(t *testing.T, started context.Context, path string) *browser {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(started)
 	t.Cleanup(cancel)
 	b := &browser{t: t, ctx: ctx}
 	b.watchConsole()
@@ -148,25 +165,29 @@ const (
 	drawnFrames = `document.querySelectorAll("#flame-graph .frame").length`
 )
 
-func TestReportInBrowser(t *testing.T) {
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skipf("the report is not tried in a browser: %v (apt-get install chromium)", err)
-	}
+func TestInBrowser(t *testing.T) {
+	started := startBrowser(t)
+	t.Run("report", func(t *testing.T) { testReportPage(t, started) })
+	t.Run("history", func(t *testing.T) { testHistoryPage(t, started) })
+}
+
+func testReportPage(t *testing.T, started context.Context) {
 	path := writeReport(t)
 	if info, err := os.Stat(path); err != nil || info.Size() > 2<<20 {
 		t.Errorf("%v: %v", info, err)
 	}
-	b := openPage(t, program, path)
+	b := openPage(t, started, path)
 	t.Run("charts", b.testCharts)
-	t.Run("zoom", b.testZoom)
-	t.Run("all calls", b.testCalls)
 	t.Run("keyboard", b.testKeyboard)
 	t.Run("search", b.testSearch)
-	t.Run("views", b.testViews)
 	t.Run("sorting", b.testSorting)
 	t.Run("theme", b.testTheme)
 	t.Run("screens", b.testScreens)
+	if testlong.On() {
+		t.Run("zoom", b.testZoom)
+		t.Run("all calls", b.testCalls)
+		t.Run("views", b.testViews)
+	}
 }
 
 // in makes a browser's helpers fail the given test.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/internal/testlong"
 )
 
 // TestSelftestGoesOn holds that a selftest which is stopped after an experiment keeps it,
@@ -18,6 +19,9 @@ func TestSelftestGoesOn(t *testing.T) {
 	for signal, code := range map[os.Signal]int{os.Interrupt: exitInterrupted, syscall.SIGKILL: -1} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
+			if signal == os.Interrupt {
+				testlong.Need(t) // TestCtrlC has it in short
+			}
 			dir := t.TempDir()
 			state := filepath.Join(dir, "state.jsonl")
 			args := []string{

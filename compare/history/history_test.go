@@ -148,8 +148,8 @@ func found(s synthetic, curves []Curve) (marked map[planted]bool, others int) {
 // TestPlanted holds how often a history says what happened: 200 commits against
 // one release, recorded on two kinds of machine by turns, with three changes.
 func TestPlanted(t *testing.T) {
-	const seeds, least = 20, 19
-	right := 0
+	seeds := testlong.Share(20, 4)
+	right, least := 0, seeds-1 // of 20
 	for seed := range uint64(seeds) {
 		s := synthetic{seed: seed, commits: 200, machine: twoMachines, planted: []planted{
 			{"ops_per_sec", 61, 1 / 1.02}, {"cpu_per_op", 121, 1.05}, {"allocs_per_op", 171, 39.0 / 38},
@@ -177,7 +177,7 @@ func twoMachines(commit int) (string, float64) {
 // 100 seeds, whatever its heads were compared with.
 func TestNothingPlanted(t *testing.T) {
 	const most = 1
-	seeds := testlong.Share(100, 5)
+	seeds := testlong.Share(100, 20)
 	bases := map[string]func(commit int) int{
 		"one release":         func(int) int { return 0 },
 		"the commit before":   func(commit int) int { return commit - 1 },

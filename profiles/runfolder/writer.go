@@ -335,8 +335,12 @@ func (run *Writer) writeError(err error) error {
 }
 
 // WriteFile replaces a file as a whole: a reader, a full disk or a crash never
-// finds half of it.
+// finds half of it. What is there and no plain file, such as /dev/null, a pipe or a
+// link, is written to and stays what it is.
 func WriteFile(path string, write func(io.Writer) error) error {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return writeInto(path, write)
+	}
 	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
 	if err != nil {
 		return err
@@ -348,6 +352,14 @@ func WriteFile(path string, write func(io.Writer) error) error {
 		return errors.Join(err, f.Cleanup())
 	}
 	return nil
+}
+
+func writeInto(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -22,10 +22,10 @@ type fault struct {
 }
 
 var faults = []fault{
-	{"pwrite64", "error=EIO", 150, 40},
+	{"pwrite64", "error=EIO", 300, 40},
 	{"pwrite64", "error=ENOSPC", 0, 40},
 	{"pwrite64", "retval=0", 0, 40},
-	{"fsync", "error=EIO", 20, 2},
+	{"fsync", "error=EIO", 40, 2},
 	{"fsync", "error=ENOSPC", 0, 5},
 	{"ftruncate", "error=EIO", 0, 2},
 	{"ftruncate", "error=ENOSPC", 0, 2},

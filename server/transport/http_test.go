@@ -49,6 +49,7 @@ func TestHTTP(t *testing.T) {
 // TestTricklingRequestsAreCut sends a header that never ends, a byte at a time:
 // a client that is never silent is cut off all the same.
 func TestTricklingRequestsAreCut(t *testing.T) {
+	t.Parallel()
 	limited(t, server.Options{}, Limits{Read: 50 * time.Millisecond}, func(t *testing.T, s store) {
 		conn := s.dial(t, "POST /rpc HTTP/1.1\r\nHost: x\r\nX-A: ")
 		tick := time.NewTicker(time.Millisecond)
@@ -65,6 +66,7 @@ func TestTricklingRequestsAreCut(t *testing.T) {
 
 // TestStalledClientsAreCut asks for short answers, many at once, and reads none.
 func TestStalledClientsAreCut(t *testing.T) {
+	t.Parallel()
 	limited(t, server.Options{}, Limits{Send: 50 * time.Millisecond, Read: 50 * time.Millisecond}, func(t *testing.T, s store) {
 		s.fill(t, 40, 1000)
 		call := `["category.get","a"]`

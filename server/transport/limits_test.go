@@ -44,6 +44,7 @@ func (s store) dial(t *testing.T, text string) net.Conn {
 // TestSlowRequestsAreCut sends the beginning of a request and then nothing: the
 // server must end the connection by itself.
 func TestSlowRequestsAreCut(t *testing.T) {
+	t.Parallel()
 	limited(t, server.Options{}, Limits{Read: 30 * time.Millisecond}, func(t *testing.T, s store) {
 		for _, beginning := range []string{
 			"POST /rpc HT",
@@ -61,6 +62,7 @@ func TestSlowRequestsAreCut(t *testing.T) {
 // TestImportsThatStopAreReadErrors sends a line and the beginning of another:
 // that is not taken for a line.
 func TestImportsThatStopAreReadErrors(t *testing.T) {
+	t.Parallel()
 	limited(t, server.Options{}, Limits{Read: 30 * time.Millisecond}, func(t *testing.T, s store) {
 		conn := s.dial(t, "POST /import HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n"+record(1, "a-1", 0, 1)+record(2, "a-1", 1, 2)[:20])
 		text, _ := io.ReadAll(conn) // ends with an error, or just ends
@@ -71,6 +73,7 @@ func TestImportsThatStopAreReadErrors(t *testing.T) {
 }
 
 func TestIdleConnectionsAreClosed(t *testing.T) {
+	t.Parallel()
 	limited(t, server.Options{}, Limits{Idle: 30 * time.Millisecond}, func(t *testing.T, s store) {
 		answer, err := io.ReadAll(s.dial(t, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"))
 		if err != nil || !strings.Contains(string(answer), `{"status":"ok"}`) {
@@ -151,6 +154,7 @@ func (s store) awaitSubscriptions(t *testing.T, want string) {
 }
 
 func TestHeartbeats(t *testing.T) {
+	t.Parallel()
 	limited(t, server.Options{Heartbeat: time.Millisecond}, Limits{}, func(t *testing.T, s store) {
 		sub := s.subscribe(t, "all=true")
 		for range 3 {
@@ -169,6 +173,7 @@ func TestHeartbeats(t *testing.T) {
 // TestQuietSubscriptionsEndWell ends a subscription that was silent for longer
 // than a client has time to take something: the client must see a proper end.
 func TestQuietSubscriptionsEndWell(t *testing.T) {
+	t.Parallel()
 	const send = 300 * time.Millisecond // in which a busy machine sends a few bytes
 	limited(t, server.Options{}, Limits{Send: send}, func(t *testing.T, s store) {
 		sub := s.subscribe(t, "all=true&token="+otherToken)
@@ -186,6 +191,7 @@ func TestQuietSubscriptionsEndWell(t *testing.T) {
 // that reads nothing, while writers go on. Having read what there is, it can
 // come back where it left off.
 func TestSlowSubscribersAreCutOff(t *testing.T) {
+	t.Parallel()
 	limited(t, server.Options{}, Limits{Send: 50 * time.Millisecond}, func(t *testing.T, s store) {
 		const messages = 12_000                    // whose pokes no socket buffers
 		stream := "a-" + strings.Repeat("x", 1400) // a poke of about 1,500 bytes

@@ -39,6 +39,7 @@ func holdVersion(t *testing.T, kind Kind) (store, held) {
 // TestSendersAreHeldBack sends without end while the server is busy with a
 // request: what it cannot work on yet must wait at the client, not in its memory.
 func TestSendersAreHeldBack(t *testing.T) {
+	t.Parallel()
 	const most = 32 << 20 // more than the sockets hold
 	for _, kind := range kinds {
 		for _, header := range []string{"", "Connection: close\r\n"} {

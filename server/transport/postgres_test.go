@@ -74,12 +74,12 @@ func openAt(t *testing.T, where string) server.Store {
 }
 
 // onPostgres reports whether the n-th case of a test runs on PostgreSQL: every case
-// where long tests run, else one of three, another one in each test.
+// where long tests run, else one of nine, another one in each test.
 func onPostgres(t *testing.T, n int) bool {
 	if testlong.On() {
 		return true
 	}
 	h := fnv.New32()
 	_, _ = h.Write([]byte(t.Name()))
-	return n == int(h.Sum32()%3)
+	return n == int(h.Sum32()%9)
 }

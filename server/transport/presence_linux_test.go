@@ -14,6 +14,7 @@ import (
 // as if its cable were pulled: nothing tells the server so, and what it was sent
 // may stay for an hour but for the heartbeats.
 func TestSilentlyGoneSubscribers(t *testing.T) {
+	t.Parallel()
 	limits := Limits{Send: time.Hour}
 	limited(t, server.Options{Heartbeat: 50 * time.Millisecond}, limits, func(t *testing.T, s store) {
 		conn := s.dial(t, "GET /subscribe?all=true HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -14,6 +14,7 @@ import (
 // TestVanishedSubscribers has subscribers leave in each way there is, with no
 // event and no heartbeat to show it, and wants them forgotten, goroutines and all.
 func TestVanishedSubscribers(t *testing.T) {
+	t.Parallel()
 	const subscribers = 50
 	ways := map[string]func(*net.TCPConn) error{
 		"close":       (*net.TCPConn).Close,
