@@ -120,8 +120,8 @@ func (o *capacityOptions) addOutputFlags(f *pflag.FlagSet) {
 }
 
 func (o *capacityOptions) run(cmd *cobra.Command) error {
-	if !slices.Contains(render.CapacityFormats, o.format) {
-		return render.UnknownFormat(o.format, render.CapacityFormats)
+	if !slices.Contains(render.PageFormats, o.format) {
+		return render.UnknownFormat(o.format, render.PageFormats)
 	}
 	path := o.from
 	if path == "" {

@@ -51,15 +51,15 @@ kind than the other.`,
 	f.Float64Var(&o.perA, "per-a", 0, "operations that A covers")
 	f.Float64Var(&o.perB, "per-b", 0, "operations that B covers")
 	f.BoolVar(&o.normalize, "normalize", false, "scale B to A's total, to compare shares")
-	f.StringVar(&o.format, "format", "text", strings.Join(render.FileDiffFormats, ", "))
+	f.StringVar(&o.format, "format", "text", strings.Join(render.PageFormats, ", "))
 	f.StringVar(&o.out, "out", "", "file to write to, instead of stdout; compressed if it ends in .gz")
 	o.report.addFlags(f)
 	return cmd
 }
 
 func (o *diffOptions) run(cmd *cobra.Command, files []string) error {
-	if !slices.Contains(render.FileDiffFormats, o.format) {
-		return render.UnknownFormat(o.format, render.FileDiffFormats)
+	if !slices.Contains(render.PageFormats, o.format) {
+		return render.UnknownFormat(o.format, render.PageFormats)
 	}
 	if err := o.checkOperations(cmd); err != nil {
 		return err

@@ -100,7 +100,7 @@ func addHelp(root *cobra.Command) {
 
 // formats are those of the commands that have a choice.
 var formats = map[string][]string{
-	"compare": render.Formats, "capacity": render.CapacityFormats, "gate": render.GateFormats, "diff": render.FileDiffFormats, "show": {"text", "json"},
+	"compare": render.Formats, "capacity": render.PageFormats, "gate": render.GateFormats, "diff": render.PageFormats, "show": {"text", "json"},
 	"history": render.HistoryFormats,
 }
 

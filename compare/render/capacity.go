@@ -10,22 +10,15 @@ import (
 	"github.com/eventobench/eventobench/compare/render/view"
 )
 
-// CapacityFormats are the names that Capacity knows.
-var CapacityFormats = []string{"text", "md", "html", "json"}
-
-// Capacity writes a report of capacities in one of the CapacityFormats.
+// Capacity writes a report of capacities in one of the PageFormats.
 func Capacity(w io.Writer, r *compare.CapacityReport, format string) error {
-	switch format {
-	case "text":
-		return writeString(w, capacityText(view.NewCapacity(r)))
-	case "md":
-		return writeString(w, capacityMarkdown(view.NewCapacity(r)))
-	case "html":
-		return html.WriteCapacity(w, view.NewCapacity(r))
-	case "json":
-		return JSON(w, r)
-	}
-	return UnknownFormat(format, CapacityFormats)
+	v := view.NewCapacity(r)
+	return page{
+		text: func() string { return capacityText(v) },
+		md:   func() string { return capacityMarkdown(v) },
+		html: func(w io.Writer) error { return html.WriteCapacity(w, v) },
+		data: r,
+	}.write(w, format)
 }
 
 func capacityText(c view.Capacity) string {

@@ -10,23 +10,16 @@ import (
 	"github.com/eventobench/eventobench/compare/render/view"
 )
 
-// FileDiffFormats are the names that FileDiff knows.
-var FileDiffFormats = []string{"text", "md", "html", "json"}
-
-// FileDiff writes the comparison of two pprof files in one of the
-// FileDiffFormats. For html it must hold its flame graphs.
+// FileDiff writes the comparison of two pprof files in one of the PageFormats. For html
+// it must hold its flame graphs.
 func FileDiff(w io.Writer, d *compare.FileDiff, format string) error {
-	switch format {
-	case "text":
-		return writeString(w, fileDiffText(view.NewFileDiff(d)))
-	case "md":
-		return writeString(w, fileDiffMarkdown(view.NewFileDiff(d)))
-	case "html":
-		return html.WriteFileDiff(w, view.NewFileDiff(d))
-	case "json":
-		return JSON(w, d)
-	}
-	return UnknownFormat(format, FileDiffFormats)
+	v := view.NewFileDiff(d)
+	return page{
+		text: func() string { return fileDiffText(v) },
+		md:   func() string { return fileDiffMarkdown(v) },
+		html: func(w io.Writer) error { return html.WriteFileDiff(w, v) },
+		data: d,
+	}.write(w, format)
 }
 
 func fileDiffText(p *view.FileDiff) string {

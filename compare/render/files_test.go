@@ -22,7 +22,7 @@ func fileDiff(t *testing.T, o compare.FileOptions) *compare.FileDiff {
 
 func TestFileDiffGolden(t *testing.T) {
 	d := fileDiff(t, compare.FileOptions{BaseOps: 1000, HeadOps: 1100, Flames: true})
-	for _, format := range FileDiffFormats {
+	for _, format := range PageFormats {
 		t.Run(format, func(t *testing.T) {
 			var b bytes.Buffer
 			if err := FileDiff(&b, d, format); err != nil {
@@ -47,7 +47,7 @@ func TestFileDiffGolden(t *testing.T) {
 // figures depend on, and why there is no verdict.
 func TestFileDiffTotals(t *testing.T) {
 	d := fileDiff(t, compare.FileOptions{Flames: true})
-	for _, format := range FileDiffFormats {
+	for _, format := range PageFormats {
 		var b bytes.Buffer
 		if err := FileDiff(&b, d, format); err != nil {
 			t.Fatal(err)

@@ -60,6 +60,31 @@ func Gate(w io.Writer, g compare.Gate, format string) error {
 	return UnknownFormat(format, GateFormats)
 }
 
+// PageFormats are those of what is shown apart from run folders: of two files, and of a
+// search for the capacity.
+var PageFormats = []string{"text", "md", "html", "json"}
+
+// page is something in all PageFormats.
+type page struct {
+	text, md func() string
+	html     func(w io.Writer) error
+	data     any // as JSON has it
+}
+
+func (p page) write(w io.Writer, format string) error {
+	switch format {
+	case "text":
+		return writeString(w, p.text())
+	case "md":
+		return writeString(w, p.md())
+	case "html":
+		return p.html(w)
+	case "json":
+		return JSON(w, p.data)
+	}
+	return UnknownFormat(format, PageFormats)
+}
+
 // UnknownFormat is the error of a format that is none of those there are.
 func UnknownFormat(format string, known []string) error {
 	return fmt.Errorf("unknown format %q; use %s", format, strings.Join(known, ", "))
