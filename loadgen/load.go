@@ -24,7 +24,7 @@ type Load struct {
 	Kinds    []string      `json:"kinds"` // the workload's kinds of request
 	Workers  int           `json:"workers"`
 	Timeout  time.Duration `json:"timeout_ns"`           // per request, at most MaxTimeout
-	Rate     float64       `json:"rate_per_s,omitempty"` // requests due per second; 0 for a closed loop
+	Rate     float64       `json:"rate_per_s,omitempty"` // requests due per second; 0 for a closed loop, or a search
 	Arrivals Arrivals      `json:"arrivals,omitempty"`   // of an open loop; empty for a closed one
 
 	// AllowErrors is the share of failed requests, from 0 to less than 1, that a
@@ -92,6 +92,8 @@ func (l Load) Pacing() string {
 	if l.Open() {
 		rate := strconv.FormatFloat(l.Rate, 'f', -1, 64)
 		text = fmt.Sprintf("open loop at %s/s (%s arrivals)", rate, l.Arrivals)
+	} else if l.Arrivals != "" {
+		text = fmt.Sprintf("open loop at changing rates (%s arrivals)", l.Arrivals)
 	}
 	return fmt.Sprintf("%s, %d workers%s", text, l.Workers, l.protocol())
 }

@@ -83,3 +83,19 @@ type Agent struct {
 	RoundTrip  time.Duration `json:"round_trip_ns"`  // from the recorder, the least
 	ClockError time.Duration `json:"clock_error_ns"` // by which its clock may be misjudged
 }
+
+// Add takes in what the agent did at another time.
+func (a *Agent) Add(b Agent) {
+	a.Workers = max(a.Workers, b.Workers)
+	a.Ops += b.Ops
+	a.Errors += b.Errors
+	a.Late += b.Late
+	a.Missed += b.Missed
+	a.Busy += b.Busy
+	a.Latency += b.Latency
+	a.CPU += b.CPU
+	a.MaxSkew = max(a.MaxSkew, b.MaxSkew)
+	a.MaxStall = max(a.MaxStall, b.MaxStall)
+	a.RoundTrip = min(a.RoundTrip, b.RoundTrip)
+	a.ClockError = max(a.ClockError, b.ClockError)
+}

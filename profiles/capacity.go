@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,8 @@ import (
 	"github.com/eventobench/eventobench/profiles/subject"
 )
 
-// RateGenerator is a Generator of an open loop whose rate may change between slices. A
-// loadgen.Driver is one.
+// RateGenerator is a Generator of an open loop whose rate may change between slices, up to
+// that of its load. A loadgen.Driver is one.
 type RateGenerator interface {
 	Generator
 	SetRate(perSecond float64)
@@ -130,7 +131,11 @@ func (r *capacityRecorder) record(ctx context.Context) error {
 			r.early = fmt.Sprintf("the time limit of %v ended it after %d of %d blocks", r.MaxTime, block, r.Plan.Blocks)
 			return nil
 		}
-		if err := r.block(ctx, block); err != nil {
+		lost, err := repeated(ctx, func() error { return r.block(ctx, block) })
+		for _, why := range lost {
+			r.file.Repeated = append(r.file.Repeated, runfolder.Repeated{Block: block, Reason: why})
+		}
+		if err != nil {
 			return fmt.Errorf("block %d of %d: %w", block+1, r.Plan.Blocks, err)
 		}
 		r.done++
@@ -163,11 +168,12 @@ type contender struct {
 	subject.Instance
 	name      string
 	generator RateGenerator
-	search    *ratefit.Search
-	clock     bool // its CPU time is known
-	database  bool // it uses a database server
+	search    ratefit.Search // with what the block has shown so far
+	clock     bool           // its CPU time is known
+	database  bool           // it uses a database server
 	block     runfolder.CapacityBlock
-	fitted    int // trials that count
+	fitted    int           // trials that count
+	agents    time.Duration // CPU time of agents on this machine in all trials
 }
 
 // block records one block of all subjects, and keeps it only if it is complete.
@@ -199,6 +205,7 @@ func (r *capacityRecorder) block(ctx context.Context, block int) (err error) {
 	}
 	for s, c := range all {
 		r.file.Subjects[s].Blocks = append(r.file.Subjects[s].Blocks, c.block)
+		r.searches[s] = &c.search
 	}
 	return nil
 }
@@ -219,7 +226,7 @@ func (r *capacityRecorder) begin(ctx context.Context, s int, seed uint64) (*cont
 		r.file.Unavailable[run.Subject.Name] = missing
 	}
 	c := &contender{
-		Instance: started, name: run.Subject.Name, generator: generator, search: r.searches[s], clock: !unknown,
+		Instance: started, name: run.Subject.Name, generator: generator, search: *r.searches[s], clock: !unknown,
 		database: r.databases.of(r.Subjects[s]) != nil,
 	}
 	if run.Subject.Binary.SHA256 == "" {
@@ -233,9 +240,9 @@ func (r *capacityRecorder) begin(ctx context.Context, s int, seed uint64) (*cont
 func (r *capacityRecorder) warmUp(ctx context.Context, c *contender) error {
 	const lower = 0.7
 	result := c.generator.Warmup(ctx, r.Plan.Warmup)
-	c.generator.TakeLatency()
-	if ctx.Err() != nil {
-		return ctx.Err()
+	latency := c.generator.TakeLatency()
+	if err := lostLoad(ctx, result, latency); err != nil {
+		return err
 	}
 	if result.Ops() == 0 && r.Plan.Warmup > 0 {
 		return fmt.Errorf("subject %s answered no request of the warm-up: %s", c.name, result.Errors.First)
@@ -270,8 +277,8 @@ func (r *capacityRecorder) rounds(ctx context.Context, all []*contender) error {
 	return nil
 }
 
-// usedBy is what all servers used in their trials, or nil if that is not known. A
-// database's time is not in it.
+// usedBy is what all servers, and agents on this machine, used in their trials, or nil if
+// that is not known. A database's time is not in it.
 func usedBy(all []*contender) *time.Duration {
 	var sum time.Duration
 	for _, c := range all {
@@ -281,13 +288,14 @@ func usedBy(all []*contender) *time.Duration {
 		for _, t := range c.block.Trials {
 			sum += t.Server
 		}
+		sum += c.agents
 	}
 	return &sum
 }
 
 // try makes one trial.
 func (r *capacityRecorder) try(ctx context.Context, c *contender) error {
-	rate := c.search.Rate()
+	rate := min(c.search.Rate(), r.MaxRate) // which the rounding of logarithms may exceed
 	before, err := c.cpu()
 	if err != nil {
 		return err
@@ -295,8 +303,8 @@ func (r *capacityRecorder) try(ctx context.Context, c *contender) error {
 	c.generator.SetRate(rate)
 	result := c.generator.Slice(ctx, r.Plan.Slice)
 	latency := c.generator.TakeLatency()
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err := lostLoad(ctx, result, latency); err != nil {
+		return err
 	}
 	after, err := c.cpu()
 	if err != nil {
@@ -309,6 +317,11 @@ func (r *capacityRecorder) try(ctx context.Context, c *contender) error {
 	}
 	t := r.trial(rate, result, latency)
 	t.Server, t.Counts = after-before, c.search.Fitting()
+	if len(latency.Agents) > 0 {
+		t.Generator = result.AgentsHere
+		c.agents += result.AgentsHere
+		c.addAgents(latency.Agents)
+	}
 	c.search.Add(t.Fitted())
 	if t.Counts {
 		c.fitted++
@@ -321,6 +334,23 @@ func (r *capacityRecorder) try(ctx context.Context, c *contender) error {
 		r.Progress(CapacityProgress{Done: r.done, Blocks: r.Plan.Blocks, Name: c.name, Trial: t})
 	}
 	return nil
+}
+
+// lostLoad is why nothing of a slice counts, or nil.
+func lostLoad(ctx context.Context, r loadgen.Result, l loadgen.Latency) error {
+	return cmp.Or(ctx.Err(), r.Lost, l.Lost)
+}
+
+// addAgents adds what the agents did in a trial. They are the same ones throughout a
+// block, in one order.
+func (c *contender) addAgents(all []loadgen.Agent) {
+	if c.block.Agents == nil {
+		c.block.Agents = all
+		return
+	}
+	for i, a := range all {
+		c.block.Agents[i].Add(a)
+	}
 }
 
 func (c *contender) cpu() (time.Duration, error) {
@@ -363,7 +393,8 @@ func above(h *hdrhistogram.Histogram, limit time.Duration) int64 {
 
 // explainDeath prefers the death of a subject as the reason for an error.
 func explainDeath(ctx context.Context, c *contender, err error) error {
-	if ctx.Err() != nil {
+	var lost *loadgen.LostError
+	if ctx.Err() != nil || errors.As(err, &lost) {
 		return err
 	}
 	return explained(c.Instance, err)

@@ -193,19 +193,29 @@ const mostRepeats = 5
 // blockOf records the next block, of subjects in some layout. If a part of what makes
 // the load is lost, all of the block is thrown away, and it is recorded again.
 func (r *recorder) blockOf(ctx context.Context, l layout) error {
-	for repeats := 0; ; repeats++ {
-		err := r.block(ctx, r.done, l)
-		var lost *loadgen.LostError
-		switch {
-		case err == nil:
-			r.done++
-			return nil
-		case !errors.As(err, &lost) || !lost.Again || ctx.Err() != nil || repeats == mostRepeats:
-			return fmt.Errorf("block %d of %d: %w", r.done+1, r.planned, err)
-		}
+	lost, err := repeated(ctx, func() error { return r.block(ctx, r.done, l) })
+	for _, why := range lost {
 		for _, run := range r.runs {
-			run.Manifest.Repeated = append(run.Manifest.Repeated, runfolder.Repeated{Block: r.done, Reason: lost.Reason})
+			run.Manifest.Repeated = append(run.Manifest.Repeated, runfolder.Repeated{Block: r.done, Reason: why})
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("block %d of %d: %w", r.done+1, r.planned, err)
+	}
+	r.done++
+	return nil
+}
+
+// repeated records a block, and records it again for as long as a part of what makes the
+// load was lost and the rest can make it. It returns why each that was thrown away was.
+func repeated(ctx context.Context, record func() error) (lost []string, err error) {
+	for {
+		err = record()
+		var why *loadgen.LostError
+		if !errors.As(err, &why) || !why.Again || ctx.Err() != nil || len(lost) == mostRepeats {
+			return lost, err
+		}
+		lost = append(lost, why.Reason)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 // forgetful is a generator that loses a part of itself when a function says so.
@@ -73,6 +74,66 @@ func TestLostGenerator(t *testing.T) {
 				m := open(t, dir).Manifest
 				if m.State != tt.state || len(m.Blocks) != tt.keptBlocks || len(m.Repeated) != tt.repeats {
 					t.Errorf("%s, %d blocks, repeated %v", m.State, len(m.Blocks), m.Repeated)
+				}
+			}
+		})
+	}
+}
+
+// rated is forgetful about slices of changing rates.
+type rated struct {
+	forgetful
+	driver RateGenerator
+}
+
+func (r rated) SetRate(perSecond float64) { r.driver.SetRate(perSecond) }
+
+// TestLostTrial: a block of a search is recorded again too, and begins where the search
+// was before it.
+func TestLostTrial(t *testing.T) {
+	for name, lostAt := range map[string]int{"while it brackets": 1, "while it fits": 3, "in the second block": 6} {
+		t.Run(name, func(t *testing.T) {
+			load := loadgen.Load{Kinds: work{}.Kinds(), Workers: 4, Timeout: time.Second, Arrivals: loadgen.Poisson}
+			driven := load
+			driven.Rate, driven.AllowErrors = 2000, 0.999
+			drive, calls := Drive(work{}, driven, loadgen.Connect{}), 0
+			e := CapacityExperiment{
+				Subjects: []subject.Target{testSubject(t, "one", "fine")}, Load: load, MaxRate: 2000, Out: t.TempDir(),
+				Limits: runfolder.Limits{Latencies: []runfolder.LatencyLimit{{Quantile: 99, Limit: 5 * time.Second}}},
+				Plan:   runfolder.Plan{Blocks: 2, Rounds: 3, Slice: 10 * time.Millisecond, Warmup: 10, Seed: 1},
+				NewGenerator: func(s runfolder.SubjectInfo, server *url.URL, seed uint64) Generator {
+					d := drive(s, server, seed).(RateGenerator)
+					return rated{forgetful{d, func(latency bool) error {
+						if latency {
+							return nil
+						}
+						if calls++; calls == lostAt {
+							return &loadgen.LostError{Reason: "gone", Again: true}
+						}
+						return nil
+					}}, d}
+				},
+			}
+			path, err := e.Record(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := runfolder.ReadCapacity(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(c.Repeated) != 1 || c.Repeated[0].Reason != "gone" || len(c.Subjects[0].Blocks) != 2 {
+				t.Fatalf("%d blocks, repeated %v", len(c.Subjects[0].Blocks), c.Repeated)
+			}
+			for b, block := range c.Subjects[0].Blocks {
+				counts, first := 0, block.Trials[0].Counts
+				for _, trial := range block.Trials {
+					if trial.Counts {
+						counts++
+					}
+				}
+				if counts != e.Plan.Rounds || first != (b > 0) {
+					t.Errorf("block %d has %d trials that count, and begins with one: %v", b, counts, first)
 				}
 			}
 		})

@@ -250,3 +250,35 @@ func TestBounds(t *testing.T) {
 		})
 	}
 }
+
+// TestRateOfSlices: agents make a load together at rates that change from slice to slice,
+// the same requests at the same times as one driver, up to the rate that they agreed to.
+func TestRateOfSlices(t *testing.T) {
+	const most, length = 4000, 50 * time.Millisecond
+	w, l := home(t), loadOf(home(t), 8, most)
+	server, _ := counted(t)
+	alone := loadgen.NewDriver(server, w, l, loadgen.Connect{}, 1)
+	defer alone.Close()
+	s := bus(t)
+	startAgent(t, s, options("a"), time.Now())
+	startAgent(t, s, options("b"), time.Now())
+	together := gather(t, s, 2).NewGenerator(server, w, l, Trust{}, 1)
+	defer together.Close()
+	due := func(r loadgen.Result) int64 { return r.Ops() + r.Errors.Total() + r.Missed }
+	for _, rate := range []float64{1000, most, 200} {
+		alone.SetRate(rate)
+		together.SetRate(rate)
+		one, two := alone.Slice(t.Context(), length), together.Slice(t.Context(), length)
+		if two.Lost != nil {
+			t.Skipf("agents were held up: %v", two.Lost)
+		}
+		if due(one) != due(two) || due(one) == 0 {
+			t.Errorf("at %v/s %d requests are due by one driver, and %d by two agents", rate, due(one), due(two))
+		}
+	}
+	together.SetRate(most + 1)
+	lost, _ := together.Slice(t.Context(), length).Lost.(*loadgen.LostError)
+	if lost == nil || lost.Again || !strings.Contains(lost.Reason, "4001 requests per second, of a load of 4000") {
+		t.Errorf("more than was agreed to: %+v", lost)
+	}
+}

@@ -30,7 +30,8 @@ type Generator struct {
 	unfit    error // why the workload cannot be sent
 	kinds    int
 	prepare  prepare
-	joint    *joint // nil before the first warm-up or slice
+	rate     float64 // of the slices to come; 0 for the load's
+	joint    *joint  // nil before the first warm-up or slice
 	clocks   []offset
 	agents   []loadgen.Agent // since the latencies were last taken
 	sliced   bool            // since then
@@ -65,10 +66,13 @@ func (g *Generator) Slice(ctx context.Context, length time.Duration) loadgen.Res
 	g.sliced = true
 	j := func(_ *member, i int) job {
 		at := int64(start + g.clocks[i].ahead)
-		return job{Slice: &slice{Driver: g.prepare.Driver, Start: at, Length: length}}
+		return job{Slice: &slice{Driver: g.prepare.Driver, Start: at, Length: length, Rate: g.rate}}
 	}
 	return g.run(ctx, max(length/4, leastSkew), j)
 }
+
+// SetRate is like that of a loadgen.Driver. No rate may be above that of the load.
+func (g *Generator) SetRate(perSecond float64) { g.rate = perSecond }
 
 // guard is how long before its beginning a slice is announced: so that every agent
 // knows it in time, with twice of what the clocks may be wrong by.

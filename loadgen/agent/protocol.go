@@ -31,7 +31,7 @@ import (
 // only equal ones understand each other.
 const (
 	serviceName     = "eventobench-agent"
-	protocolVersion = "1.0.0"
+	protocolVersion = "1.1.0"
 )
 
 // LeaseTime is how long an agent goes on without hearing from its recorder.
@@ -129,6 +129,7 @@ type slice struct {
 	Driver int           `json:"driver"`
 	Start  int64         `json:"start_ns"` // on the agent's clock
 	Length time.Duration `json:"length_ns"`
+	Rate   float64       `json:"rate_per_s,omitempty"` // of the whole load from now on; 0 for no other than before
 }
 
 // latency asks for the latencies of one kind of request since they were last asked
@@ -165,6 +166,8 @@ func (j job) check() error {
 		return fmt.Errorf("a warm-up of %d requests", j.Warmup.Requests)
 	case j.Slice != nil && (j.Slice.Length < 0 || j.Slice.Length > loadgen.MaxSlice):
 		return fmt.Errorf("a slice of %v", j.Slice.Length)
+	case j.Slice != nil && !(j.Slice.Rate >= 0): // so that NaN is rejected too
+		return fmt.Errorf("a slice of %v requests per second", j.Slice.Rate)
 	case j.Latency != nil && j.Latency.Kind < 0:
 		return fmt.Errorf("latencies of kind %d", j.Latency.Kind)
 	}

@@ -35,7 +35,7 @@ type session struct {
 type driver struct {
 	*loadgen.Driver
 	workers int
-	open    bool
+	rate    float64         // of the whole load, at most; 0 for a closed loop
 	latency loadgen.Latency // that was taken last
 }
 
@@ -100,6 +100,9 @@ func (s *session) doLocked(j job) (jobReply, error) {
 			return d.Warmup(s.ctx, j.Warmup.Requests)
 		})
 	case j.Slice != nil:
+		if err := s.setRate(*j.Slice); err != nil {
+			return jobReply{}, err
+		}
 		return s.load(j.Slice.Driver, j.Slice.Start, func(d *driver) loadgen.Result {
 			return d.Slice(s.ctx, j.Slice.Length)
 		})
@@ -173,7 +176,7 @@ func (s *session) prepare(p prepare) error {
 	}
 	s.drivers[p.Driver] = &driver{
 		Driver:  loadgen.NewPart(server, w, p.Load, connect, p.Seed, part, a.MaxRate),
-		workers: workers, open: p.Load.Open(),
+		workers: workers, rate: p.Load.Rate,
 	}
 	return nil
 }
@@ -199,6 +202,20 @@ func (s *session) driver(id int) (*driver, error) {
 		return nil, fmt.Errorf("there is no driver %d", id)
 	}
 	return d, nil
+}
+
+// setRate changes the rate of an open loop, up to the one that it was prepared for: that
+// is what the agent has agreed to.
+func (s *session) setRate(j slice) error {
+	d, err := s.driver(j.Driver)
+	switch {
+	case err != nil || j.Rate == 0:
+		return err
+	case j.Rate > d.rate:
+		return fmt.Errorf("a slice of %v requests per second, of a load of %v", j.Rate, d.rate)
+	}
+	d.SetRate(j.Rate)
+	return nil
 }
 
 // load waits until a moment on the agent's clock and makes load.

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/eventobench/eventobench/internal/ratefit"
@@ -37,8 +39,9 @@ type Capacity struct {
 	Start       time.Time         `json:"start"`
 	End         time.Time         `json:"end"`
 	State       State             `json:"state"`
-	Reason      string            `json:"reason,omitempty"` // why it ended before its last block
-	Unavailable map[string]string `json:"unavailable,omitempty"`
+	Reason      string            `json:"reason,omitempty"`      // why it ended before its last block
+	Unavailable map[string]string `json:"unavailable,omitempty"` // by subject, why its CPU time is not known
+	Repeated    []Repeated        `json:"repeated,omitempty"`    // what was thrown away
 	Subjects    []CapacityRun     `json:"subjects"`
 }
 
@@ -69,6 +72,23 @@ func (l Limits) Allowed() ratefit.Allowed {
 // String is such as "p99 5ms".
 func (l LatencyLimit) String() string { return fmt.Sprintf("p%g %v", l.Quantile, l.Limit) }
 
+// String names the limits, such as "p99 5ms, errors 0.1%".
+func (l Limits) String() string {
+	var parts []string
+	for _, limit := range l.Latencies {
+		parts = append(parts, limit.String())
+	}
+	if l.Errors > 0 {
+		parts = append(parts, fmt.Sprintf("errors %.4g%%", l.Errors*100))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Equal reports whether two limits are the same.
+func (l Limits) Equal(m Limits) bool {
+	return slices.Equal(l.Latencies, m.Latencies) && l.Errors == m.Errors
+}
+
 // CapacityRun is one subject of a Capacity.
 type CapacityRun struct {
 	Subject SubjectInfo     `json:"subject"`
@@ -80,6 +100,8 @@ type CapacityBlock struct {
 	WarmupRate float64  `json:"warmup_ops_per_s"`  // of the closed loop of the warm-up
 	Machine    *Machine `json:"machine,omitempty"` // during all trials of the block, of all subjects
 	Trials     []Trial  `json:"trials"`
+
+	Agents []loadgen.Agent `json:"agents,omitempty"` // that made the load; none if the recorder did
 }
 
 // Trial is a slice of an open loop at one rate. Latencies count from when requests
@@ -101,7 +123,8 @@ type Trial struct {
 	MaxLate  time.Duration `json:"max_late_ns"`   // longest time from when a request was due until it was sent
 	InFlight float64       `json:"in_flight"`     // mean number of requests that were sent and not answered
 	Server   time.Duration `json:"server_cpu_ns"` // ns; 0 where the run has no CPU clock
-	// Generator is the CPU time of the generator in ns.
+	// Generator is the CPU time of the generator in ns, of agents that of those on the
+	// recorder's machine.
 	Generator time.Duration `json:"generator_cpu_ns"`
 }
 
@@ -204,6 +227,11 @@ func (c *Capacity) check() error {
 			return errors.New("damaged: subjects have different numbers of blocks")
 		}
 		for _, b := range s.Blocks {
+			for _, a := range b.Agents {
+				if err := checkAgent(a); err != nil {
+					return fmt.Errorf("damaged: %w", err)
+				}
+			}
 			for _, t := range b.Trials {
 				if !(t.Rate > 0) || t.Due() < 0 || t.Duration <= 0 ||
 					len(t.Over) != len(c.Limits.Latencies) || len(t.OverSent) != len(c.Limits.Latencies) {
