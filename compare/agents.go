@@ -28,7 +28,8 @@ func Agents(m runfolder.Manifest) []AgentSum {
 					Name: a.Name, Version: a.Version, Cores: a.Cores, Elsewhere: a.Elsewhere, RoundTrip: a.RoundTrip,
 				}}
 			}
-			sums[a.Name].add(a)
+			sums[a.Name].Blocks++
+			sums[a.Name].Add(a)
 		}
 	}
 	var all []AgentSum
@@ -36,22 +37,6 @@ func Agents(m runfolder.Manifest) []AgentSum {
 		all = append(all, *sums[name])
 	}
 	return all
-}
-
-func (s *AgentSum) add(a loadgen.Agent) {
-	s.Blocks++
-	s.Workers = max(s.Workers, a.Workers)
-	s.Ops += a.Ops
-	s.Errors += a.Errors
-	s.Late += a.Late
-	s.Missed += a.Missed
-	s.Busy += a.Busy
-	s.Latency += a.Latency
-	s.CPU += a.CPU
-	s.MaxSkew = max(s.MaxSkew, a.MaxSkew)
-	s.MaxStall = max(s.MaxStall, a.MaxStall)
-	s.RoundTrip = min(s.RoundTrip, a.RoundTrip)
-	s.ClockError = max(s.ClockError, a.ClockError)
 }
 
 // MeanLatency is that of the agent's answers, 0 if it had none.
@@ -65,13 +50,13 @@ func (s AgentSum) CPUUse() float64 {
 }
 
 // agents is about agents that did not make one even load together.
-func (w *warner) agents(v Variant) {
+func (w *warner) agents(name string, m runfolder.Manifest) {
 	const (
 		muchSkew   = time.Millisecond
 		muchSlower = 1.5 // than the fastest, where chance makes some percent
 		muchCPU    = 0.9
 	)
-	all := Agents(v.Manifest)
+	all := Agents(m)
 	if len(all) == 0 {
 		return
 	}
@@ -80,22 +65,22 @@ func (w *warner) agents(v Variant) {
 		if a.MaxSkew > muchSkew || a.ClockError > muchSkew {
 			w.add(WarnAgentSkew, "agents did not load at the same time: throughput is that of a longer slice",
 				fmt.Sprintf("%s began up to %.1f ms after the first for %s, by clocks that may be wrong by %.1f ms",
-					a.Name, millis(a.MaxSkew), v.Name, millis(a.ClockError)),
+					a.Name, millis(a.MaxSkew), name, millis(a.ClockError)),
 				"Record with a longer --slice, or on machines with less to do")
 		}
 		if a.MeanLatency().Seconds() > muchSlower*fastest.MeanLatency().Seconds() {
 			w.add(WarnAgentSlow, "an agent waited longer for answers than another, so that latencies are those of different ways",
 				fmt.Sprintf("%s %.2f ms on average and %s %.2f ms, of %s", a.Name, millis(a.MeanLatency()),
-					fastest.Name, millis(fastest.MeanLatency()), v.Name),
+					fastest.Name, millis(fastest.MeanLatency()), name),
 				"See whether its machine or its way to the server is slower")
 		}
 		if a.CPUUse() > muchCPU {
 			w.add(WarnAgentBusy, "an agent had no CPU to spare, so that its own delays are part of latencies and it limits the throughput",
-				fmt.Sprintf("%s used %.0f%% of its %d CPUs for %s", a.Name, a.CPUUse()*100, a.Cores, v.Name),
+				fmt.Sprintf("%s used %.0f%% of its %d CPUs for %s", a.Name, a.CPUUse()*100, a.Cores, name),
 				"Record with more --agents")
 		}
 	}
-	for _, r := range v.Manifest.Repeated {
+	for _, r := range m.Repeated {
 		w.add(WarnAgentLost, "blocks were thrown away and recorded again, since an agent was lost or held up",
 			fmt.Sprintf("block %d: %s", r.Block+1, r.Reason), "")
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/eventobench/eventobench/compare/stat"
@@ -33,6 +32,9 @@ type CapacityReport struct {
 	Ratios     []CapacityRatio   `json:"ratios"` // of each subject but the first to that one
 	Machine    MachineUse        `json:"machine"`
 	Warnings   []Warning         `json:"warnings"`
+
+	recorded []Recording // of the subjects
+	rule     Rule
 }
 
 // CapacityReportFormat is the version of a CapacityReport's JSON.
@@ -83,7 +85,8 @@ type CapacityRatio struct {
 	Base    string  `json:"base"`
 	Head    string  `json:"head"`
 	Verdict Verdict `json:"verdict"`
-	Doubt   string  `json:"doubt,omitempty"` // why a change has no verdict
+	Doubt   string  `json:"doubt,omitempty"`   // why a change has no verdict
+	Bounded bool    `json:"bounded,omitempty"` // a side's rate is not its limit, so that the change means nothing
 	Change  *Change `json:"change"`
 }
 
@@ -91,13 +94,19 @@ type CapacityRatio struct {
 // of them: TestCapacityCoverage counts how often.
 var slopeFactors = []float64{1, 1 / 1.25, 1.25}
 
-// NewCapacityReport fits the trials of a search. A search without a complete block is
-// an error.
-func NewCapacityReport(c *runfolder.Capacity) (*CapacityReport, error) {
+// capacityMetric is what a search finds. No run has it.
+var capacityMetric = Metric{
+	ID: CapacityRate, Label: "capacity", Unit: "requests/s", Better: Up, Rule: timeRule, Timing: true,
+	Source: runfolder.SourceLatencies,
+}
+
+// NewCapacityReport fits the trials of a search and judges the ratios. A search without a
+// complete block is an error.
+func NewCapacityReport(c *runfolder.Capacity, criteria Criteria) (*CapacityReport, error) {
 	r := &CapacityReport{
 		Format: CapacityReportFormat, Experiment: c.Experiment, Limits: c.Limits,
 		Blocks: len(c.Subjects[0].Blocks), Plan: c.Plan, Host: c.Host, Workers: c.Load.Workers, Load: c.Load.Workload,
-		State: c.State, Reason: c.Reason, Ratios: []CapacityRatio{},
+		State: c.State, Reason: c.Reason, Ratios: []CapacityRatio{}, rule: criteria.rule(capacityMetric, nil),
 	}
 	if r.Blocks == 0 {
 		return nil, errors.New(cmp.Or(c.Reason, "it has no complete block"))
@@ -105,9 +114,10 @@ func NewCapacityReport(c *runfolder.Capacity) (*CapacityReport, error) {
 	r.Machine = capacityMachine(c)
 	for _, s := range c.Subjects {
 		r.Subjects = append(r.Subjects, subjectCapacity(c, s))
+		r.recorded = append(r.recorded, Recording{s.Subject.Name, capacityManifest(c, s), r.Machine})
 	}
 	for _, head := range r.Subjects[1:] {
-		r.Ratios = append(r.Ratios, capacityRatio(r.Subjects[0], head))
+		r.Ratios = append(r.Ratios, capacityRatio(r.Subjects[0], head, r.rule))
 	}
 	r.Summary = r.summary()
 	r.Warnings = r.warnings()
@@ -295,7 +305,7 @@ func heldTrial(c *runfolder.Capacity, t runfolder.Trial, clock bool) Bottleneck 
 }
 
 // capacityRatio compares two subjects block by block.
-func capacityRatio(base, head SubjectCapacity) CapacityRatio {
+func capacityRatio(base, head SubjectCapacity, rule Rule) CapacityRatio {
 	changes := func(h, b int) []float64 {
 		d := make([]float64, len(head.logs[h]))
 		for i := range d {
@@ -304,7 +314,7 @@ func capacityRatio(base, head SubjectCapacity) CapacityRatio {
 		return d
 	}
 	level := 1 - FalseAlarms
-	f := &finding{better: Up, rule: timeRule, estimator: stat.SignedRank(changes(0, 0))}
+	f := &finding{better: Up, rule: rule, estimator: stat.SignedRank(changes(0, 0))}
 	i := f.estimator.Interval(level)
 	for h := range slopeFactors {
 		for b := range slopeFactors {
@@ -317,13 +327,29 @@ func capacityRatio(base, head SubjectCapacity) CapacityRatio {
 	r := CapacityRatio{Base: base.Name, Head: head.Name, Verdict: f.verdict, Change: f.change()}
 	for _, s := range []SubjectCapacity{base, head} {
 		if s.Bound != "" {
-			r.Verdict, r.Doubt = Inconclusive, fmt.Sprintf("the capacity of %s is %s", s.Name, s.Text())
+			r.Verdict, r.Bounded = Inconclusive, true
+			r.Doubt = fmt.Sprintf("the capacity of %s is %s. %s", s.Name, s.Text(), s.help())
 		}
 	}
 	if r.Doubt == "" && r.Change.Level < level {
-		r.Doubt = "there are too few blocks"
+		r.Doubt = "there are too few blocks for a verdict, which takes 8 (--blocks, --max-time)"
 	}
 	return r
+}
+
+// help is what would show the limit of the server where the search did not.
+func (s SubjectCapacity) help() string {
+	switch {
+	case s.Bound == Below:
+		return "Allow a longer latency, or record longer slices (--slice)"
+	case s.Bottleneck == ByGenerator:
+		return "Make the load with more --agents, on other machines if you can"
+	case s.Bottleneck == ByWorkers:
+		return "Record with more --workers"
+	case s.Bottleneck == ByMachine:
+		return lessOthers
+	}
+	return "Try higher rates (--max-rate)"
 }
 
 // Text is the capacity with its interval, and what it was held by if not the server.
@@ -340,22 +366,10 @@ func (s SubjectCapacity) Text() string {
 	return fmt.Sprintf("%s [%s, %s]", rate, texttab.Number(s.Low, 0), texttab.Number(s.High, 0))
 }
 
-// LimitText names the limits, such as "p99 5ms".
-func LimitText(l runfolder.Limits) string {
-	var parts []string
-	for _, limit := range l.Latencies {
-		parts = append(parts, limit.String())
-	}
-	if l.Errors > 0 {
-		parts = append(parts, fmt.Sprintf("errors %.4g%%", l.Errors*100))
-	}
-	return strings.Join(parts, ", ")
-}
-
 func (r *CapacityReport) summary() []string {
 	var all []string
 	for _, s := range r.Subjects {
-		all = append(all, fmt.Sprintf("capacity of %s at %s: %s", s.Name, LimitText(r.Limits), s.Text()))
+		all = append(all, fmt.Sprintf("capacity of %s at %s: %s", s.Name, r.Limits, s.Text()))
 	}
 	for _, ratio := range r.Ratios {
 		all = append(all, ratio.summary())
@@ -379,8 +393,9 @@ func (r *CapacityReport) warnings() []Warning {
 			cmp.Or(r.Reason, string(r.State))), "")
 	}
 	w.otherLoad("the search", r.Machine)
-	for _, s := range r.Subjects {
+	for i, s := range r.Subjects {
 		w.capacity(s, r.Workers)
+		w.agents(s.Name, r.recorded[i].Manifest)
 		if s.crossed < few && s.Bound == "" {
 			w.add(WarnFewLate, "few requests crossed a limit, so that the rate is rough and rather too high",
 				fmt.Sprintf("%.0f in a block of %s", s.crossed, s.Name), "Record with a longer --slice")
@@ -395,12 +410,59 @@ func (w *warner) capacity(s SubjectCapacity, workers int) {
 	switch {
 	case s.Bound == AtLeast && s.Bottleneck == ByGenerator:
 		w.add(WarnGeneratorBound, "requests were sent late by the load generator's own fault, which says nothing of the server",
-			s.Name, "Give the generator more CPU time")
+			s.Name, s.help())
 	case s.Bound == AtLeast && s.Bottleneck == ByWorkers:
 		w.add(WarnNotSaturated, "requests waited for a free worker, which says nothing of the server",
-			fmt.Sprintf("for %s, of %d", s.Name, workers), "Record with more --workers")
+			fmt.Sprintf("for %s, of %d", s.Name, workers), s.help())
 	case s.Shares.generatorBound():
 		w.add(WarnGeneratorBound, "the load generator takes much of the CPU time, so that the server has more to give on a machine of its own",
 			fmt.Sprintf("%.0f%% of what was used for %s", s.Shares.ofGenerator()*100, s.Name), "The ratio shows only part of a change in the server's cost")
 	}
+}
+
+// capacityManifest is that of a run which was recorded as a subject of a search was.
+func capacityManifest(c *runfolder.Capacity, run runfolder.CapacityRun) runfolder.Manifest {
+	m := runfolder.Manifest{
+		Format: runfolder.Format, Schema: runfolder.Schema, Experiment: c.Experiment, Tool: c.Tool, Label: c.Label,
+		Subject: run.Subject, Load: c.Load, Plan: c.Plan, Host: c.Host, Start: c.Start, End: c.End,
+		State: c.State, Reason: c.Reason, Repeated: c.Repeated, Unavailable: map[runfolder.Source]string{},
+	}
+	if why, unknown := c.Unavailable[run.Subject.Name]; unknown {
+		m.Unavailable[runfolder.SourceCPUClock] = why
+	}
+	for i, b := range run.Blocks {
+		m.Blocks = append(m.Blocks, runfolder.Block{Block: i, Agents: b.Agents, Machine: b.Machine})
+	}
+	return m
+}
+
+// OfCapacity reports whether the gate is on a capacity, rather than on runs.
+func (g Gate) OfCapacity() bool { return len(g.Metrics) == 1 && g.Metrics[0].ID == CapacityRate }
+
+// NewCapacityGate is what a gate decides on the ratio of the first two subjects.
+func NewCapacityGate(r *CapacityReport, o Options) Gate {
+	base, head, ratio := r.Subjects[0], r.Subjects[1], r.Ratios[0]
+	m := MetricChange{
+		ID: capacityMetric.ID, Label: fmt.Sprintf("%s at %s", capacityMetric.Label, r.Limits),
+		Unit: capacityMetric.Unit, Better: capacityMetric.Better, Gated: true, Rule: r.rule,
+		Verdict: ratio.Verdict, Base: &base.Rate, Head: &head.Rate, Change: ratio.Change, Doubt: ratio.Doubt,
+	}
+	if ratio.Bounded {
+		m.Change, m.Unavailable, m.Doubt = nil, ratio.Doubt, ""
+	}
+	metrics := []MetricChange{m}
+	g := Gate{
+		Base: base.Name, Head: head.Name, Blocks: r.Blocks, Paired: true, SameProcess: base.process || head.process,
+		Waivers: waive(metrics, head.Name, o.Waivers, o.Now), Verdict: overall(metrics),
+		Metrics: []GateMetric{{metrics[0], -1}}, Explanation: []string{}, Grown: []Grown{}, Warnings: r.Warnings,
+	}
+	for i, s := range r.Subjects[:2] {
+		text := fmt.Sprintf("capacity of %s: %s", s.Name, s.Text())
+		if s.Bound == "" {
+			text += fmt.Sprintf(", held by the %s", s.Bottleneck)
+		}
+		g.Explanation = append(g.Explanation, text)
+		g.Recorded = append(g.Recorded, r.recorded[i].withoutBlocks())
+	}
+	return g
 }

@@ -2,14 +2,20 @@ package compare
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	gocmpopts "github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/eventobench/eventobench/internal/ratefit"
 	"github.com/eventobench/eventobench/loadgen"
@@ -56,8 +62,11 @@ func (q queue) trial(rate float64, random *rand.Rand) runfolder.Trial {
 }
 
 // search plays an experiment on queues. Processes of one build differ by a percent.
-func search(seed uint64, queues ...queue) *runfolder.Capacity {
-	const blocks, rounds, spread = 10, 20, 0.01
+func search(seed uint64, queues ...queue) *runfolder.Capacity { return searchOf(20, seed, queues...) }
+
+// searchOf is a search of so many rounds.
+func searchOf(rounds int, seed uint64, queues ...queue) *runfolder.Capacity {
+	const blocks, spread = 10, 0.01
 	c := &runfolder.Capacity{
 		Limits:  runfolder.Limits{Latencies: []runfolder.LatencyLimit{{Quantile: 99, Limit: queues[0].limit}}},
 		Load:    loadgen.Load{Workers: 50},
@@ -125,7 +134,7 @@ func TestCapacityCoverage(t *testing.T) {
 		t.Run(q.name, func(t *testing.T) {
 			found := make([]SubjectCapacity, searches)
 			inParallel(searches, func(i int) {
-				r, err := NewCapacityReport(search(uint64(i), q))
+				r, err := NewCapacityReport(search(uint64(i), q), DefaultCriteria())
 				if err == nil {
 					found[i] = r.Subjects[0]
 				}
@@ -165,7 +174,7 @@ func TestCapacityRatio(t *testing.T) {
 			truth := ((head.rate-room)/(base.rate-room) - 1) * 100
 			ratios := make([]CapacityRatio, searches)
 			inParallel(searches, func(i int) {
-				r, err := NewCapacityReport(search(uint64(i), base, head))
+				r, err := NewCapacityReport(search(uint64(i), base, head), DefaultCriteria())
 				if err == nil {
 					ratios[i] = r.Ratios[0]
 				}
@@ -182,6 +191,112 @@ func TestCapacityRatio(t *testing.T) {
 			t.Logf("%d of %d verdicts are right, %d intervals have %+.1f%% in them", right, searches, covered, truth)
 			if least := 0.98 * float64(searches); float64(right) < least || float64(covered) < least-1 {
 				t.Errorf("of %d searches %d verdicts are right and %d intervals have %+.1f%% in them", searches, right, covered, truth)
+			}
+		})
+	}
+}
+
+// recordedCapacity is the file of a search of a queue and one that is served more slowly,
+// of which tests here and of the formats, and scripts, make a gate.
+var recordedCapacity = filepath.Join("testdata", "recorded", "20260102_030405-capacity.json")
+
+// TestRecordedCapacity holds that file, and what a gate makes of it.
+func TestRecordedCapacity(t *testing.T) {
+	base, head := queues[0], queues[0]
+	base.name, head.name, head.rate = "before", "after", head.rate/1.3
+	c := searchOf(4, 3, base, head)
+	c.Format, c.Schema, c.Experiment, c.Tool = "eventobench-capacity", runfolder.CapacitySchema, "20260102_030405", "v0.2.0"
+	c.Start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	c.Load = loadgen.Load{
+		Workload: "a queue", Kinds: []string{"get"}, Workers: 50, Timeout: time.Second, Arrivals: loadgen.Poisson,
+	}
+	c.Host = runfolder.Host{OS: "linux", Arch: "amd64", Kernel: "6.1", CPUModel: "a model", Cores: 2, Affinity: 2}
+	for i, name := range []string{base.name, head.name} {
+		c.Subjects[i].Subject = runfolder.SubjectInfo{Name: name, Kind: "exec", Binary: runfolder.Binary{SHA256: name}}
+		for _, b := range c.Subjects[i].Blocks {
+			for n := range b.Trials { // figures that nothing is judged by, as charts need some
+				t := &b.Trials[n]
+				late := time.Duration(t.Over[0]) * 100 / time.Duration(t.Answered/100)
+				t.P50, t.P99, t.P999 = time.Millisecond, (100+late)*base.limit/200, (100+late)*base.limit/100
+			}
+		}
+	}
+	if *update {
+		text, err := json.Marshal(c)
+		if err == nil {
+			err = os.WriteFile(recordedCapacity, append(text, '\n'), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	read, err := runfolder.ReadCapacity(recordedCapacity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(c, read, gocmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("differs from %s; go test ./compare -update rewrites it\n%s", recordedCapacity, diff)
+	}
+}
+
+// TestCapacityGate: a gate judges the ratio by the tolerance it is given, and waives it; a
+// side whose limit was not found makes it inconclusive, with the reason and what helps.
+func TestCapacityGate(t *testing.T) {
+	gate := func(change func(*runfolder.Capacity), tolerance float64, waivers ...Waiver) Gate {
+		t.Helper()
+		c, err := runfolder.ReadCapacity(recordedCapacity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(c)
+		criteria := Criteria{Rules: map[MetricID]Rule{}}
+		if err := criteria.Gate(CapacityRate, tolerance); err != nil {
+			t.Fatal(err)
+		}
+		r, err := NewCapacityReport(c, criteria)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return NewCapacityGate(r, Options{Waivers: waivers, Now: c.Start})
+	}
+	asItIs := func(*runfolder.Capacity) {}
+	heldBy := func(change func(*runfolder.Trial)) func(*runfolder.Capacity) {
+		return func(c *runfolder.Capacity) {
+			for _, b := range c.Subjects[1].Blocks {
+				for i := range b.Trials {
+					b.Trials[i].OverSent = []int64{0} // late only because they were sent late
+					change(&b.Trials[i])
+				}
+			}
+		}
+	}
+	waiver := Waiver{Metric: CapacityRate, Reason: "a test", Until: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for _, tt := range []struct {
+		name      string
+		change    func(*runfolder.Capacity)
+		tolerance float64
+		waivers   []Waiver
+		verdict   Verdict
+		says      string
+	}{
+		{"regressed", asItIs, 0, nil, Regressed, "-2"},
+		{"waived", asItIs, 0, []Waiver{waiver}, Equivalent, "-2"},
+		{"tolerated", asItIs, 100, nil, Equivalent, "-2"},
+		{"held by the generator", heldBy(func(*runfolder.Trial) {}), 0, nil, Inconclusive,
+			"held by the generator. Make the load with more --agents"},
+		{"held by the workers", heldBy(func(t *runfolder.Trial) { t.InFlight = 50 }), 0, nil, Inconclusive,
+			"held by the workers. Record with more --workers"},
+		{"few blocks", func(c *runfolder.Capacity) {
+			for i := range c.Subjects {
+				c.Subjects[i].Blocks = c.Subjects[i].Blocks[:3]
+			}
+		}, 0, nil, Inconclusive, "which takes 8 (--blocks, --max-time)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := gate(tt.change, tt.tolerance, tt.waivers...)
+			m := g.Metrics[0]
+			if g.Verdict != tt.verdict || !strings.Contains(m.Found()+m.Doubt, tt.says) {
+				t.Errorf("%s (%s %s %s), want %s and %q", g.Verdict, m.Verdict, m.Found(), m.Doubt, tt.verdict, tt.says)
 			}
 		})
 	}

@@ -76,10 +76,7 @@ func NewGate(r *Report) Gate {
 		Waivers: c.Waivers, Warnings: r.Warnings, Recorded: []Recording{},
 	}
 	for _, v := range r.Variants[:2] {
-		recording := v.Recording()
-		recording.Manifest.Blocks, recording.Manifest.Looks = []runfolder.Block{}, nil
-		recording.Manifest.LayoutBlocks = nil
-		g.Recorded = append(g.Recorded, recording)
+		g.Recorded = append(g.Recorded, v.Recording().withoutBlocks())
 	}
 	for _, m := range c.Metrics {
 		if m.Gated {
@@ -87,6 +84,11 @@ func NewGate(r *Report) Gate {
 		}
 	}
 	return g
+}
+
+func (r Recording) withoutBlocks() Recording {
+	r.Manifest.Blocks, r.Manifest.Looks, r.Manifest.LayoutBlocks = []runfolder.Block{}, nil, nil
+	return r
 }
 
 // explain returns the index of what explains a metric's regression, which

@@ -18,6 +18,7 @@ const (
 	OpsPerSec         MetricID = "ops_per_sec"
 	CPUPerOp          MetricID = "cpu_per_op"
 	InstructionsPerOp MetricID = "instructions_per_op"
+	CapacityRate      MetricID = "capacity" // of a search, see CapacityReport
 	UnsyncedWrites    MetricID = "unsynced_writes"
 )
 
@@ -265,11 +266,15 @@ func metricsOf(l loadgen.Load, failures, database bool) []Metric {
 	return all
 }
 
+// EveryMetric are those of runs, and that of searches.
+func EveryMetric() []Metric { return append(slices.Clone(Metrics), capacityMetric) }
+
 // FindMetric returns the row of a metric, and false if there is none.
 func FindMetric(id MetricID) (Metric, bool) {
-	i := slices.IndexFunc(Metrics, func(m Metric) bool { return m.ID == id })
+	all := EveryMetric()
+	i := slices.IndexFunc(all, func(m Metric) bool { return m.ID == id })
 	if i < 0 {
 		return Metric{}, false
 	}
-	return Metrics[i], true
+	return all[i], true
 }

@@ -129,7 +129,7 @@ func warnings(r *Report) []Warning {
 		w.reopened(v)
 		w.shortSlices(v)
 		w.sampling(v)
-		w.agents(v)
+		w.agents(v.Name, v.Manifest)
 	}
 	for _, group := range experiments(r.Variants) {
 		w.machine(names(group), group[0])

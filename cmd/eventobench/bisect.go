@@ -76,6 +76,9 @@ func (o *bisectOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if in.capacity != nil {
+		return errors.New("commits are gated by the metrics of runs, not by their capacity")
+	}
 	in.options.Criteria, err = criteriaBy(in.options.Criteria, o.by)
 	if err != nil {
 		return err

@@ -1,39 +1,22 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/render"
-	"github.com/eventobench/eventobench/internal/texttab"
-	"github.com/eventobench/eventobench/loadgen"
-	"github.com/eventobench/eventobench/profiles"
-	"github.com/eventobench/eventobench/profiles/runfolder"
-	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 type capacityOptions struct {
-	subjects  runOptions // as far as they say what is measured
-	workload  workloadOptions
-	connect   connectOptions
-	p99, p999 time.Duration
-	errors    string
-	maxRate   string
-	workers   int
-	arrivals  string
-	timeout   time.Duration
-	plan      runfolder.Plan
-	timeLimit time.Duration
+	subjects runOptions // as far as they say what is measured
+	search   searchOptions
+	limits   limitOptions
 
-	out, label   string
 	from         string
 	format, file string
 }
@@ -77,43 +60,14 @@ nothing (the file is kept, marked failed); 130 interrupted.`,
 
 func (o *capacityOptions) addFlags(f *pflag.FlagSet) {
 	theme(f, themeMeasure, o.subjects.addSubjectFlags)
-	theme(f, themeMeasure, o.workload.addFlags)
-	theme(f, themeJudge, o.addLimits)
-	theme(f, themeLoad, o.addLoadFlags)
-	theme(f, themeLength, o.addPlanFlags)
+	theme(f, themeJudge, o.limits.addFlags)
+	o.search.addFlags(f)
 	theme(f, themeOutput, o.addOutputFlags)
 	f.StringVar(&o.subjects.config, "config", "", configUsage)
 	f.BoolVarP(&o.subjects.quiet, "quiet", "q", false, "tell nothing on stderr")
-	_ = f.MarkHidden("replay") // whose rate is its own
-	_ = f.MarkHidden("replay-speed")
-}
-
-func (o *capacityOptions) addLimits(f *pflag.FlagSet) {
-	f.DurationVar(&o.p99, "p99", 0, "time within which 99% of requests must be answered, such as 5ms")
-	f.DurationVar(&o.p999, "p999", 0, "time within which 99.9% of requests must be answered")
-	f.StringVar(&o.errors, "errors", "0%", "share of requests that may fail or be left unsent")
-}
-
-func (o *capacityOptions) addLoadFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.maxRate, "max-rate", "200000/s", "highest rate to try")
-	f.IntVar(&o.workers, "workers", 50, "requests in flight at most, one connection each")
-	f.StringVar(&o.arrivals, "arrivals", string(loadgen.Poisson), "poisson, as of many independent users, or constant")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "time after which a request counts as failed, at most 1h")
-	o.connect.addConnectionFlags(f)
-}
-
-func (o *capacityOptions) addPlanFlags(f *pflag.FlagSet) {
-	f.IntVar(&o.plan.Blocks, "blocks", 10, "fresh processes per subject; below 8 there is no verdict")
-	f.IntVar(&o.plan.Rounds, "rounds", 20, "slices per subject and block")
-	f.DurationVar(&o.plan.Slice, "slice", 500*time.Millisecond, "length of a slice")
-	f.IntVar(&o.plan.Warmup, "warmup", 2000, "unmeasured requests before the first slice of a block")
-	f.Uint64Var(&o.plan.Seed, "seed", 0, "seed of all random order and data; 0 draws one, the file keeps it")
-	f.DurationVar(&o.timeLimit, "time-limit", 10*time.Minute, "begin no block that would end later than this; 0 for no limit")
 }
 
 func (o *capacityOptions) addOutputFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.out, "out", "profiles", "folder that receives the file")
-	f.StringVar(&o.label, "label", "", "a few words to find the file by")
 	f.StringVar(&o.from, "from", "", "file of an earlier search to show, instead of searching")
 	f.StringVar(&o.format, "format", "text", "text, md, html, json")
 	f.StringVar(&o.file, "write", "", "file to write to, instead of stdout; compressed if it ends in .gz")
@@ -130,13 +84,9 @@ func (o *capacityOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	recorded, err := runfolder.ReadCapacity(path)
+	report, err := capacityReport(path, compare.DefaultCriteria())
 	if err != nil {
 		return err
-	}
-	report, err := compare.NewCapacityReport(recorded)
-	if err != nil {
-		return fmt.Errorf("capacity file %s: %w", path, err)
 	}
 	err = writeOutput(cmd, o.file, func(w io.Writer) error { return render.Capacity(w, report, o.format) })
 	if err == nil && o.from == "" && !o.subjects.quiet {
@@ -145,12 +95,12 @@ func (o *capacityOptions) run(cmd *cobra.Command) error {
 	return err
 }
 
-// record searches, telling on stderr how far it is.
+// record searches for what the flags and the configuration say.
 func (o *capacityOptions) record(cmd *cobra.Command) (path string, err error) {
 	if err := o.applyConfig(cmd.Flags()); err != nil {
 		return "", err
 	}
-	limits, err := o.limits()
+	limits, err := o.limits.limits()
 	if err != nil {
 		return "", err
 	}
@@ -158,22 +108,7 @@ func (o *capacityOptions) record(cmd *cobra.Command) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	e, err := o.experiment(subjects, limits)
-	if err != nil {
-		return "", err
-	}
-	p := newProgress(cmd.ErrOrStderr())
-	if !o.subjects.quiet {
-		e.Progress = p.showCapacity
-		fmt.Fprintf(cmd.ErrOrStderr(), "searching for the highest rate within %s: %s of %d rounds of %v slices, %d workers, seed %d\n",
-			compare.LimitText(limits), texttab.Count(e.Plan.Blocks, "block"), e.Plan.Rounds, e.Plan.Slice, e.Load.Workers, e.Plan.Seed)
-	}
-	path, err = e.Record(cmd.Context())
-	p.clear()
-	if err != nil && path != "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), "kept:", path)
-	}
-	return path, err
+	return o.search.record(cmd, subjects, limits, o.subjects.quiet)
 }
 
 // applyConfig takes what suits from the project's configuration: its plan is one of
@@ -188,64 +123,13 @@ func (o *capacityOptions) applyConfig(f *pflag.FlagSet) error {
 	} else if len(o.subjects.specs) == 0 {
 		o.subjects.specs = project.Subjects
 	}
-	project.Plan = nil
-	project.Workload = slices.DeleteFunc(project.Workload, func(v flagValue) bool { return f.Lookup(v.name) == nil })
-	return project.setFlags(f)
+	return project.forSearch(f).setFlags(f)
 }
 
-func (o *capacityOptions) limits() (l runfolder.Limits, err error) {
-	for _, limit := range []runfolder.LatencyLimit{{Quantile: 99, Limit: o.p99}, {Quantile: 99.9, Limit: o.p999}} {
-		if limit.Limit < 0 {
-			return l, fmt.Errorf("a limit of %v: give a time above 0, such as 5ms", limit.Limit)
-		}
-		if limit.Limit > 0 {
-			l.Latencies = append(l.Latencies, limit)
-		}
-	}
-	if len(l.Latencies) == 0 {
-		return l, errors.New("there is no limit to stay within; give --p99, such as --p99=5ms, or --p999")
-	}
-	if l.Errors, err = parseShare(o.errors); err != nil {
-		err = fmt.Errorf("--errors: %w", err)
-	}
-	return l, err
-}
-
-func (o *capacityOptions) experiment(subjects []subject.Target, limits runfolder.Limits) (e profiles.CapacityExperiment, err error) {
-	if o.workload.replay {
-		return e, errors.New("a recording has a rate of its own; leave out --replay")
-	}
-	sent, err := o.workload.workload(subjects)
-	if err == nil {
-		err = checkWorkload(sent, subjects)
-	}
-	if err != nil {
-		return e, err
-	}
-	maxRate, err := loadgen.ParseRate(o.maxRate)
-	if err != nil {
-		return e, fmt.Errorf("--max-rate: %w", err)
-	}
-	o.connect.allowErrors = "0%"
-	load := loadgen.Load{
-		Workload: sent.Name(), Kinds: sent.Kinds(), Workers: o.workers, Timeout: o.timeout, Arrivals: loadgen.Arrivals(o.arrivals),
-	}
-	err = o.connect.apply(&load)
-	if err != nil {
-		return e, err
-	}
-	connect, err := o.connect.connect()
-	if err != nil {
-		return e, err
-	}
-	driven := load
-	driven.Rate, driven.AllowErrors = maxRate, 0.999 // which the limits judge
-	plan := o.plan
-	if plan.Seed == 0 {
-		plan.Seed = rand.Uint64()
-	}
-	return profiles.CapacityExperiment{
-		Subjects: subjects, Load: load, Limits: limits, Plan: plan, MaxRate: maxRate, Out: o.out, Label: o.label,
-		Tool: version(), MaxTime: o.timeLimit, NewGenerator: drive(sent, driven, connect),
-	}, nil
+// forSearch is the configuration as far as it suits a search, which has some flags: a
+// project's plan is one of slices under one load, and so are some of its flags.
+func (c projectConfig) forSearch(f *pflag.FlagSet) projectConfig {
+	c.Plan = nil
+	c.Workload = slices.DeleteFunc(c.Workload, func(v flagValue) bool { return f.Lookup(v.name) == nil })
+	return c
 }

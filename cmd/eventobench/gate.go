@@ -12,7 +12,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/compare/history"
+	"github.com/eventobench/eventobench/compare/render"
 	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 type gateOptions struct {
@@ -25,6 +28,7 @@ type gateOptions struct {
 	config       string
 	inconclusive string
 	result       gateResult
+	maxRate      string // of a search
 	layouts      string
 	nullControl  bool
 	subjects     subjectOptions
@@ -115,6 +119,9 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
 
 func (o *gateOptions) addFlags(f *pflag.FlagSet) {
 	theme(f, themeMeasure, o.addSubjectFlags)
+	theme(f, themeLoad, func(f *pflag.FlagSet) {
+		f.StringVar(&o.maxRate, maxRateFlag, "200000/s", "highest rate to try, if capacity is gated")
+	})
 	f.StringVar(&o.baseline, "baseline", "", "run folder to judge a lone head against; default benchmarks/baseline")
 	f.BoolVar(&o.update, "update-baseline", false, "make HEAD_DIR the baseline, and judge nothing")
 	theme(f, themeJudge, o.addJudgeFlags)
@@ -141,7 +148,7 @@ func (o *gateOptions) addCriteria(f *pflag.FlagSet) {
 	f.StringVar(&o.metricSet, "metric-set", "",
 		"metrics to gate: all (the default: throughput, CPU, allocated bytes, allocations) or allocs (the last two)")
 	f.StringArrayVar(&o.metrics, "metric", nil,
-		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable")
+		"gate this metric too, with a tolerance if one is given: p99 or p99=10%; repeatable. Alone: capacity@p99=5ms")
 	f.StringSliceVar(&o.tolerances, "tolerance", nil,
 		"tolerances of gated metrics, such as ops_per_sec=3%,allocs_per_op=1%")
 	f.StringVar(&o.config, "config", "", configUsage)
@@ -150,6 +157,7 @@ func (o *gateOptions) addCriteria(f *pflag.FlagSet) {
 // gateInput is what flags and configuration together ask for.
 type gateInput struct {
 	options      compare.Options
+	capacity     *runfolder.Limits // of the search that is gated; nil for the metrics of runs
 	baseline     string
 	inconclusive string
 	layouts      string // as the configuration has it
@@ -169,6 +177,9 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	if o.update {
 		return o.updateBaseline(cmd.OutOrStdout(), args, in.baseline)
 	}
+	if in.capacity != nil {
+		return o.gateCapacity(cmd, args, in, given)
+	}
 	dirs, again, err := o.dirs(cmd, args, in, given)
 	if err != nil {
 		return err
@@ -181,12 +192,15 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by something else, without blocks, so that nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
 			dirs[0], dirs[1])
 	}
-	gate := compare.NewGate(report)
-	gate.Repository, gate.Again = o.result.repository, again
-	if err := o.result.write(cmd, report, gate); err != nil {
+	found := outcome{
+		compare.NewGate(report), history.FromReport(report),
+		func(w io.Writer) error { return render.Report(w, report, reportFormat) },
+	}
+	found.Again = again
+	if err := o.result.write(cmd, found); err != nil {
 		return err
 	}
-	return verdictError(gate, in.inconclusive)
+	return verdictError(found.Gate, in.inconclusive)
 }
 
 // input puts flags and configuration together. Subjects are the configuration's
@@ -194,18 +208,30 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error) {
 	in := gateInput{options: compare.Options{Now: time.Now()}}
 	project, err := readProject(o.config)
+	if err != nil {
+		return in, err
+	}
+	config := project.Gate
+	tolerance := ""
+	in.capacity, tolerance, err = o.takeCapacity(&config)
+	if err == nil && in.capacity != nil {
+		err = o.checkSearchFlags(f)
+		project = project.forSearch(searchFlags())
+	}
+	if err == nil && in.capacity == nil && f.Changed(maxRateFlag) {
+		err = fmt.Errorf("--%s is for a gate on capacity; give --metric=capacity@p99=5ms or the like", maxRateFlag)
+	}
 	if err == nil {
 		err = project.setFlags(f)
 	}
 	if err != nil {
 		return in, err
 	}
-	config := project.Gate
 	if noFolders {
 		o.base = project.side(o.base, config.Base)
 		o.head = project.side(o.head, config.Head)
 	}
-	criteria, err := o.criteria(&config)
+	criteria, err := o.criteria(&config, in.capacity != nil, tolerance)
 	if err != nil {
 		return in, err
 	}
@@ -223,12 +249,18 @@ func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error)
 
 // criteria are those of flags and configuration. A set of metrics that was asked for
 // with its flag leaves out what the configuration says of others.
-func (o *gateOptions) criteria(config *gateConfig) (compare.Criteria, error) {
+//
+// A capacity is gated alone, with the tolerance that stands behind it if one does.
+func (o *gateOptions) criteria(config *gateConfig, capacity bool, tolerance string) (compare.Criteria, error) {
 	c, err := compare.CriteriaOf(cmp.Or(o.metricSet, config.MetricSet, string(compare.AllMetrics)))
+	if err == nil && capacity {
+		clear(c.Rules)
+		err = gateMetric(&c, string(compare.CapacityRate), tolerance)
+	}
 	if err != nil {
 		return c, err
 	}
-	narrow := o.metricSet != ""
+	narrow := o.metricSet != "" || capacity
 	if narrow {
 		config.Metrics = config.metricsOf(c)
 	}
@@ -287,18 +319,27 @@ func (o *gateOptions) dirs(
 	return o.recordSubjects(cmd, in, given, o.base, o.head)
 }
 
+// targets are the subjects to record. Their programs are kept if that is wanted, and then
+// there is a command that records them again.
+func (o *gateOptions) targets(
+	cmd *cobra.Command, given []givenFlag, specs ...string,
+) (subjects []subject.Target, again string, err error) {
+	subjects, err = o.subjects.targets(cmd.Context(), specs, cmd.ErrOrStderr())
+	if dir := o.result.programs; err == nil && dir != "" {
+		err = keepPrograms(dir, subjects)
+		if err == nil {
+			again = againCommand(dir, subjects, given)
+		}
+	}
+	return subjects, again, err
+}
+
 func (o *gateOptions) recordSubjects(
 	cmd *cobra.Command, in gateInput, given []givenFlag, specs ...string,
 ) (dirs []string, again string, err error) {
-	subjects, err := o.subjects.targets(cmd.Context(), specs, cmd.ErrOrStderr())
+	subjects, again, err := o.targets(cmd, given, specs...)
 	if err != nil {
 		return nil, "", err
-	}
-	if dir := o.result.programs; dir != "" {
-		if err := keepPrograms(dir, subjects); err != nil {
-			return nil, "", err
-		}
-		again = againCommand(dir, subjects, given)
 	}
 	if in.nullControl && len(specs) == 2 {
 		control, err := nullControl(subjects[0])

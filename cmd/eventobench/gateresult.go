@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/compare/history"
 	"github.com/eventobench/eventobench/compare/render"
 )
 
@@ -73,24 +75,32 @@ func (r gateResult) needsCharts() bool {
 	return slices.ContainsFunc(r.more, func(text string) bool { return strings.HasPrefix(text, reportFormat+"=") })
 }
 
+// outcome is what a gate found, and what of it the gate's own formats do not show.
+type outcome struct {
+	compare.Gate
+	records []history.Record
+	page    func(w io.Writer) error // in reportFormat
+}
+
 // write writes the result to wherever it shall go.
-func (r gateResult) write(cmd *cobra.Command, report *compare.Report, g compare.Gate) error {
-	if err := r.history.add(report); err != nil {
+func (r gateResult) write(cmd *cobra.Command, o outcome) error {
+	o.Repository = r.repository
+	if err := r.history.add(o.records); err != nil {
 		return err
 	}
 	for _, text := range append([]string{r.format + "=" + r.out}, r.more...) {
 		format, file, _ := strings.Cut(text, "=")
 		err := writeOutput(cmd, file, func(w io.Writer) error {
 			if format == reportFormat {
-				return render.Report(w, report, format)
+				return o.page(w)
 			}
-			return render.Gate(w, g, format)
+			return render.Gate(w, o.Gate, format)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return r.stepSummary(g)
+	return r.stepSummary(o.Gate)
 }
 
 // stepSummary adds the result to the summary of a GitHub Actions step, if there is
@@ -109,12 +119,7 @@ func (r gateResult) stepSummary(g compare.Gate) error {
 
 // verdictError gives the gate's verdict as an error with its exit code.
 func verdictError(g compare.Gate, inconclusive string) error {
-	var metrics []string
-	for _, m := range g.Metrics {
-		if m.Verdict == g.Verdict && !m.Waived {
-			metrics = append(metrics, string(m.ID))
-		}
-	}
+	metrics, why := blamed(g)
 	switch {
 	case g.Verdict == compare.Regressed:
 		return exitError{exitRegressed, fmt.Sprintf("%s regressed in %s", g.Head, strings.Join(metrics, ", "))}
@@ -123,9 +128,35 @@ func verdictError(g compare.Gate, inconclusive string) error {
 			"find out what disturbs the measurement, --inconclusive=pass lets it through",
 			g.Head, strings.Join(g.NullControl.Moved, " and "))}
 	case g.Verdict == compare.Inconclusive && inconclusive == "fail":
-		return exitError{exitInconclusive,
-			fmt.Sprintf("%s: inconclusive in %s; more blocks may tell (--max-blocks), --inconclusive=pass lets it through",
-				g.Head, strings.Join(metrics, ", "))}
+		return exitError{exitInconclusive, fmt.Sprintf("%s: inconclusive in %s; %s, --inconclusive=pass lets it through",
+			g.Head, strings.Join(metrics, ", "), cmp.Or(why, "more blocks may tell (--max-blocks)"))}
 	}
 	return nil
+}
+
+// blamed are the metrics that the verdict is from and, if all of them are doubted for
+// something, the reasons. A search has no other number of blocks than the one that was
+// asked for.
+func blamed(g compare.Gate) (metrics []string, why string) {
+	var reasons []string
+	for _, m := range g.Metrics {
+		if m.Verdict != g.Verdict || m.Waived {
+			continue
+		}
+		metrics = append(metrics, string(m.ID))
+		reason := m.Doubt
+		switch {
+		case m.Change == nil && m.Doubt == "":
+			reason = m.Unavailable
+		case g.OfCapacity() && m.Doubt == "":
+			reason = "more blocks may tell (--blocks)"
+		}
+		if !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
+		}
+	}
+	if slices.Contains(reasons, "") {
+		return metrics, ""
+	}
+	return metrics, strings.Join(reasons, "; ")
 }

@@ -37,11 +37,11 @@ func (h historyFlag) check() error {
 	return history.Check(string(h))
 }
 
-func (h historyFlag) add(r *compare.Report) error {
+func (h historyFlag) add(records []history.Record) error {
 	if h == "" {
 		return nil
 	}
-	_, err := history.Append(string(h), history.FromReport(r))
+	_, err := history.Append(string(h), records)
 	return err
 }
 
@@ -55,8 +55,7 @@ func (h historyFlag) addFolders(dirs []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = history.Append(string(h), records)
-	return err
+	return h.add(records)
 }
 
 // recordsOf are the records of the run folders of one experiment.

@@ -84,7 +84,7 @@ func (c *Curve) measure() {
 		machines[r.machine()] = true
 	}
 	c.Machines = len(machines)
-	for _, m := range compare.Metrics {
+	for _, m := range compare.EveryMetric() {
 		has := func(r Record) bool { return r.Metric(m.ID) != nil && r.Metric(m.ID).Value != nil }
 		if m.Share { // of failures, of which there mostly are none
 			has = func(r Record) bool { return r.Metric(m.ID) != nil && orZero(r.Metric(m.ID).Value) > 0 }

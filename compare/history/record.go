@@ -77,6 +77,19 @@ func FromReport(r *compare.Report) []Record {
 	return records
 }
 
+// FromCapacity is the record of a gate on a capacity. Those at other limits are of another
+// load.
+func FromCapacity(g compare.Gate) Record {
+	base := newBuild(g.Recorded[0].Manifest.Subject)
+	r := recordOf(g.Recorded[1].Manifest)
+	r.Base, r.Paired, r.Blocks, r.Verdict = &base, g.Paired, g.Blocks, g.Verdict
+	for _, m := range g.Metrics {
+		r.Load += ", " + m.Label
+		r.Metrics = append(r.Metrics, newMetric(m.MetricChange, g.Paired))
+	}
+	return r
+}
+
 // newMetric leaves out how timing changed between runs that were not recorded
 // together: it drifts with the machine.
 //
@@ -96,11 +109,7 @@ func newMetric(m compare.MetricChange, paired bool) Metric {
 // FromVariant is the record of a run alone.
 func FromVariant(v compare.Variant) Record {
 	m := v.Manifest
-	record := Record{
-		Format: Format, Schema: Schema, Time: m.Start.UTC(), Tool: m.Tool, Experiment: m.Experiment,
-		Curve: curveOf(m), Load: m.Load.String(), Machine: m.Host, Head: newBuild(m.Subject),
-		Blocks: len(m.Blocks), Metrics: []Metric{},
-	}
+	record := recordOf(m)
 	for _, value := range v.Metrics {
 		row, known := compare.FindMetric(value.ID)
 		if known && row.Better != compare.Neutral && !(row.Asked && m.Load.Open()) {
@@ -108,6 +117,15 @@ func FromVariant(v compare.Variant) Record {
 		}
 	}
 	return record
+}
+
+// recordOf is a record without figures.
+func recordOf(m runfolder.Manifest) Record {
+	return Record{
+		Format: Format, Schema: Schema, Time: m.Start.UTC(), Tool: m.Tool, Experiment: m.Experiment,
+		Curve: curveOf(m), Load: m.Load.String(), Machine: m.Host, Head: newBuild(m.Subject),
+		Blocks: len(m.Blocks), Metrics: []Metric{},
+	}
 }
 
 // curveOf names what a run measured, whatever the commit: its label, the

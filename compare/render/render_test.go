@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -255,5 +256,28 @@ func TestGateEscapes(t *testing.T) {
 	var decoded compare.Gate
 	if err := json.Unmarshal([]byte(renderGate(t, g, "json")), &decoded); err != nil || decoded.Head != g.Head {
 		t.Errorf("%v: %q", err, decoded.Head)
+	}
+}
+
+// TestCapacityGateGolden: a gate on capacity has all formats of a gate.
+func TestCapacityGateGolden(t *testing.T) {
+	c, err := runfolder.ReadCapacity(filepath.Join("..", "testdata", "recorded", "20260102_030405-capacity.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := compare.NewCapacityReport(c, compare.DefaultCriteria())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range GateFormats {
+		t.Run(format, func(t *testing.T) {
+			golden(t, "capacity."+format, counted.ReplaceAllString(renderGate(t, compare.NewCapacityGate(r, compare.Options{}), format), "$1…"))
+		})
+	}
+	for _, format := range PageFormats {
+		var b bytes.Buffer
+		if err := Capacity(&b, r, format); err != nil || !strings.Contains(b.String(), "p99 5ms") {
+			t.Errorf("%s: %v\n%s", format, err, b.String())
+		}
 	}
 }

@@ -108,8 +108,12 @@ func (s *logScale) include(v float64) {
 	s.low, s.high = min(s.low, v), max(s.high, v)
 }
 
+// place is where a value is. Nothing was included only if nothing was answered.
 func (s logScale) place(v float64) float64 {
 	const room = 1.05
+	if s.low == 0 {
+		return 0
+	}
 	low, high := math.Log(s.low/room), math.Log(s.high*room)
 	return (math.Log(min(max(v, s.low), s.high)) - low) / (high - low)
 }
@@ -117,6 +121,9 @@ func (s logScale) place(v float64) float64 {
 // ticks are 1, 2 and 5 times powers of ten within the scale.
 func (s logScale) ticks() []float64 {
 	var all []float64
+	if s.low == 0 {
+		return nil
+	}
 	for power := math.Floor(math.Log10(s.low)); power <= math.Log10(s.high); power++ {
 		for _, factor := range []float64{1, 2, 5} {
 			if v := factor * math.Pow(10, power); v >= s.low && v <= s.high {

@@ -33,7 +33,7 @@ type CapacityCurve struct {
 // NewCapacity shows a report.
 func NewCapacity(r *compare.CapacityReport) Capacity {
 	c := Capacity{
-		Title: "Capacity at " + compare.LimitText(r.Limits), Summary: r.Summary, Warnings: r.Warnings,
+		Title: "Capacity at " + r.Limits.String(), Summary: r.Summary, Warnings: r.Warnings,
 		Results: capacityTable(r), How: capacityHow(r),
 	}
 	for _, ratio := range r.Ratios {

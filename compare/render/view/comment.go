@@ -33,6 +33,9 @@ func NewComment(g compare.Gate) *Comment {
 		Machine: append(whereRecorded(head), machines(g.Recorded)...), Again: g.Again,
 		Reliability: reliability(compare.RecordedTrials()),
 	}
+	if g.OfCapacity() {
+		c.Reliability = reliability(nil) // gates on runs were counted
+	}
 	shown := min(mostPlaces, len(c.Gate.Places))
 	c.Places = c.Gate.Places[:shown]
 	if others := len(c.Gate.Places) - shown; others > 0 {
