@@ -17,6 +17,7 @@ const (
 	ByWorkers   Bottleneck = "workers"   // all of them waited for answers while CPUs idled
 	ByMachine   Bottleneck = "machine"   // other processes, or the hypervisor
 	ByRate      Bottleneck = "rate"      // nothing: the load asked for no more
+	ByOther     Bottleneck = "other"     // what the server waits for: locks, disks, other servers
 	ByUnknown   Bottleneck = "unknown"
 )
 
@@ -57,10 +58,13 @@ func held(v Variant) Held {
 	if o := v.Totals.OpenLoop; o != nil {
 		return heldOpen(v.Manifest.Load, *o, v.Totals.TotalOps, c)
 	}
-	if c == nil {
+	if c == nil && v.Manifest.Probe == nil {
 		return Held{By: ByUnknown, Figures: "the CPU time of the server is not known"}
 	}
 	others := orZero(v.Machine.Others) + orZero(v.Machine.Steal)
+	if p := v.Manifest.Probe; p != nil {
+		return heldProbed(p, c, others)
+	}
 	switch figures := c.figures(others); {
 	case c.generatorBound():
 		return Held{ByGenerator, figures, moreGenerator}

@@ -26,6 +26,18 @@ func TestHeldBy(t *testing.T) {
 		{"a clock that cannot be read", func(r *runfolder.Run) {
 			r.Manifest.Unavailable = map[runfolder.Source]string{runfolder.SourceCPUClock: "no /proc"}
 		}, ByUnknown, "not known"},
+		{"more workers make more", probed(1000, 1200, 10000), ByWorkers, "10 workers instead of 5 made +20"},
+		{"near the ceiling", probed(1000, 1010, 1500), ByGenerator, "it was 67% of the 1,500/s that a server makes which does nothing"},
+		{"both", probed(1000, 1200, 1500), ByWorkers, "Record with more --workers"},
+		{"neither", probed(1000, 1010, 10000), ByServer, "10% of the 10,000/s"},
+		{"neither, while CPUs idle", func(r *runfolder.Run) {
+			scale(1, 0.5, 1)(r)
+			probed(1000, 1010, 10000)(r)
+		}, ByOther, "for locks, a disk"},
+		{"no ceiling", func(r *runfolder.Run) {
+			probed(1000, 1010, 10000)(r)
+			r.Manifest.Probe.Ceiling, r.Manifest.Probe.NoCeiling = nil, "a reason"
+		}, ByServer, "ceiling is not known: a reason"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			run := synthesize(t, "head", "e1", 12, slow, 7)
@@ -81,5 +93,44 @@ func TestHeldTrial(t *testing.T) {
 		if by := heldTrial(c, tt.t, true); by != tt.want {
 			t.Errorf("%s: held by the %s, want the %s", tt.name, by, tt.want)
 		}
+	}
+}
+
+// probed gives a run a probe with the medians of its rates.
+func probed(usual, more, ceiling float64) func(*runfolder.Run) {
+	rates := func(workers int, median float64) runfolder.ProbeRates {
+		r := runfolder.ProbeRates{Workers: workers}
+		for i := range 20 {
+			r.PerSec = append(r.PerSec, median*(1+0.001*float64(i%5-2)))
+		}
+		return r
+	}
+	return func(r *runfolder.Run) {
+		null := rates(5, ceiling)
+		r.Manifest.Probe = &runfolder.Probe{
+			Slice: 50 * time.Millisecond, Usual: rates(5, usual), More: rates(10, more), Ceiling: &null,
+		}
+	}
+}
+
+// TestHeldThroughput: of a throughput that a probe showed to be the generator's nothing is
+// said, with the reason and what would help; it keeps no experiment going, and all else
+// is judged.
+func TestHeldThroughput(t *testing.T) {
+	base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, fast, 7)
+	probed(1000, 1010, 10000)(base)
+	probed(1000, 1010, 1500)(head)
+	look := Decide([]*runfolder.Run{base, head}, DefaultCriteria())
+	if !look.Done {
+		t.Errorf("it is not done: %+v", look)
+	}
+	b, h, c := newSide(base), newSide(head), DefaultCriteria()
+	found := judgeAll(b, h, c, metricsOfPair(b, h, c), "")
+	if r := found[OpsPerSec]; r.verdict != Inconclusive || !strings.Contains(r.doubt, "throughput of head was limited by: generator") ||
+		!strings.Contains(r.doubt, "--agents") {
+		t.Errorf("throughput is %s: %s", r.verdict, r.doubt)
+	}
+	if r := found[CPUPerOp]; r.verdict != Improved || r.doubt != "" {
+		t.Errorf("CPU is %s: %s", r.verdict, r.doubt)
 	}
 }

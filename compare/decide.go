@@ -78,6 +78,16 @@ func (r result) doubted(m Metric, why string) result {
 	return r
 }
 
+// held is a result of which nothing is said if it is one of throughput, since that was not
+// the server's.
+func (r result) held(m Metric, why string) result {
+	if why == "" || !m.Asked || r.finding == nil {
+		return r
+	}
+	r.verdict, r.doubt = Inconclusive, why
+	return r
+}
+
 // judgeAll judges the metrics by the blocks of the programs as built and, if there
 // are any, of other layouts. With a doubt about the answers nothing that depends on
 // the work is improved.
@@ -86,8 +96,9 @@ func judgeAll(base, head side, c Criteria, metrics []Metric, doubt string) map[M
 	if base.layouts != nil && head.layouts != nil && paired(base.Run, head.Run) {
 		judgeLayouts(found, base, head, c, metrics)
 	}
+	held := heldDoubt(base, head)
 	for _, m := range metrics {
-		found[m.ID] = found[m.ID].doubted(m, doubt)
+		found[m.ID] = found[m.ID].doubted(m, doubt).held(m, held)
 	}
 	return found
 }

@@ -245,8 +245,15 @@ func (w *warner) bottleneck(v Variant) {
 	if v.Manifest.Load.Open() {
 		return // openLoop tells of requests that were late
 	}
-	switch h := v.Bottleneck; h.By {
+	h := v.Bottleneck
+	measured := v.Manifest.Probe != nil
+	switch h.By {
 	case ByGenerator:
+		if measured {
+			w.add(WarnGeneratorBound, "a probe showed that the load generator limits the throughput, of which nothing is said",
+				fmt.Sprintf("for %s, %s", v.Name, h.Figures), h.Do)
+			return
+		}
 		w.add(WarnGeneratorBound, "throughput shows only part of a change in the server's cost, because the load generator takes much of the CPU time of an operation",
 			fmt.Sprintf("about %.0f%% of it for %s (generator %.1f us, server %.1f us, CPUs %.0f%% busy)",
 				(1-v.CPU.ofGenerator())*100, v.Name, v.Totals.GeneratorCPUPerOp, orZero(v.Totals.CPUPerOp), (1-v.CPU.Idle)*100),

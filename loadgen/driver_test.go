@@ -285,3 +285,19 @@ func TestSliceIsNeverEmpty(t *testing.T) {
 		t.Errorf("%d requests in a slice that is over when it begins, want 1", r.Ops())
 	}
 }
+
+// TestUnchecked: under such a load a server that does nothing fails no request, but for its
+// status.
+func TestUnchecked(t *testing.T) {
+	for _, tt := range []struct {
+		unchecked bool
+		status    int
+		fails     bool
+	}{{false, 200, true}, {true, 200, false}, {true, 404, true}} {
+		null := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(tt.status) }
+		r := newTestDriver(t, Load{Workers: 1, Unchecked: tt.unchecked}, null).Warmup(t.Context(), 10)
+		if failed := r.Errors.Total() > 0; failed != tt.fails || !failed && r.Ops() != 10 {
+			t.Errorf("%+v: %d answered, %v", tt, r.Ops(), r.Errors)
+		}
+	}
+}

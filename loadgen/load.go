@@ -31,6 +31,10 @@ type Load struct {
 	// measurement bears. At 0 a worker stops at its first failure.
 	AllowErrors float64 `json:"allow_errors,omitempty"`
 
+	// Unchecked is for a server that does nothing: an answer counts whatever its body is,
+	// and nothing is sent before the first request that counts.
+	Unchecked bool `json:"unchecked,omitempty"`
+
 	// Protocol is empty for HTTP/1.1, or ProtocolH2.
 	Protocol string `json:"protocol,omitempty"`
 	// H2Streams is how many workers share a connection of HTTP/2, each with one
@@ -80,6 +84,7 @@ func (l Load) Equal(m Load) bool {
 	return l.Workload == m.Workload && slices.Equal(l.Kinds, m.Kinds) &&
 		l.Workers == m.Workers && l.Timeout == m.Timeout &&
 		l.Rate == m.Rate && l.Arrivals == m.Arrivals && l.AllowErrors == m.AllowErrors &&
+		l.Unchecked == m.Unchecked &&
 		l.Protocol == m.Protocol && max(l.H2Streams, 1) == max(m.H2Streams, 1)
 }
 

@@ -21,7 +21,7 @@ type Preparer interface {
 // neither counted nor measured, unless it fails.
 func (w *worker) prepare(ctx context.Context) error {
 	p, ok := w.source.(Preparer)
-	for ok && p.Prepare(&w.req) {
+	for ok && !w.unchecked && p.Prepare(&w.req) {
 		err := w.exchange(ctx, time.Now().Add(w.timeout))
 		if err != nil {
 			w.link.fail()

@@ -43,6 +43,7 @@ type Experiment struct {
 	// experiment ends when it is done. It may be nil if there is one subject.
 	Decide   func(runs []*runfolder.Run) runfolder.Look
 	Counting *Counting     // nil for none
+	Probing  *Probing      // nil for none
 	MaxTime  time.Duration // no timed block begins that would probably end later; 0 for no limit
 
 	// Layouts are for a plan that has some.
@@ -73,7 +74,7 @@ func (e Experiment) Record(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	err = r.databases.start(ctx)
-	for _, stage := range []func(context.Context) error{r.record, r.recordLayouts, r.count} {
+	for _, stage := range []func(context.Context) error{r.probe, r.record, r.recordLayouts, r.count} {
 		if err == nil {
 			err = stage(ctx)
 		}
@@ -134,7 +135,7 @@ type recorder struct {
 	databases databases
 	planned   int            // blocks, at most
 	done      int            // blocks that are complete
-	linking   time.Duration  // of start to now in which no block was recorded
+	linking   time.Duration  // of start to now in which no block was recorded: linking, and the probe
 	stopping  sync.WaitGroup // instances of the block before
 	early     string         // why it ended before its last block, if it did so as planned
 }

@@ -82,6 +82,11 @@ func (o *agentsOptions) drive(
 	}
 }
 
+// allHere reports whether all that makes load is on this machine.
+func (o *agentsOptions) allHere() bool {
+	return o.spawn == spawnAll || o.spawn == o.agents
+}
+
 // started is what is ended, in the opposite order, when the experiment is over.
 type started []func()
 

@@ -97,7 +97,7 @@ func (o *gateOptions) checkSearchFlags(f *pflag.FlagSet) error {
 }
 
 // gateRunFlags are the gate's own flags that are about run folders.
-var gateRunFlags = []string{"layouts", "null-control", "baseline", "update-baseline"}
+var gateRunFlags = []string{"layouts", "null-control", "probe", "baseline", "update-baseline"}
 
 // search are the options that the gate's flags of the same names say.
 func (o *gateOptions) search(f *pflag.FlagSet) (*searchOptions, error) {

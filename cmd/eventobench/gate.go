@@ -125,6 +125,7 @@ func (o *gateOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.baseline, "baseline", "", "run folder to judge a lone head against; default benchmarks/baseline")
 	f.BoolVar(&o.update, "update-baseline", false, "make HEAD_DIR the baseline, and judge nothing")
 	theme(f, themeJudge, o.addJudgeFlags)
+	theme(f, themeJudge, o.record.addProbe)
 	theme(f, themeOutput, o.result.addFlags)
 	o.record.addFlags(f)
 }

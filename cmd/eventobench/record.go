@@ -34,6 +34,7 @@ type recordOptions struct {
 	profiles     []string
 	out          string
 	label        string
+	probe        bool
 	layouts      int // blocks with the functions of subjects in other orders, if their time moved
 	instructions instructionsFlag
 }
@@ -127,6 +128,10 @@ func (o *recordOptions) experiment(
 		return profiles.Experiment{}, err
 	}
 	trust, err := o.connect.trust()
+	if err != nil {
+		return profiles.Experiment{}, err
+	}
+	probing, err := o.probing(sent, load, connect, trust)
 	plan := o.plan.plan(len(subjects), c.CountsOnly(), given)
 	if !c.CountsOnly() { // which no layout changes
 		plan.Layouts, plan.LayoutLook = o.layouts, min(o.layouts, runfolder.FirstLook)
@@ -137,6 +142,7 @@ func (o *recordOptions) experiment(
 		NewGenerator: o.agents.drive(sent, load, connect, trust),
 		Profiles:     kinds,
 		Plan:         plan,
+		Probing:      probing,
 		Layouts:      layouts(subjects, kinds, c),
 		Out:          o.out,
 		Label:        o.label,

@@ -113,6 +113,7 @@ are kept, marked interrupted).`,
 
 func (o *runOptions) addFlags(cmd *cobra.Command) {
 	theme(cmd.Flags(), themeMeasure, o.addSubjectFlags)
+	theme(cmd.Flags(), themeJudge, o.record.addProbe)
 	o.record.addFlags(cmd.Flags())
 	theme(cmd.Flags(), themeOutput, o.history.addFlag)
 	cmd.Flags().StringVar(&o.config, "config", "", configUsage)

@@ -61,6 +61,7 @@ func (m Manifest) check() error {
 	for _, check := range []func(Manifest) error{
 		Manifest.checkState, Manifest.checkSettings, Manifest.checkUnavailable, Manifest.checkBlocks, Manifest.checkLayouts,
 		Manifest.checkLooks, Manifest.checkInstructions, Manifest.checkAgents,
+		func(m Manifest) error { return m.Probe.check() },
 	} {
 		if err := check(m); err != nil {
 			return err

@@ -97,6 +97,7 @@ type Manifest struct {
 	Looks        []Look            `json:"looks,omitempty"`        // what was decided when
 	Instructions *Instructions     `json:"instructions,omitempty"` // nil if no valgrind counted them
 	Repeated     []Repeated        `json:"repeated,omitempty"`     // what was thrown away
+	Probe        *Probe            `json:"probe,omitempty"`        // nil if none was asked for
 	Blocks       []Block           `json:"blocks"`
 
 	// LayoutBlocks came after the others. In each of them the subjects are linked
