@@ -126,7 +126,7 @@ func TestHeldThroughput(t *testing.T) {
 	}
 	b, h, c := newSide(base), newSide(head), DefaultCriteria()
 	found := judgeAll(b, h, c, metricsOfPair(b, h, c), "")
-	if r := found[OpsPerSec]; r.verdict != Inconclusive || !strings.Contains(r.doubt, "throughput of head was limited by: generator") ||
+	if r := found[OpsPerSec]; r.verdict != Inconclusive || !strings.Contains(r.doubt, "that of head was held by the generator") ||
 		!strings.Contains(r.doubt, "--agents") {
 		t.Errorf("throughput is %s: %s", r.verdict, r.doubt)
 	}

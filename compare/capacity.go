@@ -25,6 +25,7 @@ type CapacityReport struct {
 	Host       runfolder.Host    `json:"host"`
 	Workers    int               `json:"workers"`
 	Load       string            `json:"load"`
+	Agents     []string          `json:"agents,omitempty"` // that made it; none if the recorder did
 	State      runfolder.State   `json:"state"`
 	Reason     string            `json:"reason,omitempty"`
 	Summary    []string          `json:"summary"`
@@ -115,6 +116,9 @@ func NewCapacityReport(c *runfolder.Capacity, criteria Criteria) (*CapacityRepor
 	for _, s := range c.Subjects {
 		r.Subjects = append(r.Subjects, subjectCapacity(c, s))
 		r.recorded = append(r.recorded, Recording{s.Subject.Name, capacityManifest(c, s), r.Machine})
+	}
+	for _, a := range Agents(r.recorded[0].Manifest) {
+		r.Agents = append(r.Agents, a.Name)
 	}
 	for _, head := range r.Subjects[1:] {
 		r.Ratios = append(r.Ratios, capacityRatio(r.Subjects[0], head, r.rule))

@@ -73,7 +73,7 @@ func heldDoubt(base, head side) string {
 		}
 		h := heldProbed(p, nil, 0)
 		if h.By == ByGenerator || h.By == ByWorkers {
-			return fmt.Sprintf("throughput of %s was limited by: %s", s.Manifest.Subject.Name, h)
+			return fmt.Sprintf("that of %s was held by the %s. %s", s.Manifest.Subject.Name, h.By, h.Do)
 		}
 	}
 	return ""

@@ -38,7 +38,7 @@ type gateOptions struct {
 func newGateCmd() *cobra.Command {
 	o := gateOptions{record: recordOptions{instructions: instructionsAuto}}
 	cmd := &cobra.Command{
-		Use:   "gate [BASE_DIR HEAD_DIR | HEAD_DIR]",
+		Use:   "gate [BASE_DIR HEAD_DIR | HEAD_DIR | FILE]",
 		Short: "Fail if a change made the server slower or hungrier",
 		Long: `Gate judges a head against a base and says so with its exit code. The two are
  - run folders: BASE_DIR HEAD_DIR;
@@ -61,6 +61,12 @@ after which more would hardly do so.
 writes than of the base, for servers that tell (docs/subjects.md).
 A metric regressed if the whole interval of its change is worse than what fresh
 processes of one binary can differ by, and not all of it within the tolerance.
+
+--metric=capacity@p99=5ms (p999, errors) gates the highest rate within these limits, and
+nothing else: two subjects are searched, or the file of an earlier search is judged
+(docs/capacity.md).
+--probe measures first what holds the throughput; if that is the load generator, or too
+few workers, throughput has no verdict.
 
 Where the linker puts functions can cost as much as a change. So if throughput or CPU
 of two builds (git:, go:) moved, both are linked again in other orders, and more
@@ -108,6 +114,9 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
   eventobench gate --base=git:origin/main --head=go: --metric-set=allocs
   eventobench gate --base=nethttp --head=fasthttp --instructions=on
   eventobench gate --base=git:origin/main --head=go: --null-control
+  eventobench gate --base=nethttp --head=fasthttp --probe
+  eventobench gate --base=nethttp --head=fasthttp --metric=capacity@p99=5ms
+  eventobench gate --metric=capacity@p99=5ms,errors=0.1%=5% profiles/20261124_120000-capacity.json
   eventobench gate --base=git:origin/main --head=go: --agents=2 --spawn
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
 		Args: cobra.MaximumNArgs(2),

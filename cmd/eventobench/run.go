@@ -60,6 +60,9 @@ sent late or never are counted. A server that stands still shows it only so.
 With --agents other processes make the load, on this machine (--spawn) or on others,
 and the line that starts one there is printed: docs/agents.md.
 
+What limited the throughput is said at the end. With --probe it is measured before the
+first block: with twice the workers, and by a server that does nothing.
+
 Exit codes: 0 recorded; 2 bad input, or an experiment with failed requests or a
 dead subject (its folders are kept, marked failed); 130 interrupted (its folders
 are kept, marked interrupted).`,
@@ -97,6 +100,9 @@ are kept, marked interrupted).`,
   # with two processes that make the load between them, or with other machines
   eventobench run --agents=2 --spawn --transport=nethttp,fasthttp
   eventobench run --agents=2 --nats-listen=10.0.0.1:0 --allow-remote --subject=url:http://10.0.0.1:8080
+
+  # is it the server that limits the throughput?
+  eventobench run --probe --transport=nethttp,fasthttp
 
   # with requests of your own, in vegeta's format or in YAML (docs/workloads.md)
   eventobench run --transport=nethttp,fasthttp --targets=targets.txt

@@ -274,6 +274,8 @@ func TestOpenRejects(t *testing.T) {
 		{"unknown state", edit(FileManifest, `"state": "complete"`, `"state": "splendid"`), `unknown state "splendid"`},
 		{"unknown arrivals", edit(FileManifest, `"timeout_ns": 1000000000`, `"timeout_ns": 1000000000, "rate_per_s": 9, "arrivals": "late"`), `manifest.json: damaged: unknown arrivals "late"`},
 		{"no machine", edit(FileManifest, `"machine": {`, `"machine": null, "nothing": {`), "manifest.json: damaged"},
+		{"a probe without answers", edit(FileManifest, `"blocks": [`, `"probe": {"slice_ns": 1, "usual": {"workers": 1, "answers_per_s": [0]}, "more": {"workers": 2, "answers_per_s": [1]}, "no_ceiling": "a reason"}, "blocks": [`),
+			"manifest.json: damaged: the probe has 1 slices of 1 workers"},
 		{"no rounds", edit(FileManifest, `"rounds": 2`, `"rounds": 0`), "manifest.json: damaged: the plan needs at least 1 round"},
 		{"more blocks than planned", edit(FileManifest, `"blocks": 2`, `"blocks": 1`), "manifest.json: damaged: 2 blocks of 1"},
 		{"falling counters", edit(FileManifest, `"total_alloc": 1000`, `"total_alloc": 9000`), "manifest.json: damaged: counters of block 0 fall"},

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/internal/texttab"
@@ -103,10 +104,13 @@ func capacityStep(s compare.SubjectCapacity, trials []compare.CapacityTrial) []s
 }
 
 func capacityHow(r *compare.CapacityReport) []string {
-	h := r.Host
+	h, by := r.Host, ""
+	if len(r.Agents) > 0 {
+		by = ", made by " + strings.Join(r.Agents, " and ")
+	}
 	return []string{
 		fmt.Sprintf("host: %s, %s, %d CPUs for it, kernel %s", h.CPUModel, h.Arch, h.Affinity, h.Kernel),
-		"load: " + r.Load + fmt.Sprintf(", open loop, %d workers", r.Workers),
+		fmt.Sprintf("load: %s, open loop, %d workers%s", r.Load, r.Workers, by),
 		fmt.Sprintf("%s of %d trials of %v each that count, after those that found where to look; seed %d",
 			texttab.Count(r.Blocks, "block"), r.Plan.Rounds, r.Plan.Slice, r.Plan.Seed),
 		fmt.Sprintf("intervals of %.1f%%: what fresh processes differ by is in them, what machines differ by is not",
