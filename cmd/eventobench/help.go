@@ -126,7 +126,7 @@ func knownValues(command, flag string) []string {
 	case "metric-set":
 		return metricSets()
 	case "metric":
-		return metricNames(func(compare.Metric) bool { return true }, "")
+		return append(metricNames(func(compare.Metric) bool { return true }, ""), capacityPrefix+"p99=")
 	case "tolerance":
 		return metricNames(func(m compare.Metric) bool { return m.Gated }, "=")
 	case "profiles":
