@@ -78,8 +78,9 @@ type Agent struct {
 	Busy       time.Duration `json:"busy_ns"`        // length of all its slices
 	Latency    time.Duration `json:"latency_ns"`     // sum over its answered requests
 	CPU        time.Duration `json:"cpu_ns"`         // of its process in its slices
-	MaxSkew    time.Duration `json:"max_skew_ns"`    // by which it began a slice after the first agent, at most
 	MaxStall   time.Duration `json:"max_stall_ns"`   // in which its process did not run when it should, at most
 	RoundTrip  time.Duration `json:"round_trip_ns"`  // from the recorder, the least
 	ClockError time.Duration `json:"clock_error_ns"` // by which its clock may be misjudged
+
+	Skews []time.Duration `json:"skews_ns"` // by which it began each of its slices after the first agent
 }
