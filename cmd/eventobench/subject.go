@@ -141,7 +141,7 @@ func (s storeSpec) subject() (subject.Exec, error) {
 		Name: string(kind),
 		Kind: builtIn,
 		Command: []string{
-			program, "serve", "--addr=127.0.0.1:0", "--store=" + fresh, "--token=" + benchToken,
+			program, "serve", "--addr=" + subject.ChosenHost + ":0", "--store=" + fresh, "--token=" + benchToken,
 			"--log-level=warn", "--transport=" + string(kind),
 		},
 		Options:  map[string]string{"store": storeName(store), "transport": string(kind)},

@@ -111,15 +111,23 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // parseServer reads the URL of a server under test. One that listens on all
 // addresses is reached on loopback, and only remote allows for others.
 func parseServer(text string, remote bool) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fmt.Errorf("%q is not the URL of a server, such as http://127.0.0.1:8080", text)
+	u, err := parseServerURL(text)
+	if err != nil {
+		return nil, err
 	}
 	toLoopback(u)
 	if remote {
 		return u, nil
 	}
 	return u, checkLoopback(u)
+}
+
+func parseServerURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("%q is not the URL of a server, such as http://127.0.0.1:8080", text)
+	}
+	return u, nil
 }
 
 // toLoopback reaches on loopback what listens on all addresses.
