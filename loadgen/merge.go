@@ -68,7 +68,7 @@ type Agent struct {
 	Name      string `json:"name"`
 	Version   string `json:"version"`        // of its program
 	Cores     int    `json:"cores"`          // CPUs that it may use
-	Elsewhere bool   `json:"elsewhere"`      // on another machine than the recorder
+	Elsewhere bool   `json:"elsewhere"`      // on another machine than the subjects
 	Workers   int    `json:"workers"`        // of the load's
 	Ops       int64  `json:"ops"`            // answered requests
 	Errors    int64  `json:"errors"`         // failed ones

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/loadgen/agent"
+	"github.com/eventobench/eventobench/profiles/remote"
 )
 
 // loginOptions are the flags that say where NATS is.
@@ -44,6 +45,7 @@ type agentOptions struct {
 	maxConnections int
 	maxTime        time.Duration
 	withParent     bool
+	host           hostOptions
 }
 
 func newAgentCmd() *cobra.Command {
@@ -79,6 +81,7 @@ func (o *agentOptions) addFlags(f *pflag.FlagSet) {
 	f.Float64Var(&o.maxRate, "max-rate", 100_000, "requests per second, at most")
 	f.IntVar(&o.maxConnections, "max-connections", 1000, "connections at a time, at most")
 	f.DurationVar(&o.maxTime, "max-time", time.Hour, "time for which one recorder is served, at most")
+	o.host.addFlags(f)
 	f.BoolVar(&o.withParent, "with-parent", false, "end when stdin is closed")
 	_ = f.MarkHidden("with-parent") // it exists
 }
@@ -96,15 +99,22 @@ func (o *agentOptions) run(ctx context.Context, log io.Writer) error {
 		return err
 	}
 	defer nc.Close()
-	options.Log(fmt.Sprintf("serves load at %s: to %s; at most %.0f requests per second, %d connections, %v",
-		o.login.URL, options.Allow, options.MaxRate, options.MaxConnections, options.MaxTime))
+	if options.Host != nil {
+		options.Log(fmt.Sprintf("starts subjects at %s: %s; for at most %v", o.login.URL, options.Offers, options.MaxTime))
+	} else {
+		options.Log(fmt.Sprintf("serves load at %s: to %s; at most %.0f requests per second, %d connections, %v",
+			o.login.URL, options.Allow, options.MaxRate, options.MaxConnections, options.MaxTime))
+	}
 	return agent.Serve(ctx, nc, options)
 }
 
 // options are what the flags ask for.
 func (o *agentOptions) options(log io.Writer) (agent.Options, error) {
 	allow, err := agent.ParseAllow(o.allow)
+	policy, bad := o.host.policy()
 	switch {
+	case bad != nil:
+		err = bad
 	case o.login.URL == "":
 		err = fmt.Errorf("an agent needs --nats, the server at which recorders find it")
 	case err != nil:
@@ -114,11 +124,16 @@ func (o *agentOptions) options(log io.Writer) (agent.Options, error) {
 	case o.name == "":
 		o.name, err = os.Hostname()
 	}
-	return agent.Options{
+	options := agent.Options{
 		Name: o.name, Version: version(), Allow: allow,
 		MaxRate: o.maxRate, MaxConnections: o.maxConnections, MaxTime: o.maxTime,
 		Log: func(text string) { fmt.Fprintf(log, "agent %s: %s\n", o.name, text) },
-	}, err
+	}
+	if o.host.on {
+		options.Offers = policy.String()
+		options.Host = func() agent.Host { return remote.NewHost(policy) }
+	}
+	return options, err
 }
 
 // untilClosed ends a context when nobody holds the other end of a pipe any more.

@@ -83,6 +83,9 @@ func (o *recordOptions) run(
 		return nil, err
 	}
 	defer release()
+	if err := o.agents.elsewhere(&e); err != nil {
+		return nil, err
+	}
 	p := newProgress(cmd.ErrOrStderr())
 	if !quiet {
 		e.Progress = p.show

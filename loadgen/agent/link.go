@@ -49,6 +49,16 @@ func (s *Session) ID() string { return s.member.joint.id }
 // Next is a number that no other subject of the session has.
 func (s *Session) Next() int { return s.member.joint.fleet.nextDriver() }
 
+// Once reports whether something was not yet sent in the session.
+func (s *Session) Once(hash string) bool {
+	j := s.member.joint
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	first := !j.sent[hash]
+	j.sent[hash] = true
+	return first
+}
+
 // Do has the agent's Host answer a request. An error is a *loadgen.LostError, or that
 // ctx has ended.
 func (s *Session) Do(ctx context.Context, request []byte) ([]byte, error) {

@@ -74,6 +74,23 @@ func at(server *url.URL, page string) *url.URL {
 	return &url.URL{Scheme: server.Scheme, Host: server.Host, Path: page}
 }
 
+// Apart is where the pages are if not on the server under test, for ParseDebugPages.
+func (d DebugPages) Apart() string {
+	if !d.apart {
+		return ""
+	}
+	return d.Pprof.String()
+}
+
+// PagesOf are the pages that Apart told of a server.
+func PagesOf(server *url.URL, apart string) (DebugPages, error) {
+	pages, err := ParseDebugPages(apart)
+	return pages.orOf(server), err
+}
+
+// CheckLoopback rejects servers that others may depend on.
+func CheckLoopback(server *url.URL) error { return checkLoopback(server) }
+
 // orOf are the pages, or those of the server if it was not said where they are.
 func (d DebugPages) orOf(server *url.URL) DebugPages {
 	if d.Pprof == nil {
