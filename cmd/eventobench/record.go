@@ -125,6 +125,9 @@ func (o *recordOptions) experiment(
 	if err := o.agents.validate(load.Workers); err != nil {
 		return profiles.Experiment{}, err
 	}
+	if err := o.agents.checkSubjects(subjects); err != nil {
+		return profiles.Experiment{}, err
+	}
 	connect, err := o.connect.connect()
 	if err != nil {
 		return profiles.Experiment{}, err

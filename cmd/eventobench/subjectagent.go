@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -73,6 +74,16 @@ func hostedStore(options map[string]string, kinds []string) (subject.Exec, error
 	return withProfiling(e, sampled), err
 }
 
+// checkSubjects rejects those that no agent can start.
+func (o *agentsOptions) checkSubjects(subjects []subject.Target) error {
+	for _, t := range subjects {
+		if _, started := t.(subject.Exec); !started && o.subjectAgent != "" {
+			return fmt.Errorf("--subject-agent starts subjects, and %v is running already; leave it out", t)
+		}
+	}
+	return nil
+}
+
 // elsewhere makes subjects that the agent starts, instead of this process, of an
 // experiment.
 func (o *agentsOptions) elsewhere(e *profiles.Experiment) error {
@@ -85,15 +96,18 @@ func (o *agentsOptions) elsewhere(e *profiles.Experiment) error {
 			kinds = append(kinds, k.Name)
 		}
 	}
-	var all []subject.Target
-	for _, t := range e.Subjects {
-		hosted, err := o.hosted(t, kinds)
-		if err != nil {
-			return err
-		}
-		all = append(all, hosted)
+	var err error
+	if e.Subjects, err = o.hostedAll(e.Subjects, kinds); err != nil {
+		return err
 	}
-	e.Subjects = all
+	begin := e.Layouts.Begin
+	e.Layouts.Begin = func(ctx context.Context) ([]subject.Layouts, error) {
+		all, err := begin(ctx)
+		for i, l := range all {
+			all[i] = hostedLayouts{l, o, kinds}
+		}
+		return all, err
+	}
 	e.SubjectAgent = &runfolder.SubjectAgent{Name: o.link.Name, Version: o.link.Version, Elsewhere: !o.link.Here()}
 	if !o.link.Here() {
 		e.Machine = remote.Machine{Link: o.link}
@@ -101,13 +115,36 @@ func (o *agentsOptions) elsewhere(e *profiles.Experiment) error {
 	return nil
 }
 
+// hostedLayouts are linked here and started by the agent.
+type hostedLayouts struct {
+	subject.Layouts
+	o     *agentsOptions
+	kinds []string
+}
+
+func (l hostedLayouts) Link(ctx context.Context, seed int64) (subject.Target, error) {
+	t, err := l.Layouts.Link(ctx, seed)
+	if err != nil {
+		return nil, err
+	}
+	return l.o.hosted(t, l.kinds)
+}
+
+func (o *agentsOptions) hostedAll(subjects []subject.Target, kinds []string) (all []subject.Target, err error) {
+	for _, t := range subjects {
+		hosted, err := o.hosted(t, kinds)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, hosted)
+	}
+	return all, nil
+}
+
 // hosted is a subject that the agent starts: its own store, a program that is there, or
 // one that was built here and is sent.
 func (o *agentsOptions) hosted(t subject.Target, kinds []string) (subject.Target, error) {
-	e, started := t.(subject.Exec)
-	if !started {
-		return nil, fmt.Errorf("--subject-agent starts subjects, and %v is running already; leave it out", t)
-	}
+	e := t.(subject.Exec) // as checkSubjects has seen
 	own, err := os.Executable()
 	switch {
 	case err != nil:

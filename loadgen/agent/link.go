@@ -43,21 +43,8 @@ func (l *Link) Session(ctx context.Context) (*Session, error) {
 // Session is a time in which an agent starts subjects. When it ends, they have ended.
 type Session struct{ member *member }
 
-// ID names the session.
-func (s *Session) ID() string { return s.member.joint.id }
-
 // Next is a number that no other subject of the session has.
 func (s *Session) Next() int { return s.member.joint.fleet.nextDriver() }
-
-// Once reports whether something was not yet sent in the session.
-func (s *Session) Once(hash string) bool {
-	j := s.member.joint
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	first := !j.sent[hash]
-	j.sent[hash] = true
-	return first
-}
 
 // Do has the agent's Host answer a request. An error is a *loadgen.LostError, or that
 // ctx has ended.

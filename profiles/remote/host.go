@@ -14,7 +14,7 @@ import (
 // Host starts and measures subjects for one session of an agent. It is an agent.Host.
 type Host struct {
 	policy   Policy
-	programs programs
+	programs *programs
 	window   *host.Window // nil while the machine is not followed
 
 	mu       sync.Mutex
@@ -29,7 +29,7 @@ type started struct {
 
 // NewHost returns a host that starts what a policy allows.
 func NewHost(p Policy) *Host {
-	return &Host{policy: p, programs: programs{}, subjects: map[int]*started{}}
+	return &Host{policy: p, programs: &programs{}, subjects: map[int]*started{}}
 }
 
 // Do answers a request.
@@ -134,9 +134,9 @@ func (h *Host) start(ctx context.Context, id int, s start) (reply, error) {
 	if h.find(id) != nil || h.count() >= maxSubjects {
 		return reply{}, fmt.Errorf("subject %d is there already, or %d others are", id, maxSubjects)
 	}
-	path, err := h.programs.path(s.Upload)
-	if err != nil {
-		return reply{}, err
+	path, known := h.programs.path(s.Upload)
+	if !known && h.policy.Upload {
+		return reply{Unsent: true}, nil
 	}
 	e, err := h.policy.subject(s, path)
 	if err != nil {

@@ -7,67 +7,63 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 )
 
-// programs are those that a recorder has sent, by hash. They are kept in memory, in
-// files that have no name and that end with this process, however that ends.
-type programs map[string]*program
-
-type program struct {
-	received bytes.Buffer
-	file     *os.File // nil while it is incomplete
+// programs are those that a recorder has sent, the latest last. They are kept in memory,
+// in files that have no name and that end with this process, however that ends.
+type programs struct {
+	all      []program
+	received bytes.Buffer // of the next one
 }
 
-// receive puts a program together.
-func (all programs) receive(p piece) error {
-	known := all[p.Hash]
-	switch {
-	case known != nil && known.file != nil:
-		return nil
-	case known == nil && len(all) >= maxPrograms:
-		return fmt.Errorf("it keeps no more than %d programs", maxPrograms)
-	case known == nil:
-		known = &program{}
-		all[p.Hash] = known
-	}
-	if known.received.Len()+len(p.Data) > maxProgram {
-		delete(all, p.Hash)
+type program struct {
+	hash string
+	file *os.File
+}
+
+// receive puts a program together. What runs of one that is no longer kept goes on.
+func (ps *programs) receive(p piece) error {
+	if ps.received.Len()+len(p.Data) > maxProgram {
+		ps.received = bytes.Buffer{}
 		return fmt.Errorf("it takes programs of up to %d MiB", maxProgram>>20)
 	}
-	known.received.Write(p.Data)
+	ps.received.Write(p.Data)
 	if !p.Last {
 		return nil
 	}
-	if sum := sha256.Sum256(known.received.Bytes()); hex.EncodeToString(sum[:]) != p.Hash {
-		delete(all, p.Hash)
+	data := ps.received.Bytes()
+	ps.received = bytes.Buffer{}
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != p.Hash {
 		return errors.New("a program arrived incomplete")
 	}
-	file, err := inMemory(known.received.Bytes())
+	file, err := inMemory(data)
 	if err != nil {
-		delete(all, p.Hash)
 		return err
 	}
-	known.file, known.received = file, bytes.Buffer{}
+	ps.all = append(ps.all, program{p.Hash, file})
+	if len(ps.all) > maxPrograms {
+		_ = ps.all[0].file.Close() // nothing was written that could fail
+		ps.all = slices.Delete(ps.all, 0, 1)
+	}
 	return nil
 }
 
-// path is where a program can be started, of no hash an empty one.
-func (all programs) path(hash string) (string, error) {
+// path is where a program can be started, if it is there; of no hash it is empty.
+func (ps *programs) path(hash string) (path string, there bool) {
 	if hash == "" {
-		return "", nil
+		return "", true
 	}
-	known := all[hash]
-	if known == nil || known.file == nil {
-		return "", errors.New("the program was not sent before")
+	i := slices.IndexFunc(ps.all, func(p program) bool { return p.hash == hash })
+	if i < 0 {
+		return "", false
 	}
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), known.file.Fd()), nil
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ps.all[i].file.Fd()), true
 }
 
-func (all programs) close() {
-	for hash, p := range all {
-		if p.file != nil {
-			_ = p.file.Close()
-		}
-		delete(all, hash)
+func (ps *programs) close() {
+	for _, p := range ps.all {
+		_ = p.file.Close()
 	}
+	*ps = programs{}
 }

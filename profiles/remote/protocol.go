@@ -75,6 +75,7 @@ type reply struct {
 	Error    string                      `json:"error,omitempty"`
 	Info     *runfolder.SubjectInfo      `json:"info,omitempty"`
 	Started  *running                    `json:"started,omitempty"`
+	Unsent   bool                        `json:"unsent,omitempty"` // the program is not there, or not any more
 	CPU      time.Duration               `json:"cpu_ns,omitempty"`
 	RSS      int64                       `json:"rss_bytes,omitempty"`
 	Counters runfolder.ProcessCounters   `json:"counters,omitzero"`
@@ -97,7 +98,7 @@ type running struct {
 const (
 	maxPiece    = 512 << 10
 	maxProgram  = 256 << 20
-	maxPrograms = 8
+	maxPrograms = 8  // that are kept, the latest
 	maxSubjects = 16 // at a time
 	maxTimeout  = 10 * time.Minute
 	maxOutput   = 64 << 10 // of a subject that is kept

@@ -43,7 +43,7 @@ func Program(l *agent.Link, e subject.Exec) *Target {
 }
 
 // Upload is a program of this machine, which stands somewhere in the command. It is
-// sent to the agent once in a session.
+// sent to the agent unless that has it.
 func Upload(l *agent.Link, e subject.Exec, program string) *Target {
 	t := newTarget(l, e)
 	t.upload = program
@@ -79,21 +79,21 @@ func (t *Target) Info() (runfolder.SubjectInfo, error) {
 	}
 	answer, err := ask(context.Background(), session, request{Do: doInfo, Start: &t.start})
 	if err != nil {
-		return own, t.explain("", err)
+		return own, t.explain(err)
 	}
 	if answer.Info == nil {
-		return own, t.explain("", errors.New("it does not say what it would start"))
+		return own, t.explain(&refusal{"it does not say what it would start"})
 	}
 	own.Command, own.Binary = answer.Info.Command, answer.Info.Binary
 	return own, nil
 }
 
 // explain says where an error comes from, unless the agent is lost.
-func (t *Target) explain(doing string, err error) error {
+func (t *Target) explain(err error) error {
 	if _, refused := errors.AsType[*refusal](err); !refused {
 		return err
 	}
-	return fmt.Errorf("%ssubject %s: agent %s: %w", doing, t.e.Name, t.link.Name, err)
+	return fmt.Errorf("subject %s: agent %s: %w", t.e.Name, t.link.Name, err)
 }
 
 // Start starts an instance. What it printed goes to log when it is stopped.
@@ -102,18 +102,14 @@ func (t *Target) Start(ctx context.Context, log io.Writer) (subject.Instance, er
 	if err != nil {
 		return nil, err
 	}
-	s := t.start
-	if s.Upload, err = t.send(ctx, session); err != nil {
-		return nil, t.explain("sending ", err)
-	}
 	i := &instance{session: session, id: session.Next(), log: log, stopped: make(chan struct{}), exited: make(chan struct{})}
-	answer, err := ask(ctx, session, request{Do: doStart, Subject: i.id, Start: &s})
-	if err != nil {
-		_, _ = log.Write(answer.Output)
-		return nil, t.explain("", err)
+	answer, err := t.ask(ctx, session, i.id)
+	if err == nil && answer.Started == nil {
+		err = &refusal{"it does not say what it started"}
 	}
-	if answer.Started == nil {
-		return nil, t.explain("", errors.New("it does not say what it started"))
+	if err != nil {
+		_, _ = log.Write(answer.Output) // a full disk shows elsewhere
+		return nil, t.explain(err)
 	}
 	i.running = *answer.Started
 	go i.watch()
@@ -127,28 +123,39 @@ func (t *Target) Start(ctx context.Context, log io.Writer) (subject.Instance, er
 	return i, nil
 }
 
-// send sends the program, unless the session has it, and returns its hash.
-func (t *Target) send(ctx context.Context, s *agent.Session) (hash string, err error) {
-	if t.upload == "" {
-		return "", nil
+// ask has the agent start the subject, and sends the program if it does not have it.
+func (t *Target) ask(ctx context.Context, session *agent.Session, id int) (reply, error) {
+	s := t.start
+	var data []byte
+	if t.upload != "" {
+		var err error
+		if data, err = os.ReadFile(t.upload); err != nil {
+			return reply{}, err
+		}
+		sum := sha256.Sum256(data)
+		s.Upload = hex.EncodeToString(sum[:])
 	}
-	data, err := os.ReadFile(t.upload)
-	if err != nil {
-		return "", err
+	r := request{Do: doStart, Subject: id, Start: &s}
+	answer, err := ask(ctx, session, r)
+	if err != nil || !answer.Unsent {
+		return answer, err
 	}
-	sum := sha256.Sum256(data)
-	hash = hex.EncodeToString(sum[:])
-	if !s.Once(hash) {
-		return hash, nil
+	if err := send(ctx, session, s.Upload, data); err != nil {
+		return reply{}, err
 	}
+	return ask(ctx, session, r)
+}
+
+// send sends a program.
+func send(ctx context.Context, session *agent.Session, hash string, data []byte) error {
 	for part := range slices.Chunk(data, maxPiece) {
 		data = data[len(part):]
 		p := piece{Hash: hash, Data: part, Last: len(data) == 0}
-		if _, err := ask(ctx, s, request{Do: doUpload, Piece: &p}); err != nil {
-			return "", err
+		if _, err := ask(ctx, session, request{Do: doUpload, Piece: &p}); err != nil {
+			return err
 		}
 	}
-	return hash, nil
+	return nil
 }
 
 // refusal is what an agent answers instead of doing something.

@@ -2,6 +2,8 @@ package remote
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"expvar"
 	"fmt"
@@ -422,4 +424,34 @@ func FuzzHost(f *testing.F) {
 			t.Errorf("%v, or something was started: %+v", err, r.Started)
 		}
 	})
+}
+
+// TestPrograms: of programs that were sent, the latest are kept; one that is not what
+// it is said to be is none of them.
+func TestPrograms(t *testing.T) {
+	ps := &programs{}
+	defer ps.close()
+	var hashes []string
+	for n := range maxPrograms + 1 {
+		text := fmt.Sprintf("program %d", n)
+		sum := sha256.Sum256([]byte(text))
+		hashes = append(hashes, hex.EncodeToString(sum[:]))
+		for i, part := range []string{text[:3], text[3:]} {
+			if err := ps.receive(piece{Hash: hashes[n], Data: []byte(part), Last: i == 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := ps.receive(piece{Hash: hashes[0], Data: []byte("another"), Last: true}); err == nil {
+		t.Error("a program is kept that is another one")
+	}
+	for n, hash := range hashes {
+		path, there := ps.path(hash)
+		if there != (n > 0) {
+			t.Errorf("program %d is there: %v", n, there)
+		}
+		if text, err := os.ReadFile(path); there && (err != nil || string(text) != fmt.Sprintf("program %d", n)) {
+			t.Errorf("program %d is %q, %v", n, text, err)
+		}
+	}
 }
