@@ -82,6 +82,11 @@ func TestAgentsElsewhere(t *testing.T) {
 	if got := cpuShare(head, MachineUse{}).Generator; before <= 0 || got > 1e-6 {
 		t.Errorf("the generator's share is %v, and was %v", got, before)
 	}
+	away := synthesize(t, "away", "3", 12, slow, 1)
+	away.Manifest.SubjectAgent = &runfolder.SubjectAgent{Name: "box", Elsewhere: true}
+	if got := cpuShare(away, MachineUse{}).Generator; got != 0 {
+		t.Errorf("the recorder's share of another machine is %v", got)
+	}
 	costs := map[string]cost{"f": {value: slow.bytes}}
 	r := mustReport(t, []Variant{variant(base, costs), variant(head, costs)}, defaults())
 	found := false

@@ -52,20 +52,28 @@ func newAgentCmd() *cobra.Command {
 	var o agentOptions
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Make load for a recorder on this or another machine",
+		Short: "Make load for a recorder on this or another machine, or start its subjects",
 		Long: `Agent serves load: a recorder ("run --agents", "gate --agents") finds it over NATS
 and has it make a part of the load. It keeps its own bounds whatever a recorder says:
 it loads only what --allow names, with at most so many connections and requests per
 second, and for at most --max-time. It ends what it does within two seconds after its
 recorder fell silent, and waits for the next one; when NATS is gone it waits for that,
-too. It writes nothing to disk. docs/agents.md has more.
+too. It writes nothing to disk.
+
+With --subjects it makes no load, but starts and measures the servers of a recorder
+("run --subject-agent", "gate --subject-agent"): the built-in store, and beyond that
+only what its own flags allow. They end with the recorder, and with the agent.
+docs/agents.md has more.
 
 Exit codes: 0 ended by Ctrl-C or SIGTERM; 2 bad input.`,
 		Example: `  # on the second machine, with the line that "run --agents" prints on the first
   EVENTOBENCH_NATS_TOKEN=… eventobench agent --nats=nats://10.0.0.1:4222 --allow=10.0.0.1
 
   # for good, at a NATS of your own
-  eventobench agent --nats=tls://nats.example:4222 --nats-creds=agent.creds --allow=10.1.0.0/16 --max-rate=20000`,
+  eventobench agent --nats=tls://nats.example:4222 --nats-creds=agent.creds --allow=10.1.0.0/16 --max-rate=20000
+
+  # on the machine where the servers shall run: the built-in store, and one of your own
+  eventobench agent --name=box --subjects --subject-host=10.0.0.2 --allow-exec=/opt/shop/server --nats=nats://10.0.0.1:4222`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.ErrOrStderr()) },
 	}

@@ -105,6 +105,7 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
   eventobench gate --base=nethttp --head=fasthttp --instructions=on
   eventobench gate --base=git:origin/main --head=go: --null-control
   eventobench gate --base=git:origin/main --head=go: --agents=2 --spawn
+  eventobench gate --base=git:origin/main --head=go: --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },

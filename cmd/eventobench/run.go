@@ -58,7 +58,8 @@ requests are due at times of their own, latency counts from then, and requests
 sent late or never are counted. A server that stands still shows it only so.
 
 With --agents other processes make the load, on this machine (--spawn) or on others,
-and the line that starts one there is printed: docs/agents.md.
+and the line that starts one there is printed; with --subject-agent one of another
+machine starts and measures the servers: docs/agents.md.
 
 Exit codes: 0 recorded; 2 bad input, or an experiment with failed requests or a
 dead subject (its folders are kept, marked failed); 130 interrupted (its folders
@@ -97,6 +98,9 @@ are kept, marked interrupted).`,
   # with two processes that make the load between them, or with other machines
   eventobench run --agents=2 --spawn --transport=nethttp,fasthttp
   eventobench run --agents=2 --nats-listen=10.0.0.1:0 --allow-remote --subject=url:http://10.0.0.1:8080
+
+  # with the servers on another machine, where "eventobench agent --name=box --subjects" runs
+  eventobench run --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote --transport=nethttp,fasthttp
 
   # with requests of your own, in vegeta's format or in YAML (docs/workloads.md)
   eventobench run --transport=nethttp,fasthttp --targets=targets.txt

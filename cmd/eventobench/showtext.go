@@ -81,6 +81,7 @@ func (s *shown) description() string {
 			m.End.Sub(m.Start).Round(time.Second), m.Tool)},
 		{"beside", strings.Join(others(m), " ")},
 		{"host", describeHost(m.Host)},
+		{"agent", describeSubjectAgent(m.SubjectAgent)},
 		{"failures", failures(m.Errors)},
 	}
 	var b strings.Builder
@@ -90,6 +91,17 @@ func (s *shown) description() string {
 		}
 	}
 	return b.String()
+}
+
+// describeSubjectAgent is empty if the recorder started the subject.
+func describeSubjectAgent(a *runfolder.SubjectAgent) string {
+	switch {
+	case a == nil:
+		return ""
+	case a.Elsewhere:
+		return a.Name + " started the subject, on another machine than the recorder's"
+	}
+	return a.Name + " started the subject, on the recorder's machine"
 }
 
 // others are the folders that were recorded together with this one.

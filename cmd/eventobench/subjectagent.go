@@ -77,8 +77,13 @@ func hostedStore(options map[string]string, kinds []string) (subject.Exec, error
 // checkSubjects rejects those that no agent can start.
 func (o *agentsOptions) checkSubjects(subjects []subject.Target) error {
 	for _, t := range subjects {
-		if _, started := t.(subject.Exec); !started && o.subjectAgent != "" {
+		e, started := t.(subject.Exec)
+		switch {
+		case o.subjectAgent == "":
+		case !started:
 			return fmt.Errorf("--subject-agent starts subjects, and %v is running already; leave it out", t)
+		case e.Database != nil:
+			return fmt.Errorf("--subject-agent: %v would need a database server on that machine, which no agent starts", t)
 		}
 	}
 	return nil

@@ -138,6 +138,9 @@ func (m Manifest) checkBlocks() error {
 
 // checkAgents holds that agents are some, with figures that a recorder writes.
 func (m Manifest) checkAgents() error {
+	if m.SubjectAgent != nil && m.SubjectAgent.Name == "" {
+		return errors.New("the agent that started the subject has no name")
+	}
 	for _, r := range m.Repeated {
 		if r.Block < 0 || r.Block > len(m.allBlocks()) || r.Reason == "" {
 			return fmt.Errorf("block %d was recorded again because of %q", r.Block, r.Reason)
