@@ -84,7 +84,7 @@ func TestAgentsElsewhere(t *testing.T) {
 	}
 	away := synthesize(t, "away", "3", 12, slow, 1)
 	away.Manifest.SubjectAgent = &runfolder.SubjectAgent{Name: "box", Elsewhere: true}
-	if got := cpuShare(away, MachineUse{}).Generator; got != 0 {
+	if got := cpuShare(away, MachineUse{}).Generator; got > 1e-6 {
 		t.Errorf("the recorder's share of another machine is %v", got)
 	}
 	costs := map[string]cost{"f": {value: slow.bytes}}
