@@ -366,6 +366,41 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestAddress: subjects are reached by the address that the agent was told, wherever else
+// they listen.
+func TestAddress(t *testing.T) {
+	p := allowAll()
+	p.Listen = "127.0.0.2" // which Linux has, as all others of that network
+	link, _ := newMachine(t, p).dial(t)
+	for _, tt := range []struct{ address, pages, want string }{
+		{subject.ChosenAddress, "", ""},
+		{"0.0.0.0:0", "", ""},
+		{":" + subject.ChosenPort, subject.ChosenAddress, ""},
+		{"127.0.0.1:0", "", "is not on 127.0.0.2, by which others reach this machine; use {addr} or {host}:{port2}"},
+		{subject.ChosenAddress, "127.0.0.1:" + subject.SecondPort, "/debug/pprof is not on 127.0.0.2"},
+	} {
+		e := server("a")
+		e.Command = []string{os.Args[0], "serve", tt.address}
+		e.Debug = tt.pages
+		i, err := Program(link, e).Start(t.Context(), t.Output())
+		if tt.want != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%+v: %v", tt, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%+v: %v", tt, err)
+			continue
+		}
+		if host := i.URL().Hostname(); host != p.Listen || i.Debug().Pprof.Host != i.URL().Host || i.Process() == 0 {
+			t.Errorf("%+v: %s, pages at %s, process %d", tt, host, i.Debug().Pprof, i.Process())
+		}
+		get(t, i.URL(), "/served")
+		i.Stop()
+	}
+}
+
 // TestNothingLeft: whatever ends a session, its subject ends with it, and what the
 // recorder asks then is lost and no failure of the subject.
 func TestNothingLeft(t *testing.T) {
