@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint elsewhere generate generated manifests bench powercut faults curves fuzz vendor-web histories recorded run history selftest selftest-summary release
+.PHONY: build test race lint elsewhere generate generated manifests bench powercut faults curves fuzz vendor-web histories recorded run history selftest selftest-summary release namespaces
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -119,6 +119,11 @@ selftest: build ## record CASES or go on with them, beginning none after LIMIT; 
 
 selftest-summary: build ## add what make selftest recorded to docs/selftest.jsonl, which gates' comments count
 	bin/eventobench selftest --recorded=$(SELFTEST) --summary=docs/selftest.jsonl
+
+RUNS ?= 10
+
+namespaces: build ## RUNS gates of a program against itself, and two against another, on four hosts that are network namespaces
+	tools/namespaces $(RUNS)
 
 release: ## archives of the commit for all systems, with man pages, completions and SHA256SUMS, in dist/
 	tools/release

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 func TestAgentWarnings(t *testing.T) {
 	even := loadgen.Agent{
 		Name: "a", Cores: 2, Workers: 5, Ops: 1000, Busy: time.Second, Latency: time.Second, CPU: time.Second,
-		MaxSkew: 100 * time.Microsecond, ClockError: 50 * time.Microsecond,
+		Skews: skews(20, 100*time.Microsecond), ClockError: 50 * time.Microsecond,
 	}
 	tests := []struct {
 		name   string
@@ -25,8 +26,12 @@ func TestAgentWarnings(t *testing.T) {
 		figure string
 	}{
 		{"alike", func(*loadgen.Agent, *runfolder.Manifest) {}, nil, ""},
-		{"skew", func(b *loadgen.Agent, _ *runfolder.Manifest) { b.MaxSkew = 2 * time.Millisecond },
-			[]WarningCode{WarnAgentSkew}, "b began up to 2.0 ms after the first for base"},
+		{"skew", func(b *loadgen.Agent, _ *runfolder.Manifest) {
+			b.Skews = append(skews(18, 0), 2*time.Millisecond, 5*time.Millisecond)
+		}, []WarningCode{WarnAgentSkew}, "b began 95 of 100 slices within 2.0 ms of the first for base, the latest after 5.0 ms"},
+		{"one late slice of twenty", func(b *loadgen.Agent, _ *runfolder.Manifest) {
+			b.Skews = append(skews(19, 0), 9*time.Millisecond)
+		}, nil, ""},
 		{"clock", func(b *loadgen.Agent, _ *runfolder.Manifest) { b.ClockError = 3 * time.Millisecond },
 			[]WarningCode{WarnAgentSkew}, "clocks that may be wrong by 3.0 ms"},
 		{"slower", func(b *loadgen.Agent, _ *runfolder.Manifest) { b.Latency *= 2 },
@@ -60,6 +65,10 @@ func TestAgentWarnings(t *testing.T) {
 	}
 }
 
+func skews(n int, skew time.Duration) []time.Duration {
+	return slices.Repeat([]time.Duration{skew}, n)
+}
+
 // TestAgentsElsewhere: CPU time of other machines is not this one's, and a load that
 // others made is another load.
 func TestAgentsElsewhere(t *testing.T) {
@@ -72,6 +81,11 @@ func TestAgentsElsewhere(t *testing.T) {
 	head.Manifest.Blocks[0].Agents = []loadgen.Agent{{Name: "a", Cores: 1, Elsewhere: true, CPU: all}}
 	if got := cpuShare(head, MachineUse{}).Generator; before <= 0 || got > 1e-6 {
 		t.Errorf("the generator's share is %v, and was %v", got, before)
+	}
+	away := synthesize(t, "away", "3", 12, slow, 1)
+	away.Manifest.SubjectAgent = &runfolder.SubjectAgent{Name: "box", Elsewhere: true}
+	if got := cpuShare(away, MachineUse{}).Generator; got > 1e-6 {
+		t.Errorf("the recorder's share of another machine is %v", got)
 	}
 	costs := map[string]cost{"f": {value: slow.bytes}}
 	r := mustReport(t, []Variant{variant(base, costs), variant(head, costs)}, defaults())

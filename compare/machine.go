@@ -39,14 +39,21 @@ func usedCPU(run *runfolder.Run, machine MachineUse) *CPUShare {
 	if server == 0 {
 		return nil
 	}
-	generator = max(0, generator-elsewhere(m).Seconds())
+	generator = max(0, generator-elsewhere(run).Seconds())
 	c := &CPUShare{Server: server / capacity, Generator: generator / capacity}
 	c.Idle = max(0, 1-c.Server-c.Generator-orZero(machine.Others)-orZero(machine.Steal))
 	return c
 }
 
-// elsewhere is the CPU time of agents on other machines, which took none of this one's.
-func elsewhere(m runfolder.Manifest) (sum time.Duration) {
+// elsewhere is the CPU time of what made the load on other machines, which took none of
+// the subject's.
+func elsewhere(run *runfolder.Run) (sum time.Duration) {
+	m := run.Manifest
+	if m.SubjectAgent != nil && m.SubjectAgent.Elsewhere && len(Agents(m)) == 0 {
+		for _, s := range run.Slices {
+			sum += s.GeneratorCPU
+		}
+	}
 	for _, b := range m.Blocks {
 		for _, a := range b.Agents {
 			if a.Elsewhere {

@@ -62,7 +62,7 @@ type Result struct {
 	// else. It is always known: the package builds only where OwnCPU exists. If agents
 	// made the load it is the sum of theirs.
 	CPU time.Duration
-	// AgentsHere is the part of CPU of other processes on this machine.
+	// AgentsHere is the part of CPU of other processes on the machine of the subjects.
 	AgentsHere time.Duration
 
 	// Reopened counts the connections that the server had closed while they

@@ -68,7 +68,7 @@ type Agent struct {
 	Name      string `json:"name"`
 	Version   string `json:"version"`        // of its program
 	Cores     int    `json:"cores"`          // CPUs that it may use
-	Elsewhere bool   `json:"elsewhere"`      // on another machine than the recorder
+	Elsewhere bool   `json:"elsewhere"`      // on another machine than the subjects
 	Workers   int    `json:"workers"`        // of the load's
 	Ops       int64  `json:"ops"`            // answered requests
 	Errors    int64  `json:"errors"`         // failed ones
@@ -78,10 +78,11 @@ type Agent struct {
 	Busy       time.Duration `json:"busy_ns"`        // length of all its slices
 	Latency    time.Duration `json:"latency_ns"`     // sum over its answered requests
 	CPU        time.Duration `json:"cpu_ns"`         // of its process in its slices
-	MaxSkew    time.Duration `json:"max_skew_ns"`    // by which it began a slice after the first agent, at most
 	MaxStall   time.Duration `json:"max_stall_ns"`   // in which its process did not run when it should, at most
 	RoundTrip  time.Duration `json:"round_trip_ns"`  // from the recorder, the least
 	ClockError time.Duration `json:"clock_error_ns"` // by which its clock may be misjudged
+
+	Skews []time.Duration `json:"skews_ns"` // by which it began each of its slices after the first agent
 }
 
 // Add takes in what the agent did at another time.
@@ -94,7 +95,7 @@ func (a *Agent) Add(b Agent) {
 	a.Busy += b.Busy
 	a.Latency += b.Latency
 	a.CPU += b.CPU
-	a.MaxSkew = max(a.MaxSkew, b.MaxSkew)
+	a.Skews = append(a.Skews, b.Skews...)
 	a.MaxStall = max(a.MaxStall, b.MaxStall)
 	a.RoundTrip = min(a.RoundTrip, b.RoundTrip)
 	a.ClockError = max(a.ClockError, b.ClockError)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/eventobench/eventobench/loadgen"
 
-	"github.com/eventobench/eventobench/profiles/host"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -122,9 +121,14 @@ func stopAll(in []*instance) {
 
 // rounds gives every subject its slices, and follows the machine meanwhile.
 func (r *recorder) rounds(ctx context.Context, in []*instance) error {
-	window := host.OpenWindow(host.Root)
+	window, err := r.Machine.Follow(ctx)
+	if err != nil {
+		return err
+	}
 	for round := range r.Plan.Rounds {
-		window.Look()
+		if err := window.Look(); err != nil {
+			return err
+		}
 		for order, i := range r.shuffled(in) {
 			if err := i.slice(ctx, round, order); err != nil {
 				return i.explain(ctx, err)
@@ -140,14 +144,17 @@ func (r *recorder) rounds(ctx context.Context, in []*instance) error {
 			return err
 		}
 	}
-	machine := window.Close(ours(in))
+	machine, err := window.Close(ours(in))
+	if err != nil {
+		return err
+	}
 	for _, i := range in {
 		i.block.Machine = machine
 	}
 	return nil
 }
 
-// ours is what all subjects of a block, their databases and agents on this machine used
+// ours is what all subjects of a block, their databases and agents on their machine used
 // in its slices, or nil if that is not known.
 func ours(in []*instance) *time.Duration {
 	var sum time.Duration

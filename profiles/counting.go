@@ -134,7 +134,11 @@ type counter struct {
 func (c *counter) checkSubjects() error {
 	for s, t := range c.Subjects {
 		if _, started := t.(subject.Exec); !started {
-			return fmt.Errorf("valgrind counts servers that it starts, and %s was running already", c.infos[s].Name)
+			why := "was running already"
+			if c.SubjectAgent != nil {
+				why = "was started by agent " + c.SubjectAgent.Name
+			}
+			return fmt.Errorf("valgrind counts servers that it starts, and %s %s", c.infos[s].Name, why)
 		}
 	}
 	return nil

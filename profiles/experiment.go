@@ -17,7 +17,6 @@ import (
 
 	"github.com/eventobench/eventobench/loadgen"
 
-	"github.com/eventobench/eventobench/profiles/host"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -48,6 +47,11 @@ type Experiment struct {
 
 	// Layouts are for a plan that has some.
 	Layouts Layouts
+
+	// Machine is where subjects run; this one if it is nil. SubjectAgent is what
+	// starts them there, and may be nil too.
+	Machine      Machine
+	SubjectAgent *runfolder.SubjectAgent
 }
 
 // Progress tells how far an experiment has come.
@@ -69,7 +73,7 @@ func (e Experiment) Record(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRecorder(e, subjects)
+	r, err := newRecorder(ctx, e, subjects)
 	if err != nil {
 		return nil, err
 	}
@@ -140,21 +144,27 @@ type recorder struct {
 	early     string         // why it ended before its last block, if it did so as planned
 }
 
-func newRecorder(e Experiment, subjects []runfolder.SubjectInfo) (*recorder, error) {
+func newRecorder(ctx context.Context, e Experiment, subjects []runfolder.SubjectInfo) (*recorder, error) {
+	if e.Machine == nil {
+		e.Machine = here{}
+	}
+	machine, missing, err := e.Machine.Describe(ctx)
+	if err != nil {
+		return nil, err
+	}
 	r := &recorder{
 		Experiment: e, infos: subjects, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0)),
 		planned: e.Plan.Blocks, databases: databasesOf(e.Subjects),
 	}
-	machine, missing := host.Read(), host.Missing(host.Root)
 	var templates []runfolder.Manifest
 	for _, info := range subjects {
 		templates = append(templates, runfolder.Manifest{
 			Tool: e.Tool, Label: e.Label, Subject: info, Load: e.Load, Plan: e.Plan, Host: machine,
-			Start: r.start.UTC(), State: runfolder.StateRecording, Unavailable: maps.Clone(missing),
+			SubjectAgent: e.SubjectAgent,
+			Start:        r.start.UTC(), State: runfolder.StateRecording, Unavailable: maps.Clone(missing),
 			Blocks: []runfolder.Block{},
 		})
 	}
-	var err error
 	r.runs, err = runfolder.Create(e.Out, r.start, templates)
 	return r, err
 }

@@ -177,7 +177,7 @@ func testRecorder(t *testing.T, e Experiment) *recorder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRecorder(e, infos)
+	r, err := newRecorder(t.Context(), e, infos)
 	if err != nil {
 		t.Fatal(err)
 	}

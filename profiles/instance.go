@@ -31,7 +31,7 @@ type instance struct {
 	slices      []runfolder.Slice
 	latency     loadgen.Latency               // of them
 	requestTime time.Duration                 // mean of the warm-up, rather too long; 0 if there was none
-	agents      time.Duration                 // CPU time of agents on this machine in them
+	agents      time.Duration                 // CPU time of agents on the machine of the subjects in them
 	lastCPU     time.Duration                 // the CPU clock when the latest slice began
 	recordings  map[string]*subject.Recording // that the server is taking, by kind
 	captured    map[string]runfolder.Captured

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/loadgen/agent"
+	"github.com/eventobench/eventobench/profiles/remote"
 )
 
 // loginOptions are the flags that say where NATS is.
@@ -44,26 +45,35 @@ type agentOptions struct {
 	maxConnections int
 	maxTime        time.Duration
 	withParent     bool
+	host           hostOptions
 }
 
 func newAgentCmd() *cobra.Command {
 	var o agentOptions
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Make load for a recorder on this or another machine",
+		Short: "Make load for a recorder on this or another machine, or start its subjects",
 		Long: `Agent serves load: a recorder ("run --agents", "gate --agents") finds it over NATS
 and has it make a part of the load. It keeps its own bounds whatever a recorder says:
 it loads only what --allow names, with at most so many connections and requests per
 second, and for at most --max-time. It ends what it does within two seconds after its
 recorder fell silent, and waits for the next one; when NATS is gone it waits for that,
-too. It writes nothing to disk. docs/agents.md has more.
+too. It writes nothing to disk.
+
+With --subjects it makes no load, but starts and measures the servers of a recorder
+("run --subject-agent", "gate --subject-agent"): the built-in store, and beyond that
+only what its own flags allow. They end with the recorder, and with the agent.
+docs/agents.md has more.
 
 Exit codes: 0 ended by Ctrl-C or SIGTERM; 2 bad input.`,
 		Example: `  # on the second machine, with the line that "run --agents" prints on the first
   EVENTOBENCH_NATS_TOKEN=… eventobench agent --nats=nats://10.0.0.1:4222 --allow=10.0.0.1
 
   # for good, at a NATS of your own
-  eventobench agent --nats=tls://nats.example:4222 --nats-creds=agent.creds --allow=10.1.0.0/16 --max-rate=20000`,
+  eventobench agent --nats=tls://nats.example:4222 --nats-creds=agent.creds --allow=10.1.0.0/16 --max-rate=20000
+
+  # on the machine where the servers shall run: the built-in store, and one of your own
+  eventobench agent --name=box --subjects --subject-host=10.0.0.2 --allow-exec=/opt/shop/server --nats=nats://10.0.0.1:4222`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.ErrOrStderr()) },
 	}
@@ -79,6 +89,7 @@ func (o *agentOptions) addFlags(f *pflag.FlagSet) {
 	f.Float64Var(&o.maxRate, "max-rate", 100_000, "requests per second, at most")
 	f.IntVar(&o.maxConnections, "max-connections", 1000, "connections at a time, at most")
 	f.DurationVar(&o.maxTime, "max-time", time.Hour, "time for which one recorder is served, at most")
+	o.host.addFlags(f)
 	f.BoolVar(&o.withParent, "with-parent", false, "end when stdin is closed")
 	_ = f.MarkHidden("with-parent") // it exists
 }
@@ -96,15 +107,22 @@ func (o *agentOptions) run(ctx context.Context, log io.Writer) error {
 		return err
 	}
 	defer nc.Close()
-	options.Log(fmt.Sprintf("serves load at %s: to %s; at most %.0f requests per second, %d connections, %v",
-		o.login.URL, options.Allow, options.MaxRate, options.MaxConnections, options.MaxTime))
+	if options.Host != nil {
+		options.Log(fmt.Sprintf("starts subjects at %s: %s; for at most %v", o.login.URL, options.Offers, options.MaxTime))
+	} else {
+		options.Log(fmt.Sprintf("serves load at %s: to %s; at most %.0f requests per second, %d connections, %v",
+			o.login.URL, options.Allow, options.MaxRate, options.MaxConnections, options.MaxTime))
+	}
 	return agent.Serve(ctx, nc, options)
 }
 
 // options are what the flags ask for.
 func (o *agentOptions) options(log io.Writer) (agent.Options, error) {
 	allow, err := agent.ParseAllow(o.allow)
+	policy, bad := o.host.policy()
 	switch {
+	case bad != nil:
+		err = bad
 	case o.login.URL == "":
 		err = fmt.Errorf("an agent needs --nats, the server at which recorders find it")
 	case err != nil:
@@ -114,11 +132,16 @@ func (o *agentOptions) options(log io.Writer) (agent.Options, error) {
 	case o.name == "":
 		o.name, err = os.Hostname()
 	}
-	return agent.Options{
+	options := agent.Options{
 		Name: o.name, Version: version(), Allow: allow,
 		MaxRate: o.maxRate, MaxConnections: o.maxConnections, MaxTime: o.maxTime,
 		Log: func(text string) { fmt.Fprintf(log, "agent %s: %s\n", o.name, text) },
-	}, err
+	}
+	if o.host.on {
+		options.Offers = policy.String()
+		options.Host = func() agent.Host { return remote.NewHost(policy) }
+	}
+	return options, err
 }
 
 // untilClosed ends a context when nobody holds the other end of a pipe any more.

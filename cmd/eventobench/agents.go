@@ -35,7 +35,10 @@ type agentsOptions struct {
 	key    string
 	wait   time.Duration
 
+	subjectAgent string // name of the agent that starts the subjects; empty for this process
+
 	fleet *agent.Fleet // while the experiment is recorded
+	link  *agent.Link  // likewise, to the agent that starts the subjects
 }
 
 const spawnAll = -1
@@ -49,13 +52,15 @@ func (o *agentsOptions) addFlags(f *pflag.FlagSet) {
 		"where NATS listens if it is started: HOST:PORT, with port 0 for a free one")
 	f.StringVar(&o.cert, "nats-cert", "", "file of the certificate (PEM) of NATS if it is started, for TLS")
 	f.StringVar(&o.key, "nats-key", "", "file of the key of --nats-cert")
+	f.StringVar(&o.subjectAgent, "subject-agent", "",
+		"name of the agent (agent --subjects) that starts and measures the subjects, on its machine")
 	f.DurationVar(&o.wait, "agents-wait", time.Minute, "time to wait for agents")
 }
 
 // validate returns an error about flags that do not go together.
 func (o *agentsOptions) validate(workers int) error {
 	switch {
-	case o.agents == 0 && (o.spawn != 0 || o.login.URL != ""):
+	case o.agents == 0 && (o.spawn != 0 || o.login.URL != "" && o.subjectAgent == ""):
 		return errors.New("--spawn and --nats are for --agents; say how many")
 	case o.agents < 0 || o.spawn < spawnAll || o.spawn > o.agents:
 		return fmt.Errorf("--agents=%d, --spawn=%d: give numbers, the second up to the first", o.agents, o.spawn)
@@ -100,7 +105,7 @@ func (s started) end() {
 // returns lets them go, and ends what was started.
 func (o *agentsOptions) gather(ctx context.Context, log io.Writer) (release func(), err error) {
 	var all started
-	if o.agents > 0 {
+	if o.agents > 0 || o.subjectAgent != "" {
 		err = o.start(ctx, &all, func(text string) { fmt.Fprintln(log, text) })
 	}
 	if err != nil {
@@ -124,6 +129,9 @@ func (o *agentsOptions) start(ctx context.Context, all *started, note func(strin
 		return err
 	}
 	*all = append(*all, nc.Close)
+	if err := o.dial(ctx, nc, login, all, note); err != nil || o.agents == 0 {
+		return err
+	}
 	own, err := o.spawnAgents(login)
 	*all = append(*all, func() { endAll(own) })
 	if err != nil {
@@ -137,7 +145,29 @@ func (o *agentsOptions) start(ctx context.Context, all *started, note func(strin
 		return err
 	}
 	*all = append(*all, o.fleet.Close)
+	if o.link != nil {
+		o.fleet.LoadOn(o.link)
+	}
 	note("load from " + describeAgents(o.fleet.Infos()))
+	return nil
+}
+
+// dial finds the agent that starts the subjects, if there is to be one.
+func (o *agentsOptions) dial(
+	ctx context.Context, nc *nats.Conn, l agent.Login, all *started, note func(string),
+) (err error) {
+	if o.subjectAgent == "" {
+		return nil
+	}
+	note(fmt.Sprintf("waiting up to %v for the agent that starts the subjects; on its machine, with its address:\n  %s",
+		o.wait, hostLine(l, o.subjectAgent)))
+	ctx, cancel := context.WithTimeout(ctx, o.wait)
+	defer cancel()
+	if o.link, err = agent.Dial(ctx, nc, o.subjectAgent, note); err != nil {
+		return err
+	}
+	*all = append(*all, o.link.Close)
+	note(fmt.Sprintf("subjects by agent %s (%s)", o.link.Name, texttab.Count(o.link.Cores, "core")))
 	return nil
 }
 
@@ -182,8 +212,11 @@ func (o *agentsOptions) await(
 }
 
 // joinLine is what makes another machine's agent join.
-func joinLine(l agent.Login) string {
-	line := "eventobench agent --nats=" + l.URL + " --allow=HOST:PORT"
+func joinLine(l agent.Login) string { return agentLine(l, "--allow=HOST:PORT") }
+
+// agentLine is the command of an agent with some flags.
+func agentLine(l agent.Login, flags string) string {
+	line := "eventobench agent --nats=" + l.URL + " " + flags
 	if host, _, err := net.SplitHostPort(strings.SplitAfter(l.URL, "://")[1]); err == nil && isAnyHost(host) {
 		line = strings.Replace(line, "//"+host, "//THIS_HOST", 1)
 	}

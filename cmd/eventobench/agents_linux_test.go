@@ -117,15 +117,7 @@ func loseAgent(t *testing.T, s strike) {
 	name := nameOf(t, victim)
 	t.Logf("%s is struck after %v", name, after)
 	<-time.After(after) // this is the moment, and nothing waits for anything by it
-	if err := syscall.Kill(victim, s.signal); err != nil {
-		t.Fatal(err)
-	}
-	if s.revived > 0 {
-		<-time.After(s.revived)
-		if err := syscall.Kill(victim, syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
-	}
+	strikeAt(t, victim, s)
 	code, text := r.end(t)
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, text)
@@ -232,5 +224,91 @@ func TestRecorderKilled(t *testing.T) {
 	next := exec.CommandContext(t.Context(), "eventobench", append(args, "--blocks=1", "--rounds=1", "--slice=20ms")...)
 	if out, err := next.CombinedOutput(); err != nil || !strings.Contains(string(out), "load from 2 agents: local-1 (") {
 		t.Errorf("the next recorder: %v\n%s", err, out)
+	}
+}
+
+// TestSubjectAgent: when an agent that starts the subjects is held up, the block is
+// recorded again, and when it is killed, nothing of them is left.
+func TestSubjectAgent(t *testing.T) {
+	for _, s := range []struct {
+		strike
+		code     int
+		repeated string // why a block was recorded again, at least
+	}{
+		{strike{name: "killed", signal: syscall.SIGKILL}, exitFailed, ""},
+		{strike{name: "held up", signal: syscall.SIGSTOP, revived: 1600 * time.Millisecond}, exitOK, "agent box does not answer"},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			if s.code == exitOK {
+				testlong.Need(t)
+			}
+			bus, err := agent.StartServer("127.0.0.1:0", "secret", "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer bus.Stop()
+			t.Setenv(tokenVariable, "secret")
+			box := exec.CommandContext(t.Context(), "eventobench", "agent", "--subjects", "--nats="+bus.URL, "--name=box")
+			box.Stderr = t.Output()
+			if err := box.Start(); err != nil {
+				t.Fatal(err)
+			}
+			r := &running{out: t.TempDir(), blocks: "4"}
+			r.start(t, "--nats="+bus.URL, "--subject-agent=box", "--profiles=none", "--transport=fasthttp,nethttp")
+			var servers []int
+			eventually(t, "there is no server", func() bool {
+				servers = children(t, box.Process.Pid, "serve")
+				return len(servers) == 2
+			})
+			strikeAt(t, box.Process.Pid, s.strike)
+			code, text := r.end(t)
+			if code != s.code {
+				t.Errorf("exit code %d: %s", code, text)
+			}
+			for _, pid := range servers {
+				eventually(t, "a server lives on", func() bool { return !exists(pid) })
+			}
+			_ = box.Process.Signal(syscall.SIGTERM)
+			_ = box.Wait() // it may have been killed
+			checkHosted(t, r.out, s.code, s.repeated, text)
+		})
+	}
+}
+
+// strikeAt does to a process what a strike says.
+func strikeAt(t *testing.T, pid int, s strike) {
+	t.Helper()
+	if err := syscall.Kill(pid, s.signal); err != nil {
+		t.Fatal(err)
+	}
+	if s.revived > 0 {
+		<-time.After(s.revived)
+		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func checkHosted(t *testing.T, out string, code int, repeated, said string) {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(out, "*"))
+	if err != nil || len(dirs) != 2 {
+		t.Fatalf("folders %q, %v", dirs, err)
+	}
+	for _, dir := range dirs {
+		run, err := runfolder.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := run.Manifest
+		if code == exitOK && (m.State != runfolder.StateComplete || len(m.Blocks) != 4) || len(m.Errors) > 0 {
+			t.Errorf("%s, %d blocks, errors %v; %s", m.State, len(m.Blocks), m.Errors, said)
+		}
+		if m.SubjectAgent == nil || m.SubjectAgent.Name != "box" || m.SubjectAgent.Elsewhere || run.Totals().CPUPerOp == nil {
+			t.Errorf("agent %+v", m.SubjectAgent)
+		}
+		if repeated != "" && (len(m.Repeated) == 0 || !strings.Contains(m.Repeated[0].Reason, repeated)) {
+			t.Errorf("repeated: %v; %s", m.Repeated, said)
+		}
 	}
 }

@@ -118,6 +118,7 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
   eventobench gate --base=nethttp --head=fasthttp --metric=capacity@p99=5ms
   eventobench gate --metric=capacity@p99=5ms,errors=0.1%=5% profiles/20261124_120000-capacity.json
   eventobench gate --base=git:origin/main --head=go: --agents=2 --spawn
+  eventobench gate --base=git:origin/main --head=go: --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },

@@ -22,7 +22,7 @@ import (
 const (
 	themeMeasure  = "What to measure"
 	themeLoad     = "Load"
-	themeAgents   = "Agents that make the load"
+	themeAgents   = "Agents, and other machines"
 	themeLength   = "How long"
 	themeJudge    = "How to judge"
 	themeProfiles = "Profiles"

@@ -25,6 +25,9 @@ var layout = map[string][]string{
 	"profiles": {
 		"loadgen", "internal/ratefit", "profiles/runfolder", "profiles/host", "profiles/subject", "profiles/cachegrind",
 	},
+	"profiles/remote": {
+		"loadgen/agent", "profiles", "profiles/runfolder", "profiles/host", "profiles/subject",
+	},
 	"compare/stat":     {},
 	"compare/profdiff": {"internal/texttab", "profiles/runfolder", "compare/stat"},
 	"docs":             {},

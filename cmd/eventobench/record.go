@@ -84,6 +84,9 @@ func (o *recordOptions) run(
 		return nil, err
 	}
 	defer release()
+	if err := o.agents.elsewhere(&e); err != nil {
+		return nil, err
+	}
 	p := newProgress(cmd.ErrOrStderr())
 	if !quiet {
 		e.Progress = p.show
@@ -121,6 +124,9 @@ func (o *recordOptions) experiment(
 		return profiles.Experiment{}, err
 	}
 	if err := o.agents.validate(load.Workers); err != nil {
+		return profiles.Experiment{}, err
+	}
+	if err := o.agents.checkSubjects(subjects); err != nil {
 		return profiles.Experiment{}, err
 	}
 	connect, err := o.connect.connect()

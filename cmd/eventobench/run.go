@@ -58,7 +58,8 @@ requests are due at times of their own, latency counts from then, and requests
 sent late or never are counted. A server that stands still shows it only so.
 
 With --agents other processes make the load, on this machine (--spawn) or on others,
-and the line that starts one there is printed: docs/agents.md.
+and the line that starts one there is printed; with --subject-agent one of another
+machine starts and measures the servers: docs/agents.md.
 
 What limited the throughput is said at the end. With --probe it is measured before the
 first block: with twice the workers, and by a server that does nothing.
@@ -103,6 +104,9 @@ are kept, marked interrupted).`,
 
   # is it the server that limits the throughput?
   eventobench run --probe --transport=nethttp,fasthttp
+
+  # with the servers on another machine, where "eventobench agent --name=box --subjects" runs
+  eventobench run --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote --transport=nethttp,fasthttp
 
   # with requests of your own, in vegeta's format or in YAML (docs/workloads.md)
   eventobench run --transport=nethttp,fasthttp --targets=targets.txt

@@ -81,6 +81,7 @@ func (s *shown) description() string {
 			m.End.Sub(m.Start).Round(time.Second), m.Tool)},
 		{"beside", strings.Join(others(m), " ")},
 		{"host", describeHost(m.Host)},
+		{"agent", describeSubjectAgent(m.SubjectAgent)},
 		{"failures", failures(m.Errors)},
 	}
 	var b strings.Builder
@@ -90,6 +91,17 @@ func (s *shown) description() string {
 		}
 	}
 	return b.String()
+}
+
+// describeSubjectAgent is empty if the recorder started the subject.
+func describeSubjectAgent(a *runfolder.SubjectAgent) string {
+	switch {
+	case a == nil:
+		return ""
+	case a.Elsewhere:
+		return a.Name + " started the subject, on another machine than the recorder's"
+	}
+	return a.Name + " started the subject, on the recorder's machine"
 }
 
 // others are the folders that were recorded together with this one.
@@ -231,10 +243,11 @@ func (s *shown) latencyTable() string {
 // agentTable shows what each agent did, and how it kept time with the others.
 func agentTable(agents []compare.AgentSum) string {
 	ms := func(d time.Duration) string { return texttab.Number(d.Seconds()*1e3, 3) }
-	table := texttab.New("agent", "cores", "blocks", "requests", "mean ms", "CPU", "skew ms", "clock ± ms", "round trip ms")
+	table := texttab.New("agent", "cores", "blocks", "requests", "mean ms", "CPU", "skew ms p95", "max", "clock ± ms", "round trip ms")
 	for _, a := range agents {
 		table.Add(a.Name, strconv.Itoa(a.Cores), strconv.Itoa(a.Blocks), texttab.Number(float64(a.Ops), 0),
-			ms(a.MeanLatency()), texttab.Number(a.CPUUse()*100, 0)+"%", ms(a.MaxSkew), ms(a.ClockError), ms(a.RoundTrip))
+			ms(a.MeanLatency()), texttab.Number(a.CPUUse()*100, 0)+"%", ms(a.UsualSkew()), ms(a.MaxSkew()),
+			ms(a.ClockError), ms(a.RoundTrip))
 	}
 	return table.String()
 }

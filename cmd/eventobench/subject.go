@@ -61,6 +61,9 @@ func withProfiling(s subject.Exec, kinds []runfolder.ProfileKind) subject.Exec {
 	return s
 }
 
+// memoryStore is the store that leaves nothing behind.
+const memoryStore = "sqlite:" + sqlite.Memory
+
 // builtIn is the kind of subject that storeSpec makes.
 const builtIn = "built-in"
 
@@ -123,7 +126,7 @@ func (s storeSpec) subject() (subject.Exec, error) {
 	if err := checkProtocol(s.protocol); err != nil {
 		return subject.Exec{}, err
 	}
-	store := cmp.Or(s.store, "sqlite::memory:")
+	store := cmp.Or(s.store, memoryStore)
 	fresh, scratch, err := freshStore(store)
 	if err == nil {
 		err = s.checkStore(store)
@@ -141,7 +144,7 @@ func (s storeSpec) subject() (subject.Exec, error) {
 		Name: string(kind),
 		Kind: builtIn,
 		Command: []string{
-			program, "serve", "--addr=127.0.0.1:0", "--store=" + fresh, "--token=" + benchToken,
+			program, "serve", "--addr=" + subject.ChosenHost + ":0", "--store=" + fresh, "--token=" + benchToken,
 			"--log-level=warn", "--transport=" + string(kind),
 		},
 		Options:  map[string]string{"store": storeName(store), "transport": string(kind)},
@@ -252,7 +255,7 @@ func shortStore(store string) string {
 	switch {
 	case database(store) != nil:
 		return "postgres"
-	case store == "sqlite:"+sqlite.Memory:
+	case store == memoryStore:
 		return "memory"
 	}
 	return "file"

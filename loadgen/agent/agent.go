@@ -22,9 +22,25 @@ type Options struct {
 	MaxConnections int           // at a time
 	MaxTime        time.Duration // of one session
 	Log            func(text string)
+
+	// Host makes the host of a session; if it is nil, the agent makes load. Offers says
+	// what it starts.
+	Host   func() Host
+	Offers string
 }
 
-// Agent makes load when a recorder tells it to.
+// Host starts and measures subjects, for one session of an agent that makes no load.
+// Its methods but Ended are not called at the same time.
+type Host interface {
+	// Do answers a request until ctx ends.
+	Do(ctx context.Context, request []byte) (reply []byte)
+	// Ended are the numbers of the subjects that have ended by themselves.
+	Ended() []int
+	// Close ends all subjects. Nothing is left of them.
+	Close()
+}
+
+// Agent makes load when a recorder tells it to, or starts its subjects.
 type Agent struct {
 	Options
 	epoch time.Time // from which its clock counts
@@ -80,7 +96,7 @@ func serve(ctx context.Context, nc *nats.Conn, a *Agent) error {
 func (a *Agent) metadata() map[string]string {
 	return map[string]string{
 		"name": a.Name, "version": a.Version, "cores": strconv.Itoa(runtime.GOMAXPROCS(0)), "machine": machineID(),
-		"allow": a.Allow.String(),
+		"allow": a.Allow.String(), "subjects": a.Offers,
 	}
 }
 
@@ -122,7 +138,10 @@ func (a *Agent) control(data []byte) []byte {
 			err = a.open(c.Session)
 			reply.Now = a.now()
 		case doLease:
-			_, err = a.find(c.Session)
+			var s *session
+			if s, err = a.find(c.Session); err == nil && s.host != nil {
+				reply.Ended = s.host.Ended()
+			}
 		case doEnd:
 			if s := a.current(); s != nil && s.id == c.Session {
 				s.end("the recorder is done")

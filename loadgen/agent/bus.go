@@ -38,6 +38,7 @@ func (l Login) Connect(name string, patient bool, log func(text string)) (*nats.
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { log("connected again") }),
+		nats.ReconnectErrHandler(onceEach(log)),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log("NATS: " + err.Error()) }),
 	}
 	if patient {
@@ -61,6 +62,17 @@ func (l Login) Connect(name string, patient bool, log func(text string)) (*nats.
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", l.URL, err)
 	}
 	return nc, nil
+}
+
+// onceEach tells why connecting fails, until that changes: it is tried twice a second.
+func onceEach(log func(text string)) nats.ConnErrHandler {
+	var last string
+	return func(_ *nats.Conn, err error) {
+		if text := err.Error(); text != last {
+			last = text
+			log("not connected to NATS: " + text)
+		}
+	}
 }
 
 // credentials tells the two kinds of files apart: a seed is a line of its own.

@@ -20,9 +20,10 @@ import (
 
 const (
 	heartbeat = 250 * time.Millisecond
-	silence   = time.Second // without an answer to a heartbeat, after which an agent is lost
-	openTime  = time.Second // for an agent to begin a session
-	pings     = 16          // of which the fastest tells the clock
+	silence   = time.Second      // without an answer to a heartbeat, after which an agent is lost
+	openTime  = time.Second      // for an agent to begin a session
+	hostTime  = 10 * time.Second // for one that has to end the subjects of the session before
+	pings     = 16               // of which the fastest tells the clock
 )
 
 // Info is what an agent tells of itself.
@@ -31,6 +32,7 @@ type Info struct {
 	Version string // of its program
 	Cores   int    // that it may use
 	Machine string // equal for agents that share CPUs
+	Offers  string // the subjects that it starts; empty if it makes load
 
 	id string
 }
@@ -46,7 +48,8 @@ func infoOf(data []byte) (Info, error) {
 		return Info{}, errors.New("an agent does not say what it is")
 	}
 	i := Info{
-		Name: m.Metadata["name"], Version: m.Metadata["version"], Cores: cores, Machine: m.Metadata["machine"], id: m.ID,
+		Name: m.Metadata["name"], Version: m.Metadata["version"], Cores: cores, Machine: m.Metadata["machine"],
+		Offers: m.Metadata["subjects"], id: m.ID,
 	}
 	if m.Version != protocolVersion {
 		return i, fmt.Errorf("agent %s speaks version %s of the protocol, not %s: use the same eventobench on all machines",
@@ -98,11 +101,12 @@ func discover(ctx context.Context, nc *nats.Conn) ([]Info, error) {
 
 // Fleet is a number of agents that make load together.
 type Fleet struct {
-	nc      *nats.Conn
-	id      string    // of this recorder
-	epoch   time.Time // from which the recorder's clock counts
-	machine string
-	log     func(text string)
+	nc       *nats.Conn
+	id       string    // of this recorder
+	epoch    time.Time // from which the recorder's clock counts
+	machine  string    // of the subjects
+	openTime time.Duration
+	log      func(text string)
 
 	mu      sync.Mutex
 	number  int // of the sessions so far
@@ -120,8 +124,9 @@ type joint struct {
 	end     context.CancelCauseFunc
 	beats   sync.WaitGroup
 
-	mu   sync.Mutex
-	sent map[string]bool // workloads
+	mu    sync.Mutex
+	sent  map[string]bool       // workloads
+	ended map[int]chan struct{} // closed when a subject has ended
 }
 
 // member is an agent in a session.
@@ -130,16 +135,28 @@ type member struct {
 	joint *joint
 }
 
-// Gather finds so many agents, waiting for them until ctx ends, and keeps them for
-// this recorder. Log is told what happens to them; it may be nil.
+// Gather finds so many agents that make load, waiting for them until ctx ends, and
+// keeps them for this recorder. Log is told what happens to them; it may be nil.
 func Gather(ctx context.Context, nc *nats.Conn, agents int, log func(text string)) (*Fleet, error) {
+	f := newFleet(nc, log)
+	if err := f.gather(ctx, agents, func(i Info) bool { return i.Offers == "" }); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func newFleet(nc *nats.Conn, log func(text string)) *Fleet {
 	if log == nil {
 		log = func(string) {}
 	}
-	f := &Fleet{nc: nc, id: rand.Text(), epoch: time.Now(), machine: machineID(), log: log}
+	return &Fleet{nc: nc, id: rand.Text(), epoch: time.Now(), machine: machineID(), openTime: openTime, log: log}
+}
+
+func (f *Fleet) gather(ctx context.Context, agents int, fit func(Info) bool) error {
 	var why error // not all of them are there, as of the last time there was enough time to ask
 	for {
-		found, unusable := discover(ctx, nc)
+		all, unusable := discover(ctx, f.nc)
+		found := slices.DeleteFunc(all, func(i Info) bool { return !fit(i) })
 		asked := found
 		if len(found) < agents {
 			asked = nil // they are not held while others are missing
@@ -147,7 +164,7 @@ func Gather(ctx context.Context, nc *nats.Conn, agents int, log func(text string
 		opened, refused := f.open(ctx, asked, agents)
 		if len(opened.members) == agents {
 			f.session = opened
-			return f, nil
+			return nil
 		}
 		opened.close()
 		if why == nil || ctx.Err() == nil {
@@ -157,7 +174,7 @@ func Gather(ctx context.Context, nc *nats.Conn, agents int, log func(text string
 			}
 		}
 		if ctx.Err() != nil {
-			return nil, why
+			return why
 		}
 	}
 }
@@ -182,7 +199,9 @@ func (f *Fleet) now() time.Duration { return time.Since(f.epoch) }
 // open begins a session of up to so many of the agents: those that agree in time.
 func (f *Fleet) open(ctx context.Context, agents []Info, most int) (*joint, error) {
 	f.number++
-	j := &joint{fleet: f, id: f.id + "." + strconv.Itoa(f.number), sent: map[string]bool{}}
+	j := &joint{
+		fleet: f, id: f.id + "." + strconv.Itoa(f.number), sent: map[string]bool{}, ended: map[int]chan struct{}{},
+	}
 	j.ctx, j.end = context.WithCancelCause(context.Background())
 	var refused error
 	for _, i := range agents {
@@ -190,7 +209,7 @@ func (f *Fleet) open(ctx context.Context, agents []Info, most int) (*joint, erro
 			break
 		}
 		m := &member{Info: i, joint: j}
-		if _, err := m.control(ctx, doOpen, openTime); err != nil {
+		if _, err := m.control(ctx, doOpen, f.openTime); err != nil {
 			refused = errors.Join(refused, err)
 			continue
 		}
@@ -214,7 +233,9 @@ func (f *Fleet) ready(ctx context.Context) (*joint, error) {
 	fresh, err := f.open(ctx, infos, len(infos))
 	f.session = fresh
 	if len(fresh.members) == 0 {
-		return nil, &loadgen.LostError{Reason: fmt.Sprintf("no agent is left: %v; %v", context.Cause(old.ctx), err)}
+		lost := &loadgen.LostError{Reason: fmt.Sprintf("no agent is left: %v; %v", context.Cause(old.ctx), err)}
+		fresh.end(lost)
+		return nil, lost
 	}
 	for _, i := range fresh.infos() {
 		f.log(fmt.Sprintf("agent %s is still there", i.Name))
@@ -300,6 +321,7 @@ func (m *member) control(ctx context.Context, do string, patience time.Duration)
 	if err == nil && reply.Error != "" {
 		err = errors.New(reply.Error)
 	}
+	m.joint.noteEnded(reply.Ended)
 	return reading{asked: asked, answered: answered, shown: time.Duration(reply.Now)}, err
 }
 

@@ -225,7 +225,7 @@ func addTo(a *loadgen.Agent, r result, skew time.Duration) {
 	a.Missed += r.Missed
 	a.Busy += r.Duration
 	a.CPU += r.CPU
-	a.MaxSkew = max(a.MaxSkew, skew)
+	a.Skews = append(a.Skews, skew)
 	a.MaxStall = max(a.MaxStall, r.Stall)
 }
 

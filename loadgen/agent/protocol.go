@@ -78,6 +78,7 @@ func (c control) check() error {
 // controlReply tells the agent's clock, whether or not there is an error.
 type controlReply struct {
 	Now   int64  `json:"now_ns"`
+	Ended []int  `json:"ended,omitempty"` // subjects that have ended by themselves
 	Error string `json:"error,omitempty"`
 }
 
@@ -92,6 +93,8 @@ type job struct {
 	Slice    *slice    `json:"slice,omitempty"`
 	Latency  *latency  `json:"latency,omitempty"`
 	Close    *closeJob `json:"close,omitempty"`
+
+	Subject json.RawMessage `json:"subject,omitempty"` // for a Host
 }
 
 // piece is a part of a workload as workload.Encode writes it. Pieces come in order.
@@ -148,6 +151,7 @@ func (j job) check() error {
 	given := 0
 	for _, set := range []bool{
 		j.Workload != nil, j.Prepare != nil, j.Warmup != nil, j.Slice != nil, j.Latency != nil, j.Close != nil,
+		j.Subject != nil,
 	} {
 		if set {
 			given++
@@ -189,6 +193,8 @@ type jobReply struct {
 	Error   string    `json:"error,omitempty"`
 	Result  *result   `json:"result,omitempty"`  // of a warm-up or a slice
 	Buckets []buckets `json:"buckets,omitempty"` // of latencies
+
+	Subject json.RawMessage `json:"subject,omitempty"` // of a Host
 }
 
 // buckets is a run of a histogram: the lowest value of a bucket and its count.

@@ -29,6 +29,7 @@ type session struct {
 	received  []byte     // pieces of the next workload
 	workloads map[string]loadgen.Workload
 	drivers   map[int]*driver
+	host      Host // nil of an agent that makes load
 }
 
 // driver makes the agent's part of the load on one server.
@@ -41,6 +42,9 @@ type driver struct {
 
 func newSession(a *Agent, id string) *session {
 	s := &session{agent: a, id: id, workloads: map[string]loadgen.Workload{}, drivers: map[int]*driver{}}
+	if a.Host != nil {
+		s.host = a.Host()
+	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.lease = time.AfterFunc(LeaseTime, func() { s.end("the recorder is silent") })
 	s.last = time.AfterFunc(a.MaxTime, func() {
@@ -56,7 +60,8 @@ func (s *session) renew() bool {
 	return s.ctx.Err() == nil
 }
 
-// end cancels what is being done, waits for that, and closes all connections.
+// end cancels what is being done, waits for that, closes all connections, and ends
+// all subjects.
 func (s *session) end(why string) {
 	s.stop(errors.New(why))
 	s.lease.Stop()
@@ -65,6 +70,9 @@ func (s *session) end(why string) {
 	defer s.mu.Unlock()
 	for id := range s.drivers {
 		s.close(id)
+	}
+	if s.host != nil {
+		s.host.Close()
 	}
 	s.agent.forget(s, why)
 }
@@ -91,6 +99,12 @@ func (s *session) do(j job) (reply jobReply, err error) {
 
 func (s *session) doLocked(j job) (jobReply, error) {
 	switch {
+	case j.Subject != nil && s.host != nil:
+		return jobReply{Subject: s.host.Do(s.ctx, j.Subject)}, nil
+	case j.Subject != nil:
+		return jobReply{}, fmt.Errorf("agent %s makes load and starts no subjects (--subjects)", s.agent.Name)
+	case s.host != nil:
+		return jobReply{}, fmt.Errorf("agent %s starts subjects and makes no load", s.agent.Name)
 	case j.Workload != nil:
 		return jobReply{}, s.receive(*j.Workload)
 	case j.Prepare != nil:

@@ -139,6 +139,9 @@ func (m Manifest) checkBlocks() error {
 
 // checkAgents holds that agents are some, with figures that a recorder writes.
 func (m Manifest) checkAgents() error {
+	if m.SubjectAgent != nil && m.SubjectAgent.Name == "" {
+		return errors.New("the agent that started the subject has no name")
+	}
 	for _, r := range m.Repeated {
 		if r.Block < 0 || r.Block > len(m.allBlocks()) || r.Reason == "" {
 			return fmt.Errorf("block %d was recorded again because of %q", r.Block, r.Reason)
@@ -156,7 +159,10 @@ func (m Manifest) checkAgents() error {
 
 func checkAgent(a loadgen.Agent) error {
 	least := min(int64(a.Workers), a.Ops, a.Errors, a.Late, a.Missed, int64(a.Busy), int64(a.Latency), int64(a.CPU),
-		int64(a.MaxSkew), int64(a.MaxStall), int64(a.RoundTrip), int64(a.ClockError))
+		int64(a.MaxStall), int64(a.RoundTrip), int64(a.ClockError))
+	for _, skew := range a.Skews {
+		least = min(least, int64(skew))
+	}
 	if a.Name == "" || a.Cores < 1 || least < 0 {
 		return fmt.Errorf("agent %q has %d cores, or a figure below 0", a.Name, a.Cores)
 	}

@@ -87,7 +87,8 @@ type Manifest struct {
 	Load         loadgen.Load      `json:"load"`
 	Plan         Plan              `json:"plan"`
 	Capture      CaptureInfo       `json:"capture"`
-	Host         Host              `json:"host"`
+	Host         Host              `json:"host"`                    // of the subject
+	SubjectAgent *SubjectAgent     `json:"subject_agent,omitempty"` // nil if the recorder started the subject
 	Start        time.Time         `json:"start"`
 	End          time.Time         `json:"end"`
 	State        State             `json:"state"`
@@ -103,6 +104,13 @@ type Manifest struct {
 	// LayoutBlocks came after the others. In each of them the subjects are linked
 	// with their functions in another order. Profiles and totals leave them out.
 	LayoutBlocks []Block `json:"layout_blocks,omitempty"`
+}
+
+// SubjectAgent is the agent that started the subject.
+type SubjectAgent struct {
+	Name      string `json:"name"`
+	Version   string `json:"version"`   // of its program
+	Elsewhere bool   `json:"elsewhere"` // on another machine than the recorder
 }
 
 // Repeated is a block that was thrown away before it was complete, and recorded

@@ -74,6 +74,23 @@ func at(server *url.URL, page string) *url.URL {
 	return &url.URL{Scheme: server.Scheme, Host: server.Host, Path: page}
 }
 
+// Apart is where the pages are if not on the server under test, for ParseDebugPages.
+func (d DebugPages) Apart() string {
+	if !d.apart {
+		return ""
+	}
+	return d.Pprof.String()
+}
+
+// PagesOf are the pages that Apart told of a server.
+func PagesOf(server *url.URL, apart string) (DebugPages, error) {
+	pages, err := ParseDebugPages(apart)
+	return pages.orOf(server), err
+}
+
+// CheckLoopback rejects servers that others may depend on.
+func CheckLoopback(server *url.URL) error { return checkLoopback(server) }
+
 // orOf are the pages, or those of the server if it was not said where they are.
 func (d DebugPages) orOf(server *url.URL) DebugPages {
 	if d.Pprof == nil {
@@ -111,15 +128,23 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // parseServer reads the URL of a server under test. One that listens on all
 // addresses is reached on loopback, and only remote allows for others.
 func parseServer(text string, remote bool) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fmt.Errorf("%q is not the URL of a server, such as http://127.0.0.1:8080", text)
+	u, err := parseServerURL(text)
+	if err != nil {
+		return nil, err
 	}
 	toLoopback(u)
 	if remote {
 		return u, nil
 	}
 	return u, checkLoopback(u)
+}
+
+func parseServerURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("%q is not the URL of a server, such as http://127.0.0.1:8080", text)
+	}
+	return u, nil
 }
 
 // toLoopback reaches on loopback what listens on all addresses.

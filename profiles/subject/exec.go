@@ -26,7 +26,7 @@ const (
 // each process gets of its own.
 const (
 	ChosenAddress = "{addr}"  // ChosenHost:ChosenPort
-	ChosenHost    = "{host}"  // 127.0.0.1
+	ChosenHost    = "{host}"  // 127.0.0.1, or Exec.Host
 	ChosenPort    = "{port}"  // a free port, on which the process must listen
 	SecondPort    = "{port2}" // another free port, for debug pages
 	ScratchFolder = "{dir}"   // an empty folder, which is removed when the process has ended
@@ -34,7 +34,7 @@ const (
 	FreshDatabase = "{database}" // the URL of an empty database, which is dropped then; of one with a Database
 )
 
-// loopback is the host that processes are told to listen on.
+// loopback is the host that processes are told to listen on, unless there is another.
 const loopback = "127.0.0.1"
 
 // Exec is a server under test that is a program. Where it listens is known in
@@ -59,6 +59,7 @@ type Exec struct {
 	Timeout time.Duration        // for it to become ready; 0 for 15 s
 	Scratch string               // the folder in which ScratchFolder is made, if something has it
 	Remote  bool                 // it may listen on an address that is not loopback
+	Host    string               // of this machine, on which it must listen for others; loopback if empty
 	Under   []string             // program and arguments that run the command, such as valgrind
 	Ending  time.Duration        // for it to end by itself after SIGTERM; 0 for 5 s
 
@@ -111,6 +112,9 @@ func (e Exec) program() string {
 	return e.Dir + "/" + first
 }
 
+// host is where processes listen.
+func (e Exec) host() string { return cmp.Or(e.Host, loopback) }
+
 // Start starts the program. If another program takes a chosen port before this
 // one can, it is started once more, with others.
 func (e Exec) Start(ctx context.Context, log io.Writer) (Instance, error) {
@@ -150,7 +154,7 @@ func (e Exec) startOnce(ctx context.Context, log io.Writer) (*process, error) {
 // isPortTaken reports whether a port that was chosen for the process is not free.
 func (p *process) isPortTaken() bool {
 	for _, port := range p.ports {
-		l, err := net.Listen("tcp", net.JoinHostPort(loopback, port))
+		l, err := net.Listen("tcp", net.JoinHostPort(p.host(), port))
 		if err != nil {
 			return true
 		}
@@ -172,12 +176,12 @@ func (p *process) choose(ctx context.Context) (chosen, error) {
 	var c chosen
 	command := strings.Join(p.Command, "\n")
 	all := strings.Join(append(slices.Clone(p.Env), command, p.Exec.Debug), "\n")
-	ports, err := freePorts(2)
+	ports, err := freePorts(p.host(), 2)
 	if err != nil {
 		return c, err
 	}
 	first, second := strconv.Itoa(ports[0]), strconv.Itoa(ports[1])
-	address := net.JoinHostPort(loopback, first)
+	address := net.JoinHostPort(p.host(), first)
 	if asksForPort(command) {
 		c.address = address
 	} else if asksForPort(strings.Join(p.Env, "\n")) {
@@ -195,7 +199,7 @@ func (p *process) choose(ctx context.Context) (chosen, error) {
 	if err == nil && p.Database != nil {
 		p.database, err = p.Database.Create(ctx)
 	}
-	c.replacer = strings.NewReplacer(ChosenAddress, address, ChosenHost, loopback,
+	c.replacer = strings.NewReplacer(ChosenAddress, address, ChosenHost, p.host(),
 		ChosenPort, first, SecondPort, second, ScratchFolder, p.scratch, FreshDatabase, p.database)
 	c.address = cmp.Or(c.address, p.Address)
 	return c, err
@@ -210,13 +214,13 @@ func asksForPort(text string) bool {
 // might be taken before the process listens on it.
 const lowestPort, highestPort = 20000, 32767
 
-// freePorts are ports on loopback that nothing listens on.
-func freePorts(n int) ([]int, error) {
+// freePorts are ports of a host of this machine that nothing listens on.
+func freePorts(host string, n int) ([]int, error) {
 	const tries = 1000
 	var ports []int
 	for range tries {
 		port := lowestPort + rand.IntN(highestPort-lowestPort+1)
-		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
 			continue
 		}

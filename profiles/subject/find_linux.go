@@ -176,11 +176,20 @@ func (p *process) openPorts() ([]string, error) {
 	var addresses []string
 	for _, pid := range p.members() {
 		for _, socket := range socketsOf(pid, known) {
-			addresses = append(addresses, open[socket])
+			addresses = append(addresses, p.reached(open[socket]))
 		}
 	}
 	sort.Strings(addresses)
 	return slices.Compact(addresses), nil
+}
+
+// reached is by which address a socket is reached that listens on one, or on all.
+func (p *process) reached(address string) string {
+	host, port, _ := net.SplitHostPort(address) // as decodeAddress joined them
+	if net.ParseIP(host).IsUnspecified() {
+		return net.JoinHostPort(p.host(), port)
+	}
+	return address
 }
 
 // socketsOf are those of the given sockets that a process has open.
@@ -194,8 +203,7 @@ func socketsOf(pid int, sockets map[string]bool) []string {
 }
 
 // listeningSockets are the addresses of all TCP sockets that listen, by what the
-// targets of file descriptors in /proc are called. One that listens on all
-// addresses is given that of loopback.
+// targets of file descriptors in /proc are called.
 func listeningSockets() map[string]string {
 	const localAddress, state, inode, listening = 1, 3, 9, "0A"
 	sockets := map[string]string{}
@@ -221,9 +229,5 @@ func decodeAddress(text string) string {
 		word, _ := strconv.ParseUint(digits[:8], 16, 32)
 		ip = binary.NativeEndian.AppendUint32(ip, uint32(word))
 	}
-	host := ip.String()
-	if ip.IsUnspecified() {
-		host = loopback
-	}
-	return net.JoinHostPort(host, strconv.FormatUint(port, 10))
+	return net.JoinHostPort(ip.String(), strconv.FormatUint(port, 10))
 }

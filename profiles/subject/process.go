@@ -50,7 +50,7 @@ func (p *process) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.debug, err = parseDebugPages(own.replacer.Replace(p.Exec.Debug), p.Remote); err != nil {
+	if p.debug, err = p.parsePages(own.replacer.Replace(p.Exec.Debug)); err != nil {
 		return err
 	}
 	p.offered = own.offered
@@ -112,13 +112,50 @@ func (p *process) setAddress(address string) error {
 func (p *process) scheme() string { return cmp.Or(p.Scheme, "http") }
 
 func (p *process) setURL(text string) error {
-	u, err := parseServer(text, p.Remote)
+	u, err := p.parseURL(text)
 	if err != nil {
 		return fmt.Errorf("subject %s: %w", p.Name, err)
 	}
 	p.url = u
 	if !p.debug.apart {
 		p.debug = debugPagesOf(u)
+	}
+	return nil
+}
+
+// parseURL reads where the server is.
+func (p *process) parseURL(text string) (*url.URL, error) {
+	if p.Host == "" {
+		return parseServer(text, p.Remote)
+	}
+	u, err := parseServerURL(text)
+	if err == nil {
+		err = p.reachable(u)
+	}
+	return u, err
+}
+
+// parsePages reads where the debug pages are.
+func (p *process) parsePages(text string) (DebugPages, error) {
+	if p.Host == "" {
+		return parseDebugPages(text, p.Remote)
+	}
+	pages, err := ParseDebugPages(text)
+	if err == nil && pages.apart {
+		err = p.reachable(pages.Pprof)
+	}
+	return pages, err
+}
+
+// reachable makes the URL of a server that others shall reach one by which they do,
+// and rejects one by which they do not, or that is not on this machine.
+func (p *process) reachable(u *url.URL) error {
+	if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
+		u.Host = net.JoinHostPort(p.Host, portOf(u))
+	}
+	if u.Hostname() != p.Host {
+		return fmt.Errorf("%s is not on %s, by which others reach this machine; use %s or %s",
+			u, p.Host, ChosenAddress, ChosenHost+":"+SecondPort)
 	}
 	return nil
 }

@@ -1,0 +1,153 @@
+// Package remote has subjects started and measured by an agent, so that they run on
+// another machine than what loads them.
+//
+// A [Host] is the agent's side. It starts what its own command line allows, in the
+// sessions of package agent: when one ends, nothing of its subjects is left. A [Target]
+// is the recorder's side, a subject like any other. Requests come one after another, so
+// a CPU clock that is read between two slices is read after the last answer of the one
+// and before the first request of the other, whatever the clocks of the machines say.
+// Profiles are not part of this: the recorder reads them from the server itself.
+package remote
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"github.com/eventobench/eventobench/profiles/runfolder"
+	"github.com/eventobench/eventobench/profiles/subject"
+)
+
+// What may be asked for.
+const (
+	doInfo     = "info"     // what a subject is
+	doUpload   = "upload"   // a piece of a program
+	doStart    = "start"    // a subject
+	doCPU      = "cpu"      // its CPU clock
+	doRSS      = "rss"      // its peak memory
+	doCounters = "counters" // what else the system counts of it
+	doDeath    = "death"    // why it ended
+	doStop     = "stop"     // end it
+	doMachine  = "machine"  // what the machine is
+	doFollow   = "follow"   // begin to follow what it does
+	doLook     = "look"     // at it between rounds
+	doClose    = "close"    // what it did
+)
+
+// request is what a recorder asks.
+type request struct {
+	Do      string         `json:"do"`
+	Subject int            `json:"subject,omitempty"` // its number
+	Start   *start         `json:"start,omitempty"`
+	Piece   *piece         `json:"piece,omitempty"`
+	When    string         `json:"when,omitempty"`        // of a death
+	Ours    *time.Duration `json:"subjects_ns,omitempty"` // CPU time of all subjects, for doClose
+}
+
+// start says what to start: the built-in store or, with a command, a program.
+type start struct {
+	Name     string            `json:"name"`
+	Store    map[string]string `json:"store,omitempty"`    // options of the built-in store
+	Profiles []string          `json:"profiles,omitempty"` // that it shall sample
+	Command  []string          `json:"command,omitempty"`
+	Upload   string            `json:"upload_sha256,omitempty"` // of the program that subject.Program stands for
+	Env      []string          `json:"env,omitempty"`
+	Dir      string            `json:"dir,omitempty"`
+	Scheme   string            `json:"scheme,omitempty"`
+	Ready    string            `json:"ready,omitempty"`
+	Debug    string            `json:"debug,omitempty"`
+	Timeout  time.Duration     `json:"timeout_ns,omitempty"`
+}
+
+// piece is a part of a program. Pieces come in order.
+type piece struct {
+	Hash string `json:"sha256"` // of the whole, in hexadecimal
+	Data []byte `json:"data"`
+	Last bool   `json:"last"`
+}
+
+// reply is the answer. Error is why there is none.
+type reply struct {
+	Error    string                      `json:"error,omitempty"`
+	Info     *runfolder.SubjectInfo      `json:"info,omitempty"`
+	Started  *running                    `json:"started,omitempty"`
+	Unsent   bool                        `json:"unsent,omitempty"` // the program is not there, or not any more
+	CPU      time.Duration               `json:"cpu_ns,omitempty"`
+	RSS      int64                       `json:"rss_bytes,omitempty"`
+	Counters runfolder.ProcessCounters   `json:"counters,omitzero"`
+	Output   []byte                      `json:"output,omitempty"` // of a subject that was stopped
+	Host     *runfolder.Host             `json:"host,omitempty"`
+	Missing  map[runfolder.Source]string `json:"missing,omitempty"` // of the machine
+	Machine  *runfolder.Machine          `json:"machine,omitempty"`
+}
+
+// running is a subject that was started.
+type running struct {
+	URL     string                      `json:"url"`
+	Pages   string                      `json:"pages,omitempty"` // where its debug pages are, if not there
+	Process int                         `json:"process"`
+	Binary  runfolder.Binary            `json:"binary"`
+	Missing map[runfolder.Source]string `json:"missing,omitempty"`
+}
+
+// The limits of what a host takes in.
+const (
+	maxPiece    = 512 << 10
+	maxProgram  = 256 << 20
+	maxPrograms = 8  // that are kept, the latest
+	maxSubjects = 16 // at a time
+	maxTimeout  = 10 * time.Minute
+	maxOutput   = 64 << 10 // of a subject that is kept
+)
+
+func (r request) check() error {
+	switch {
+	case r.Do == doUpload && r.Piece == nil, (r.Do == doStart || r.Do == doInfo) && r.Start == nil:
+		return fmt.Errorf("%s lacks what it is about", r.Do)
+	case r.Piece != nil && len(r.Piece.Data) > maxPiece:
+		return fmt.Errorf("a piece of %d bytes", len(r.Piece.Data))
+	case r.Start != nil && (r.Start.Timeout < 0 || r.Start.Timeout > maxTimeout):
+		return fmt.Errorf("a subject that may take %v to become ready, more than %v", r.Start.Timeout, maxTimeout)
+	case r.Start != nil && (len(r.Start.Command) > 0) == (r.Start.Store != nil):
+		return errors.New("a subject is either the built-in store or a command")
+	}
+	return nil
+}
+
+// server is the URL of a subject and where its debug pages are.
+func (r running) server() (*url.URL, subject.DebugPages, error) {
+	u, err := url.Parse(r.URL)
+	if err != nil || u.Hostname() == "" {
+		return nil, subject.DebugPages{}, fmt.Errorf("the agent says that it listens on %q", r.URL)
+	}
+	pages, err := subject.PagesOf(u, r.Pages)
+	return u, pages, err
+}
+
+// decode reads a message. It refuses fields that it does not know.
+func decode(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errors.New("more text after it")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("bad message about a subject: %w", err)
+	}
+	return nil
+}
+
+func encode(message any) []byte {
+	data, err := json.Marshal(message)
+	if err != nil {
+		panic(fmt.Sprintf("encoding %T: %v", message, err)) // it is plain data
+	}
+	return data
+}
