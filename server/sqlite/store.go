@@ -68,6 +68,9 @@ type Options struct {
 
 // Open opens or creates the store at path, which is a file or Memory.
 func Open(path string, o Options) (*Store, error) {
+	if memoryError != nil {
+		return nil, fmt.Errorf("setting up SQLite's memory: %w", memoryError)
+	}
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err != nil {
 		return nil, fmt.Errorf("opening the SQLite store %s: %w", path, err)
