@@ -2,15 +2,13 @@ package sqlite
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"unsafe"
 
 	"modernc.org/libc"
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
-
-	"github.com/eventobench/eventobench/server"
 )
 
 // TestReallocate moves memory between pieces that hold a page and others. What they hold
@@ -66,10 +64,7 @@ func TestPagesArePieces(t *testing.T) {
 
 func fillAndClose(t *testing.T) (pages int) {
 	t.Helper()
-	s := open(t, Memory, Options{})
-	if err := s.CreateNamespace(t.Context(), server.Namespace{Name: "one"}); err != nil {
-		t.Fatal(err)
-	}
+	s := inMemory(t)
 	for range 500 {
 		m := message("a-1")
 		m.Data = fmt.Appendf(nil, "%q", pattern(1000))
@@ -77,11 +72,8 @@ func fillAndClose(t *testing.T) (pages int) {
 			t.Fatal(err)
 		}
 	}
-	count := func(stmt *sqlite.Stmt) error { pages = stmt.ColumnInt(0); return nil }
-	if err := sqlitex.Execute(s.writer, "PRAGMA page_count", &sqlitex.ExecOptions{ResultFunc: count}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
+	pages, err := strconv.Atoi(pragma(t, s, "PRAGMA page_count"))
+	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return pages
