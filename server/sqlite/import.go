@@ -25,8 +25,8 @@ func (s *Store) Import(_ context.Context, name string, records []server.Record) 
 
 // importInto adds records in one transaction. The caller holds the lock.
 func (s *Store) importInto(ns *namespace, records []server.Record) error {
-	if s.writer == nil {
-		return errClosed
+	if err := s.ready(); err != nil {
+		return err
 	}
 	err := s.transact(func() error {
 		for i, r := range records {
@@ -51,7 +51,10 @@ func (ns *namespace) importRecord(conn *sqlite.Conn, r server.Record) error {
 		return err
 	}
 	if st.id == 0 {
-		if err := ns.createStream(conn, st, r.Stream); err != nil {
+		if err := ns.numberStream(conn, st, r.Stream); err != nil {
+			return err
+		}
+		if err := ns.addStream(conn, st, r.Stream); err != nil {
 			return err
 		}
 	}
@@ -107,8 +110,8 @@ func (s *Store) Replace(_ context.Context, name string, next func() ([]server.Re
 func (s *Store) newTables() (*namespace, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writer == nil {
-		return nil, errClosed
+	if err := s.ready(); err != nil {
+		return nil, err
 	}
 	var id int64
 	err := s.transact(func() (err error) {
@@ -141,8 +144,8 @@ func (s *Store) fill(ns *namespace, next func() ([]server.Record, error)) error 
 func (s *Store) exchange(name string, fresh *namespace) (old *namespace, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writer == nil {
-		return nil, errClosed
+	if err := s.ready(); err != nil {
+		return nil, err
 	}
 	if old, err = s.namespace(name); err != nil {
 		return nil, err

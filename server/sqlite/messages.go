@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,22 +59,34 @@ func (ns *namespace) forgetStream(name string) {
 	delete(ns.categories, server.Category(name))
 }
 
-// createStream adds a stream, and its category if this is its first stream.
-func (ns *namespace) createStream(conn *sqlite.Conn, st *stream, name string) (err error) {
-	category := server.Category(name)
+// numberStream gives a new stream its number, and that of its category: its own if it
+// is the first there. Both stay free until it is added.
+func (ns *namespace) numberStream(conn *sqlite.Conn, st *stream, name string) error {
+	last, err := selectNumber(conn, ns.sql.lastStream)
+	if err != nil {
+		return fmt.Errorf("numbering a stream: %w", err)
+	}
+	category, err := ns.category(conn, server.Category(name))
+	if err != nil {
+		return err
+	}
+	st.id = last + 1
+	st.category = cmp.Or(category, st.id)
+	return nil
+}
+
+// addStream adds a stream that has its number.
+func (ns *namespace) addStream(conn *sqlite.Conn, st *stream, name string) error {
 	stmt, err := conn.Prepare(ns.sql.insertStream)
 	if err != nil {
 		return err
 	}
-	stmt.BindText(1, name)
-	stmt.BindText(2, category)
+	stmt.BindInt64(1, st.id)
+	stmt.BindText(2, name)
+	stmt.BindText(3, server.Category(name))
 	_, err = stmt.Step()
 	if err := finish(stmt, err); err != nil {
 		return fmt.Errorf("adding a stream: %w", err)
-	}
-	st.id = conn.LastInsertRowID()
-	if st.category, err = ns.category(conn, category); err != nil {
-		return err
 	}
 	ns.rememberStream(name, st)
 	return nil
@@ -85,29 +98,32 @@ func (ns *namespace) category(conn *sqlite.Conn, name string) (int64, error) {
 	if id := ns.categories[name]; id != 0 {
 		return id, nil
 	}
-	id, err := findCategory(conn, ns.sql.findCategory, name)
-	if err == nil && id != 0 {
+	id, err := selectNumber(conn, ns.sql.findCategory, name)
+	if err != nil {
+		return 0, fmt.Errorf("looking for a category: %w", err)
+	}
+	if id != 0 {
 		if len(ns.categories) >= maxStreams {
 			clear(ns.categories)
 		}
 		ns.categories[strings.Clone(name)] = id
 	}
-	return id, err
+	return id, nil
 }
 
-func findCategory(conn *sqlite.Conn, query, name string) (id int64, err error) {
+// selectNumber returns the number that a query of texts selects, or 0.
+func selectNumber(conn *sqlite.Conn, query string, texts ...string) (n int64, err error) {
 	stmt, err := conn.Prepare(query)
 	if err != nil {
 		return 0, err
 	}
-	stmt.BindText(1, name)
+	for i, text := range texts {
+		stmt.BindText(i+1, text)
+	}
 	if _, err = stmt.Step(); err == nil {
-		id = stmt.ColumnInt64(0)
+		n = stmt.ColumnInt64(0)
 	}
-	if err := finish(stmt, err); err != nil {
-		return 0, fmt.Errorf("looking for a category: %w", err)
-	}
-	return id, nil
+	return n, finish(stmt, err)
 }
 
 // append adds a message at the end of its stream.

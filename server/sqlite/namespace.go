@@ -114,8 +114,8 @@ func (s *Store) CreateNamespace(_ context.Context, n server.Namespace) (err erro
 	defer explainDisk(&err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writer == nil {
-		return errClosed
+	if err := s.ready(); err != nil {
+		return err
 	}
 	if _, err := s.namespace(n.Name); err == nil {
 		return server.NamespaceExists(n.Name)
@@ -162,8 +162,8 @@ func (s *Store) DeleteNamespace(ctx context.Context, name string) (messages int6
 func (s *Store) remove(name string) (*namespace, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writer == nil {
-		return nil, 0, errClosed
+	if err := s.ready(); err != nil {
+		return nil, 0, err
 	}
 	ns, err := s.namespace(name)
 	if err != nil {
@@ -312,7 +312,7 @@ type stream struct {
 // statements are the texts by which a connection keeps its prepared ones.
 type statements struct {
 	insertStream, insertMessage, importMessage string
-	findStream, findCategory                   string
+	findStream, findCategory, lastStream       string
 	readStream, readLast, readCategory         string
 	readAll, readAllLast                       string
 	listStreams, listCategories, stats         string
@@ -321,7 +321,7 @@ type statements struct {
 
 func (s *statements) all() []string {
 	return []string{
-		s.insertStream, s.insertMessage, s.importMessage, s.findStream, s.findCategory,
+		s.insertStream, s.insertMessage, s.importMessage, s.findStream, s.findCategory, s.lastStream,
 		s.readStream, s.readLast, s.readCategory, s.readAll, s.readAllLast,
 		s.listStreams, s.listCategories, s.stats, s.countAll, s.countNew,
 	}
@@ -353,11 +353,12 @@ func newStatements(id int64) statements {
 		streams = "FROM stream_%[1]d s JOIN message_%[1]d m ON m.stream = s.id"
 	)
 	return statements{
-		insertStream:  text("INSERT INTO stream_%[1]d (name, category) VALUES (?, ?)"),
+		insertStream:  text("INSERT INTO stream_%[1]d (id, name, category) VALUES (?, ?, ?)"),
 		insertMessage: text(insert + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
 		importMessage: text(insert + ", gpos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
 		findStream:    text("SELECT s.id, m.category, m.pos", streams, "WHERE s.name = +? ORDER BY m.pos DESC LIMIT 1"),
 		findCategory:  text("SELECT min(id) FROM stream_%[1]d WHERE category = +?"),
+		lastStream:    text("SELECT max(id) FROM stream_%[1]d"),
 		readStream:    text(one, "AND m.pos >= ? AND m.gpos >= ? ORDER BY m.pos"),
 		readLast:      text(one, "AND (+?2 = '' OR m.type = +?2) ORDER BY m.pos DESC"),
 		readCategory: text(all, "WHERE m.category = (SELECT min(id) FROM stream_%[1]d WHERE category = +?)",

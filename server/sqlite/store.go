@@ -29,6 +29,8 @@ type Store struct {
 	pool   *sqlitex.Pool // nil in memory, where the writer reads too
 	batch  *batcher      // nil if every write has a commit of its own
 
+	damaged error // of a store in memory: what it is not to be used after
+
 	lastID  int64 // of a namespace's tables
 	closing sync.Once
 
@@ -68,6 +70,9 @@ type Options struct {
 
 // Open opens or creates the store at path, which is a file or Memory.
 func Open(path string, o Options) (*Store, error) {
+	if memoryError != nil {
+		return nil, fmt.Errorf("setting up SQLite's memory: %w", memoryError)
+	}
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err != nil {
 		return nil, fmt.Errorf("opening the SQLite store %s: %w", path, err)
@@ -88,10 +93,11 @@ func (s *Store) prepare(path string, o Options) error {
 	if err := executeScript(s.writer, schema); err != nil {
 		return err
 	}
-	if path != Memory {
-		if err := s.durable.syncFolder(); err != nil {
-			return err
-		}
+	if path == Memory {
+		return s.setJournal("off")
+	}
+	if err := s.durable.syncFolder(); err != nil {
+		return err
 	}
 	return s.loadNamespaces()
 }
@@ -125,6 +131,17 @@ func (s *Store) prepareFile(path string, o Options) (err error) {
 	return nil
 }
 
+// inMemory says that nobody else reads: the writer does.
+func (s *Store) inMemory() bool { return s.pool == nil }
+
+// ready returns an error if the store is not to be used, any more or at all.
+func (s *Store) ready() error {
+	if s.writer == nil {
+		return errClosed
+	}
+	return s.damaged
+}
+
 // Backend names SQLite.
 func (s *Store) Backend() string { return "sqlite" }
 
@@ -152,11 +169,11 @@ func (s *Store) Close() (err error) {
 
 // reader returns a connection to read with, which is to be released.
 func (s *Store) reader(ctx context.Context) (*sqlite.Conn, error) {
-	if s.pool == nil {
+	if s.inMemory() {
 		s.mu.Lock()
-		if s.writer == nil {
+		if err := s.ready(); err != nil {
 			s.mu.Unlock()
-			return nil, errClosed
+			return nil, err
 		}
 		return s.writer, nil
 	}
@@ -170,7 +187,7 @@ func (s *Store) reader(ctx context.Context) (*sqlite.Conn, error) {
 
 // release gives back what reader returned.
 func (s *Store) release(conn *sqlite.Conn) {
-	if s.pool == nil {
+	if s.inMemory() {
 		s.mu.Unlock()
 		return
 	}
@@ -215,8 +232,8 @@ func (s *Store) Write(
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writer == nil {
-		return server.Position{}, errClosed
+	if err := s.ready(); err != nil {
+		return server.Position{}, err
 	}
 	if err := writing.undo(s.writer); err != nil {
 		return server.Position{}, err
@@ -224,14 +241,16 @@ func (s *Store) Write(
 	p, err = s.apply(&write{namespace: name, message: m, expected: expected}) // another one, which stays on the stack
 	if err == nil {
 		s.durable.committed(s.writer)
+	} else if s.inMemory() {
+		s.damaged = damage(err)
 	}
 	return p, err
 }
 
 // apply executes a write, in the transaction there is or in its own.
 func (s *Store) apply(w *write) (p server.Position, err error) {
-	if s.writer == nil {
-		return p, errClosed
+	if err := s.ready(); err != nil {
+		return p, err
 	}
 	ns, err := s.namespace(w.namespace)
 	if err != nil {
@@ -256,26 +275,33 @@ func (s *Store) apply(w *write) (p server.Position, err error) {
 }
 
 // writeFirst writes the first message of a stream together with the stream, or
-// neither.
+// neither. The message is first, since it may be refused.
 func (s *Store) writeFirst(ns *namespace, st *stream, m server.NewMessage) (p server.Position, err error) {
-	err = nested.run(s.writer, func() error {
-		if err := ns.createStream(s.writer, st, m.Stream); err != nil {
+	both := func() error {
+		if err := ns.numberStream(s.writer, st, m.Stream); err != nil {
 			return err
 		}
-		p, err = ns.append(s.writer, st, m)
-		return err
-	})
-	if err != nil {
-		ns.forgetStream(m.Stream)
+		if p, err = ns.append(s.writer, st, m); err != nil {
+			return err
+		}
+		return ns.addStream(s.writer, st, m.Stream)
 	}
-	return p, err
+	if s.inMemory() {
+		err = both()
+		return p, err
+	}
+	if err := nested.run(s.writer, both); err != nil {
+		ns.forgetStream(m.Stream)
+		return p, err
+	}
+	return p, nil
 }
 
 // Version returns the position of a stream's last message. A store in a file
 // asks the database, so that no reader waits for the writer.
 func (s *Store) Version(ctx context.Context, name, stream string) (version int64, err error) {
 	err = s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) error {
-		if s.pool == nil {
+		if s.inMemory() {
 			st, err := ns.stream(conn, stream)
 			if err == nil {
 				version = st.version
