@@ -19,6 +19,7 @@ type worker struct {
 	req    Request
 	answer Answer
 
+	clock clock
 	timer timer // precise in an open loop only
 
 	// Latencies by kind since they were last taken; fromSent is nil in a closed loop.
@@ -59,22 +60,24 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 		}
 		return
 	}
-	for now := time.Now(); ctx.Err() == nil; now = time.Now() {
+	now := w.clock.restart()
+	for ctx.Err() == nil {
 		due, number, ok := p.Next(now)
 		if !ok {
 			return
 		}
 		w.req.Number = number
 		kind := w.source.Next(&w.req)
-		if !due.IsZero() {
+		if due.After(now) {
 			w.wait(ctx, due)
 		}
-		err := w.request(ctx, kind, due)
+		now, err = w.request(ctx, kind, due)
 		if ctx.Err() != nil || err != nil && !w.allowErrors {
 			return
 		}
-		if due.IsZero() {
+		if due.IsZero() && w.broken > 1 {
 			w.backOff(ctx, p)
+			now = w.clock.now()
 		}
 	}
 }
@@ -91,10 +94,10 @@ func (w *worker) reset() {
 
 // request sends the request that is due, and counts what comes of it unless ctx is
 // canceled meanwhile.
-func (w *worker) request(ctx context.Context, kind int, due time.Time) error {
-	sent := time.Now()
-	err := w.exchange(ctx, sent.Add(w.timeout))
-	answered := time.Now()
+func (w *worker) request(ctx context.Context, kind int, due time.Time) (answered time.Time, err error) {
+	sent := w.clock.now()
+	err = w.exchange(ctx, sent.Add(w.timeout))
+	answered = w.clock.now()
 	if err != nil {
 		w.link.fail()
 		w.broken++
@@ -110,17 +113,14 @@ func (w *worker) request(ctx context.Context, kind int, due time.Time) error {
 		w.done[kind].Errors++
 		w.errors.add(err)
 	}
-	return err
+	return answered, err
 }
 
-// backOff lets some time pass if exchanges failed in a row, more and more of it.
+// backOff lets some time pass when exchanges failed in a row, more and more of it.
 // Without it a server that refuses connections would make the worker spin. In an
 // open loop the rate bounds that. The end of a slice is not delayed.
 func (w *worker) backOff(ctx context.Context, p Pacer) {
 	const first, longest = time.Millisecond, 100 * time.Millisecond
-	if w.broken < 2 {
-		return
-	}
 	until := time.Now().Add(min(first<<min(w.broken-2, 10), longest))
 	if slice, ok := p.(*closedLoop); ok && slice.end.Before(until) {
 		until = slice.end
