@@ -43,6 +43,7 @@ type http1 struct {
 	mu    sync.Mutex // guards conn against interrupt; only the worker itself sets conn
 	conn  net.Conn   // nil when not connected
 	turns *turns     // of conn; nil if it has TLS
+	until time.Time  // the deadline of conn
 
 	answers answerReader
 	header  func(name string) string // of the answers
@@ -65,7 +66,7 @@ func (l *http1) exchange(
 			return err
 		}
 	}
-	if err := l.conn.SetDeadline(deadline); err != nil {
+	if err := l.limit(deadline, rested); err != nil {
 		return err
 	}
 	l.sent = req.append(l.sent[:0], l.host)
@@ -86,6 +87,17 @@ func (l *http1) exchange(
 		}
 	}
 	return l.read(req, a)
+}
+
+// limit has an exchange fail that is not over at a deadline, up to an eighth of its time
+// later: to set a deadline costs as much as to read an answer. So it is set for a while
+// to come, and the worker refuses an answer that is late.
+func (l *http1) limit(deadline time.Time, rested bool) error {
+	if !rested && !deadline.After(l.until) {
+		return nil
+	}
+	l.until = deadline.Add(time.Until(deadline) / 8)
+	return l.conn.SetDeadline(l.until)
 }
 
 // takeTurn leaves it to the first read for the answer to send the request. A connection
@@ -186,6 +198,7 @@ func (l *http1) connect(ctx context.Context, deadline time.Time) error {
 		l.answers.in = bufio.NewReader(in)
 	}
 	l.answers.in.Reset(in)
+	l.until = time.Time{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conn = conn

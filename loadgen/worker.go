@@ -3,9 +3,8 @@ package loadgen
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // worker sends one request after another over one keep-alive connection.
@@ -19,11 +18,9 @@ type worker struct {
 	req    Request
 	answer Answer
 
-	clock clock
-	timer timer // precise in an open loop only
-
-	// Latencies by kind since they were last taken; fromSent is nil in a closed loop.
-	due, fromSent []*hdrhistogram.Histogram
+	clock     clock
+	timer     timer      // precise in an open loop only
+	latencies *latencies // shared with other workers
 
 	// State of the current run:
 	rested   bool         // the connection is open since the previous run and not used in this one yet
@@ -35,15 +32,11 @@ type worker struct {
 	maxLate  time.Duration
 }
 
-func newWorker(to link, s Source, kinds int, l Load) *worker {
-	w := &worker{
-		link: to, source: s, allowErrors: l.AllowErrors > 0, timeout: l.Timeout, timer: runtimeTimer{},
-		done: newKindResults(kinds), due: newHistograms(kinds),
+func newWorker(to link, s Source, kinds int, l Load, t timer, all *latencies) *worker {
+	return &worker{
+		link: to, source: s, allowErrors: l.AllowErrors > 0, timeout: l.Timeout,
+		timer: t, latencies: all, done: newKindResults(kinds),
 	}
-	if l.Open() {
-		w.fromSent, w.timer = newHistograms(kinds), newTimer()
-	}
-	return w
 }
 
 // run sends requests as the pacer decides, until there are no more, one fails
@@ -96,8 +89,12 @@ func (w *worker) reset() {
 // canceled meanwhile.
 func (w *worker) request(ctx context.Context, kind int, due time.Time) (answered time.Time, err error) {
 	sent := w.clock.now()
-	err = w.exchange(ctx, sent.Add(w.timeout))
+	deadline := sent.Add(w.timeout)
+	err = w.exchange(ctx, deadline)
 	answered = w.clock.now()
+	if err == nil && answered.After(deadline) {
+		err = os.ErrDeadlineExceeded
+	}
 	if err != nil {
 		w.link.fail()
 		w.broken++
@@ -172,11 +169,7 @@ func (w *worker) record(kind int, due, sent, answered time.Time) {
 	w.done[kind].Ops++
 	w.done[kind].Latency += latency
 	w.done[kind].Bytes += int64(len(w.answer.Body))
-	recordLatency(w.due[kind], latency)
-	if w.fromSent == nil {
-		return
-	}
-	recordLatency(w.fromSent[kind], answered.Sub(sent))
+	w.latencies.record(kind, latency, answered.Sub(sent))
 	late := sent.Sub(due)
 	w.maxLate = max(w.maxLate, late)
 	if late > LateAfter {
@@ -192,10 +185,4 @@ func (w *worker) addTo(r *Result) {
 	r.Reopened += w.reopened
 	r.Late += w.late
 	r.MaxLate = max(r.MaxLate, w.maxLate)
-}
-
-// close ends the worker for good.
-func (w *worker) close() {
-	w.link.close()
-	w.timer.close()
 }

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,8 +117,12 @@ func TestBesideWrk(t *testing.T) {
 		t.Skip("there is no wrk (apt-get install wrk)")
 	}
 	address := startServer(t)
+	processors := runtime.GOMAXPROCS(0)
 	all := []generator{
-		{"wrk", loadWithWrk},
+		{fmt.Sprintf("wrk -t%d", processors), func(t *testing.T, address string) spent {
+			return loadWithWrk(t, address, processors)
+		}},
+		{"wrk -t1", func(t *testing.T, address string) spent { return loadWithWrk(t, address, 1) }},
 		{"closed loop", func(t *testing.T, address string) spent { return loadWithDriver(t, address, same{}, 0) }},
 		{"open loop, both latencies", func(t *testing.T, address string) spent {
 			return loadWithDriver(t, address, same{}, 200_000)
@@ -210,7 +215,7 @@ func loadWithDriver(t *testing.T, address string, w loadgen.Workload, rate float
 
 var wrkResult = regexp.MustCompile(`(\d+) requests in ([0-9.]+)(m?s)`)
 
-func loadWithWrk(t *testing.T, address string) spent {
+func loadWithWrk(t *testing.T, address string, threads int) spent {
 	script := filepath.Join(t.TempDir(), "request.lua")
 	text := fmt.Sprintf("wrk.method = 'POST'\nwrk.body = '%s'\n", body)
 	for _, f := range header {
@@ -219,8 +224,8 @@ func loadWithWrk(t *testing.T, address string) spent {
 	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wrk := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(*connections), "-d"+strconv.Itoa(*seconds), "-s", script,
-		"http://"+address+"/rpc")
+	wrk := exec.Command("wrk", "-t"+strconv.Itoa(threads), "-c"+strconv.Itoa(*connections),
+		"-d"+strconv.Itoa(*seconds), "-s", script, "http://"+address+"/rpc")
 	out, err := wrk.Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
