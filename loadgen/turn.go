@@ -67,9 +67,9 @@ func (t *turns) turn(fd uintptr) (done bool) {
 		t.send(fd)
 		return t.writeErr != nil
 	}
-	n, err := syscall.Read(int(fd), t.in)
+	n, err := readNow(fd, t.in)
 	switch err {
-	case nil:
+	case 0:
 		t.n = n
 	case syscall.EAGAIN, syscall.EINTR:
 		return false
@@ -82,8 +82,11 @@ func (t *turns) turn(fd uintptr) (done bool) {
 // send sends what is to be sent. What does not fit into the system's buffer at once, or
 // fails, is left to the connection.
 func (t *turns) send(fd uintptr) {
-	n, _ := syscall.Write(int(fd), t.out)
-	rest := t.out[max(n, 0):]
+	n, err := writeNow(fd, t.out)
+	if err != 0 {
+		n = 0
+	}
+	rest := t.out[n:]
 	t.out = nil
 	if len(rest) > 0 {
 		_, t.writeErr = t.conn.Write(rest)

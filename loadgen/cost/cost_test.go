@@ -124,8 +124,11 @@ func TestBesideWrk(t *testing.T) {
 		}},
 		{"wrk -t1", func(t *testing.T, address string) spent { return loadWithWrk(t, address, 1) }},
 		{"closed loop", func(t *testing.T, address string) spent { return loadWithDriver(t, address, same{}, 0) }},
-		{"open loop, both latencies", func(t *testing.T, address string) spent {
+		{"open loop that is full, both latencies", func(t *testing.T, address string) spent {
 			return loadWithDriver(t, address, same{}, 200_000)
+		}},
+		{"open loop at 20000/s, both latencies", func(t *testing.T, address string) spent {
+			return loadWithDriver(t, address, same{}, 20_000)
 		}},
 		{"closed loop, event mix", func(t *testing.T, address string) spent {
 			return loadWithDriver(t, address, unchecked{loadgen.EventMix{Token: token, Streams: 100}}, 0)
