@@ -80,6 +80,7 @@ func usage(pid int) (u used, err error) {
 // audience are the subscribers, and who writes.
 type audience struct {
 	addr   string
+	from   string // the address to connect from; any if empty
 	writer net.Conn
 	all    []*subscriber
 }
@@ -102,7 +103,7 @@ func (a *audience) leave() {
 // written before.
 func (a *audience) join(n int) error {
 	for range n {
-		conn, err := net.Dial("tcp", a.addr)
+		conn, err := a.dial()
 		if err != nil {
 			return err
 		}
@@ -162,13 +163,15 @@ func (a *audience) tell(events int) (delays []time.Duration, err error) {
 }
 
 // write writes one message and waits for the answer.
-func (a *audience) write() (err error) {
+func (a *audience) write() error { return a.writeTo("order0-1") }
+
+func (a *audience) writeTo(stream string) (err error) {
 	if a.writer == nil {
-		if a.writer, err = net.Dial("tcp", a.addr); err != nil {
+		if a.writer, err = a.dial(); err != nil {
 			return err
 		}
 	}
-	const body = `["stream.write","order0-1",{"type":"OrderPlaced","data":{"orderId":"0123456789abcdef"}}]`
+	body := `["stream.write","` + stream + `",{"type":"OrderPlaced","data":{"orderId":"0123456789abcdef"}}]`
 	if _, err := fmt.Fprintf(a.writer, "POST /rpc?token=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s",
 		token, len(body), body); err != nil {
 		return err
