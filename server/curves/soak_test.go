@@ -133,7 +133,7 @@ func (s soak) write(ctx context.Context, stands []*stand) (messages int, halves 
 	for begin := time.Now(); ; messages++ {
 		for _, st := range stands {
 			if err := st.audience.writeTo(fmt.Sprint(soakStream, clock())); err != nil {
-				return messages, halves, err
+				return messages, halves, fmt.Errorf("writing message %d to %s: %w", messages+1, st.audience.addr, err)
 			}
 		}
 		u, err := add(stands)
