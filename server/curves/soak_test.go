@@ -104,6 +104,7 @@ func open(n, addresses int) (*stand, error) {
 	if err := st.audience.write(); err != nil { // the server has done all it does only once
 		return st, err
 	}
+	st.audience.leave() // the server would, before all subscribers are there
 	if st.empty, err = usage(server.Process.Pid); err != nil {
 		return st, err
 	}

@@ -99,6 +99,7 @@ func (a *audience) leave() {
 	}
 	if a.writer != nil {
 		_ = a.writer.Close()
+		a.writer = nil
 	}
 }
 
