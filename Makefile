@@ -3,7 +3,7 @@ FUZZTIME ?= 60s
 UPLOT = uplot@1.6.32
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race lint elsewhere generate generated manifests bench powercut faults curves fuzz vendor-web histories recorded run history selftest selftest-summary release namespaces
+.PHONY: build test race lint elsewhere generate generated manifests bench powercut faults curves soak beside-wrk fuzz vendor-web histories recorded run history selftest selftest-summary release namespaces
 
 build: ## bin/eventobench
 	$(GO) build -o bin/ ./cmd/eventobench
@@ -20,7 +20,7 @@ NO_RACE := $(NO_RACE)|TestErrorRates|TestRequestsErrorRates|TestEquivalent|TestP
 NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof|TestPowerCut|TestErrorsAtEveryCall|TestShortWrites
 NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestPlayed|TestLostAgent|TestThrowawayCluster|TestFewBlocks|TestSooner|TestGivingUp|TestDecideFast|TestSpendingHolds
 NO_RACE := $(NO_RACE)|TestLayoutErrorRates|TestCapacityCoverage|TestCapacityRatio|TestLayoutVerdicts|TestInstructionsErrorRates
-NO_RACE := $(NO_RACE)|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRequests|TestRequests|TestRedirects|TestOpenLoopWarnings|TestUnknownLayout
+NO_RACE := $(NO_RACE)|TestMemoryPerConnection|TestBesideWrk|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRequests|TestRequests|TestRedirects|TestOpenLoopWarnings|TestUnknownLayout
 
 race: ## every test under the race detector, but for those that have nothing to race
 	$(GO) test -race -vet=off -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...
@@ -63,7 +63,17 @@ SIZES = 10000,100000,1000000
 SUBSCRIBERS = 10,100,1000
 
 curves: ## what the event store costs by SIZES (messages) and SUBSCRIBERS, as tables
-	$(GO) test -v -count=1 -timeout=60m ./server/curves -args -sizes=$(SIZES) -subscribers=$(SUBSCRIBERS) -events=200
+	$(GO) test -v -count=1 -timeout=60m -run Curves ./server/curves -args -sizes=$(SIZES) -subscribers=$(SUBSCRIBERS) -events=200
+
+SOAK = 100000
+SOAK_FOR = 2m
+SOAK_EVERY = 10s
+
+soak: ## SOAK subscribers of the event store on one category for SOAK_FOR: lost events, delays, memory; 100000 take 6 GB
+	$(GO) test -v -count=1 -timeout=60m -run Soak ./server/curves -args -soak=$(SOAK) -soak-for=$(SOAK_FOR) -soak-every=$(SOAK_EVERY)
+
+beside-wrk: ## what the generator uses per request beside wrk, and its memory for 10,000 connections
+	$(GO) test -v -count=1 ./loadgen/cost -args -seconds=5 -turns=5 -many=10000
 
 fuzz: ## every fuzz target in turn, for FUZZTIME each
 	@for pkg in $$($(GO) list ./...); do \

@@ -431,7 +431,7 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 // 9110, section 5.6.2).
 func isToken(name []byte) bool {
 	for _, c := range name {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+		if !characters[c].inToken {
 			return false
 		}
 	}
@@ -441,9 +441,18 @@ func isToken(name []byte) bool {
 // isText reports whether a value has no control characters.
 func isText(value []byte) bool {
 	for _, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7f {
+		if !characters[c].inText {
 			return false
 		}
 	}
 	return true
 }
+
+// characters tells where each may stand. Most of an answer is looked up here.
+var characters = func() (all [256]struct{ inToken, inText bool }) {
+	for c := range all {
+		all[c].inText = c >= ' ' && c != 0x7f || c == '\t'
+		all[c].inToken = c > ' ' && c < 0x7f && strings.IndexByte(`"(),/:;<=>?@[\]{}`, byte(c)) < 0
+	}
+	return all
+}()

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
 )
 
 // startServer starts a server that speaks HTTP/1.1 and HTTP/2, with TLS or without.
@@ -717,5 +718,27 @@ func TestRefusalsAreBounded(t *testing.T) {
 			}
 			d.Close()
 		})
+	}
+}
+
+// TestTooFewFiles: a process that may not open as many files as the load has
+// connections says so.
+func TestTooFewFiles(t *testing.T) {
+	d := newTestDriver(t, Load{Workers: 1}, fine)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 3
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Skip(err)
+	}
+	r := d.Warmup(t.Context(), 1)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if r.Errors.Kinds[errorFiles] != 1 || !strings.Contains(r.Errors.First, "raise ulimit -n") {
+		t.Errorf("%+v; want one of too many open files", r.Errors)
 	}
 }

@@ -55,7 +55,12 @@ func dialTCP(addr string, allow func(address string) error) dialer {
 		if allow != nil {
 			d.Control = func(_, address string, _ syscall.RawConn) error { return allow(address) }
 		}
-		return d.DialContext(ctx, "tcp", addr)
+		conn, err := d.DialContext(ctx, "tcp", addr)
+		if errors.Is(err, syscall.EMFILE) {
+			const todo = "the load has more connections than the generator may have files open; raise ulimit -n above them"
+			return nil, &failure{errorFiles, fmt.Errorf("%s: %w", todo, err)}
+		}
+		return conn, err
 	}
 }
 

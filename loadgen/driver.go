@@ -14,6 +14,8 @@ import (
 // flight. Its methods must not be called concurrently.
 type Driver struct {
 	workers     []*worker
+	latencies   []*latencies // each of some workers
+	timer       timer        // of all workers
 	kinds       int
 	allowErrors bool
 	timeline    *timeline // nil for a closed loop
@@ -211,28 +213,20 @@ type Latency struct {
 // TakeLatency returns the latencies of all requests answered since the last
 // call of TakeLatency, and starts over. The caller owns the histograms.
 func (d *Driver) TakeLatency() Latency {
-	l := Latency{Due: d.take(func(w *worker) []*hdrhistogram.Histogram { return w.due })}
+	l := Latency{Due: newHistograms(d.kinds)}
 	if d.timeline != nil {
-		l.Sent = d.take(func(w *worker) []*hdrhistogram.Histogram { return w.fromSent })
+		l.Sent = newHistograms(d.kinds)
+	}
+	for _, some := range d.latencies {
+		some.moveTo(l)
 	}
 	return l
-}
-
-// take merges and then empties the workers' histograms, kind by kind.
-func (d *Driver) take(of func(*worker) []*hdrhistogram.Histogram) []*hdrhistogram.Histogram {
-	all := newHistograms(d.kinds)
-	for _, w := range d.workers {
-		for kind, h := range of(w) {
-			all[kind].Merge(h)
-			h.Reset()
-		}
-	}
-	return all
 }
 
 // Close closes the connections. The driver must not be used afterward.
 func (d *Driver) Close() {
 	for _, w := range d.workers {
-		w.close()
+		w.link.close()
 	}
+	d.timer.close()
 }

@@ -94,6 +94,7 @@ const (
 	errorMalformed   = "malformed answer"
 	errorTooLarge    = "answer too large"
 	errorRefused     = "refused"
+	errorFiles       = "too many open files"
 	errorLost        = "connection lost"
 	errorReset       = "stream reset"
 	errorTimeout     = "timeout"

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -46,4 +47,45 @@ func newHistograms(n int) []*hdrhistogram.Histogram {
 		all[i] = NewHistogram()
 	}
 	return all
+}
+
+// latencies are those of some workers by kind, since they were last taken. They are not
+// a worker's own: ten thousand times two histograms would take 5 GB.
+type latencies struct {
+	mu   sync.Mutex
+	due  []*hdrhistogram.Histogram
+	sent []*hdrhistogram.Histogram // nil in a closed loop
+}
+
+func newLatencies(kinds int, open bool) *latencies {
+	l := &latencies{due: newHistograms(kinds)}
+	if open {
+		l.sent = newHistograms(kinds)
+	}
+	return l
+}
+
+// record adds the latencies of a request from when it was due and from when it was sent.
+func (l *latencies) record(kind int, due, sent time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	recordLatency(l.due[kind], due)
+	if l.sent != nil {
+		recordLatency(l.sent[kind], sent)
+	}
+}
+
+// moveTo adds what was recorded to other histograms, and forgets it.
+func (l *latencies) moveTo(to Latency) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	move(to.Due, l.due)
+	move(to.Sent, l.sent)
+}
+
+func move(to, from []*hdrhistogram.Histogram) {
+	for kind, h := range from {
+		to[kind].Merge(h)
+		h.Reset()
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -39,8 +40,10 @@ type http1 struct {
 	host string
 	sent []byte // the request as it is sent
 
-	mu   sync.Mutex // guards conn against interrupt; only the worker itself sets conn
-	conn net.Conn   // nil when not connected
+	mu    sync.Mutex // guards conn against interrupt; only the worker itself sets conn
+	conn  net.Conn   // nil when not connected
+	turns *turns     // of conn; nil if it has TLS
+	until time.Time  // the deadline of conn
 
 	answers answerReader
 	header  func(name string) string // of the answers
@@ -63,15 +66,19 @@ func (l *http1) exchange(
 			return err
 		}
 	}
-	if err := l.conn.SetDeadline(deadline); err != nil {
+	if err := l.limit(deadline, rested); err != nil {
 		return err
+	}
+	l.sent = req.append(l.sent[:0], l.host)
+	if l.turns != nil && !rested {
+		return l.takeTurn(req, a)
 	}
 	if rested {
 		if err := l.checkQuiet(); err != nil {
 			return err
 		}
 	}
-	if err := l.send(req); err != nil {
+	if _, err := l.conn.Write(l.sent); err != nil {
 		return l.answeredEarly(lostWhileResting(err, rested), req, a)
 	}
 	if rested {
@@ -82,18 +89,35 @@ func (l *http1) exchange(
 	return l.read(req, a)
 }
 
+// limit has an exchange fail that is not over at a deadline, up to an eighth of its time
+// later: to set a deadline costs as much as to read an answer. So it is set for a while
+// to come, and the worker refuses an answer that is late.
+func (l *http1) limit(deadline time.Time, rested bool) error {
+	if !rested && !deadline.After(l.until) {
+		return nil
+	}
+	l.until = deadline.Add(time.Until(deadline) / 8)
+	return l.conn.SetDeadline(l.until)
+}
+
+// takeTurn leaves it to the first read for the answer to send the request. A connection
+// that rested must not be used so: its end may be there already, and is not waited for.
+func (l *http1) takeTurn(req *Request, a *Answer) error {
+	l.turns.out, l.turns.writeErr = l.sent, nil
+	err := l.read(req, a)
+	if failed := l.turns.writeErr; failed != nil {
+		l.turns.writeErr = nil
+		return l.answeredEarly(failed, req, a)
+	}
+	return err
+}
+
 func (l *http1) read(req *Request, a *Answer) error {
 	a.header = l.header
 	closed, err := l.answers.read(req.method(), a)
 	if err == nil && closed {
 		l.close()
 	}
-	return err
-}
-
-func (l *http1) send(req *Request) error {
-	l.sent = req.append(l.sent[:0], l.host)
-	_, err := l.conn.Write(l.sent)
 	return err
 }
 
@@ -166,10 +190,15 @@ func (l *http1) connect(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	if l.answers.in == nil {
-		l.answers.in = bufio.NewReader(conn)
+	var in io.Reader = conn
+	if l.turns = newTurns(conn); l.turns != nil {
+		in = l.turns
 	}
-	l.answers.in.Reset(conn)
+	if l.answers.in == nil {
+		l.answers.in = bufio.NewReader(in)
+	}
+	l.answers.in.Reset(in)
+	l.until = time.Time{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conn = conn

@@ -65,6 +65,24 @@ func inBubbleWith(t *testing.T, w Workload, l Load, h http.HandlerFunc, do func(
 	})
 }
 
+// TestLateAnswer: an answer after the timeout is none, also while the connection would
+// wait for it.
+func TestLateAnswer(t *testing.T) {
+	asked := 0
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked == 2 {
+			time.Sleep(testTimeout * 21 / 20)
+		}
+		fine(w, r)
+	}
+	inBubble(t, Load{Workers: 1}, slow, func(t *testing.T, d *Driver) {
+		r := d.Warmup(t.Context(), 2)
+		if r.Ops() != 1 || r.Errors.Kinds[errorTimeout] != 1 {
+			t.Errorf("%d answers, errors %+v; want one of each", r.Ops(), r.Errors)
+		}
+	})
+}
+
 // freezing answers after 1 ms, but freezes as a whole for 200 ms from its 100th
 // request on.
 func freezing() http.HandlerFunc {
@@ -224,7 +242,27 @@ func TestFreezeOfARealServer(t *testing.T) {
 }
 
 func TestTimer(t *testing.T) {
-	timer := newTimer()
+	testTimer(t, newTimer())
+	shared := newTimers()
+	testTimer(t, shared)
+	if len(shared.idle) != 0 {
+		t.Errorf("%d timers are left", len(shared.idle))
+	}
+}
+
+// TestTimersAreUsedAgain: many that sleep one after the other need one timer.
+func TestTimersAreUsedAgain(t *testing.T) {
+	shared := newTimers()
+	defer shared.close()
+	for range 100 {
+		shared.sleep(1)
+	}
+	if len(shared.idle) != 1 {
+		t.Errorf("%d timers for one that sleeps at a time", len(shared.idle))
+	}
+}
+
+func testTimer(t *testing.T, timer timer) {
 	defer timer.close()
 	for _, d := range []time.Duration{1, time.Microsecond, 3 * time.Millisecond} {
 		start := time.Now()

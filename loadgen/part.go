@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"net/url"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -58,14 +59,18 @@ func (p Part) share(due []time.Duration, first int64) ([]time.Duration, int64) {
 func NewPart(
 	server *url.URL, w Workload, l Load, c Connect, seed uint64, part Part, limit float64,
 ) *Driver {
-	d := &Driver{kinds: len(w.Kinds()), allowErrors: l.AllowErrors > 0, part: part, limit: limit}
+	d := &Driver{kinds: len(w.Kinds()), allowErrors: l.AllowErrors > 0, part: part, limit: limit, timer: runtimeTimer{}}
 	if l.Open() {
-		d.timeline = newTimeline(w, l, seed)
+		d.timeline, d.timer = newTimeline(w, l, seed), newTimers()
 	}
 	from, to := part.workers(l.Workers)
 	l.Workers = to - from
+	for range min(l.Workers, runtime.GOMAXPROCS(0)) {
+		d.latencies = append(d.latencies, newLatencies(d.kinds, l.Open()))
+	}
 	for i, to := range newLinks(server, l, c) {
-		d.workers = append(d.workers, newWorker(to, w.Source(seed, from+i), d.kinds, l))
+		shared := d.latencies[i%len(d.latencies)]
+		d.workers = append(d.workers, newWorker(to, w.Source(seed, from+i), d.kinds, l, d.timer, shared))
 	}
 	return d
 }

@@ -1,7 +1,9 @@
 package loadgen
 
 import (
+	"cmp"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,8 +14,11 @@ import (
 // millisecond late on average (BenchmarkTimer), and without spinning.
 type fileTimer struct {
 	file *os.File
-	fd   int
-	buf  [8]byte // receives the number of expirations, which is not used
+	raw  syscall.RawConn
+	step func(fd uintptr) (done bool) // is set, made once
+
+	left time.Duration // until the timer shall go off; 0 once it is set
+	err  error
 }
 
 // newTimer returns the most precise timer available.
@@ -22,18 +27,31 @@ func newTimer() timer {
 	if err != nil {
 		return runtimeTimer{}
 	}
-	return &fileTimer{file: os.NewFile(uintptr(fd), "timer"), fd: fd}
+	t := &fileTimer{file: os.NewFile(uintptr(fd), "timer")}
+	if t.raw, err = t.file.SyscallConn(); err != nil {
+		t.close()
+		return runtimeTimer{}
+	}
+	t.step = t.set
+	return t
 }
 
+// sleep does not read the number of expirations, which setting the timer resets.
 func (t *fileTimer) sleep(d time.Duration) {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
-	err := unix.TimerfdSettime(t.fd, 0, &spec, nil)
-	if err == nil {
-		_, err = t.file.Read(t.buf[:])
-	}
-	if err != nil {
+	t.left = d
+	if err := cmp.Or(t.raw.Read(t.step), t.err); err != nil {
 		time.Sleep(d)
 	}
+}
+
+// set sets the timer, and then is done.
+func (t *fileTimer) set(fd uintptr) (done bool) {
+	if t.left == 0 {
+		return true
+	}
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(t.left))}
+	t.left, t.err = 0, unix.TimerfdSettime(int(fd), 0, &spec, nil)
+	return t.err != nil
 }
 
 func (t *fileTimer) close() { _ = t.file.Close() }

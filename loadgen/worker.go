@@ -3,9 +3,8 @@ package loadgen
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // worker sends one request after another over one keep-alive connection.
@@ -20,10 +19,9 @@ type worker struct {
 	req    Request
 	answer Answer
 
-	timer timer // precise in an open loop only
-
-	// Latencies by kind since they were last taken; fromSent is nil in a closed loop.
-	due, fromSent []*hdrhistogram.Histogram
+	clock     clock
+	timer     timer      // precise in an open loop only
+	latencies *latencies // shared with other workers
 
 	// State of the current run:
 	rested   bool         // the connection is open since the previous run and not used in this one yet
@@ -35,15 +33,11 @@ type worker struct {
 	maxLate  time.Duration
 }
 
-func newWorker(to link, s Source, kinds int, l Load) *worker {
-	w := &worker{
-		link: to, source: s, allowErrors: l.AllowErrors > 0, unchecked: l.Unchecked, timeout: l.Timeout, timer: runtimeTimer{},
-		done: newKindResults(kinds), due: newHistograms(kinds),
+func newWorker(to link, s Source, kinds int, l Load, t timer, all *latencies) *worker {
+	return &worker{
+		link: to, source: s, allowErrors: l.AllowErrors > 0, unchecked: l.Unchecked, timeout: l.Timeout,
+		timer: t, latencies: all, done: newKindResults(kinds),
 	}
-	if l.Open() {
-		w.fromSent, w.timer = newHistograms(kinds), newTimer()
-	}
-	return w
 }
 
 // run sends requests as the pacer decides, until there are no more, one fails
@@ -60,22 +54,24 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 		}
 		return
 	}
-	for now := time.Now(); ctx.Err() == nil; now = time.Now() {
+	now := w.clock.restart()
+	for ctx.Err() == nil {
 		due, number, ok := p.Next(now)
 		if !ok {
 			return
 		}
 		w.req.Number = number
 		kind := w.source.Next(&w.req)
-		if !due.IsZero() {
+		if due.After(now) {
 			w.wait(ctx, due)
 		}
-		err := w.request(ctx, kind, due)
+		now, err = w.request(ctx, kind, due)
 		if ctx.Err() != nil || err != nil && !w.allowErrors {
 			return
 		}
-		if due.IsZero() {
+		if due.IsZero() && w.broken > 1 {
 			w.backOff(ctx, p)
+			now = w.clock.now()
 		}
 	}
 }
@@ -92,10 +88,14 @@ func (w *worker) reset() {
 
 // request sends the request that is due, and counts what comes of it unless ctx is
 // canceled meanwhile.
-func (w *worker) request(ctx context.Context, kind int, due time.Time) error {
-	sent := time.Now()
-	err := w.exchange(ctx, sent.Add(w.timeout))
-	answered := time.Now()
+func (w *worker) request(ctx context.Context, kind int, due time.Time) (answered time.Time, err error) {
+	sent := w.clock.now()
+	deadline := sent.Add(w.timeout)
+	err = w.exchange(ctx, deadline)
+	answered = w.clock.now()
+	if err == nil && answered.After(deadline) {
+		err = os.ErrDeadlineExceeded
+	}
 	if err != nil {
 		w.link.fail()
 		w.broken++
@@ -111,17 +111,14 @@ func (w *worker) request(ctx context.Context, kind int, due time.Time) error {
 		w.done[kind].Errors++
 		w.errors.add(err)
 	}
-	return err
+	return answered, err
 }
 
-// backOff lets some time pass if exchanges failed in a row, more and more of it.
+// backOff lets some time pass when exchanges failed in a row, more and more of it.
 // Without it a server that refuses connections would make the worker spin. In an
 // open loop the rate bounds that. The end of a slice is not delayed.
 func (w *worker) backOff(ctx context.Context, p Pacer) {
 	const first, longest = time.Millisecond, 100 * time.Millisecond
-	if w.broken < 2 {
-		return
-	}
 	until := time.Now().Add(min(first<<min(w.broken-2, 10), longest))
 	if slice, ok := p.(*closedLoop); ok && slice.end.Before(until) {
 		until = slice.end
@@ -179,11 +176,7 @@ func (w *worker) record(kind int, due, sent, answered time.Time) {
 	w.done[kind].Ops++
 	w.done[kind].Latency += latency
 	w.done[kind].Bytes += int64(len(w.answer.Body))
-	recordLatency(w.due[kind], latency)
-	if w.fromSent == nil {
-		return
-	}
-	recordLatency(w.fromSent[kind], answered.Sub(sent))
+	w.latencies.record(kind, latency, answered.Sub(sent))
 	late := sent.Sub(due)
 	w.maxLate = max(w.maxLate, late)
 	if late > LateAfter {
@@ -199,10 +192,4 @@ func (w *worker) addTo(r *Result) {
 	r.Reopened += w.reopened
 	r.Late += w.late
 	r.MaxLate = max(r.MaxLate, w.maxLate)
-}
-
-// close ends the worker for good.
-func (w *worker) close() {
-	w.link.close()
-	w.timer.close()
 }

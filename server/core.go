@@ -27,7 +27,7 @@ type Options struct {
 	MaxBody   int           // bytes of a request's body; 0 for 1 MiB
 	MaxBatch  int64         // messages in an answer, unless it is without limit; 0 for 10000
 	Failures  int           // wrong tokens a second from one address; 0 for 10
-	Heartbeat time.Duration // how long a subscription may be silent; 0 for 15 s
+	Heartbeat time.Duration // within which a subscriber that is gone is noticed; 0 for 15 s
 }
 
 // Core answers calls, the same way for every transport.

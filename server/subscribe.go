@@ -154,7 +154,7 @@ func (s *Subscription) wake() {
 	}
 }
 
-// Heartbeat is how long the subscription may be silent.
+// Heartbeat is the time within which a client that is gone shall be noticed.
 func (s *Subscription) Heartbeat() time.Duration { return s.core.heartbeat }
 
 // Run sends pokes, and a comment after each silence, which shows the client that
@@ -168,14 +168,15 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 		return nil // the client has left, which it may
 	}
 	ctx = s.core.withCaller(ctx, s.caller)
-	silence := time.NewTimer(s.core.heartbeat)
+	longest := s.core.heartbeat * 3 / 5 // the rest is for the client's system to acknowledge the comment
+	silence := time.NewTimer(longest)
 	defer silence.Stop()
 	for {
 		alive, err := s.sendAll(ctx, w)
 		if err != nil || !alive {
 			return err
 		}
-		silence.Reset(s.core.heartbeat)
+		silence.Reset(longest)
 		select {
 		case <-s.woken:
 		case <-silence.C:

@@ -13,12 +13,16 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 var (
 	sizes       = flag.String("sizes", "100,500", "messages in the store, rising; 10000000 takes about 10 GB of memory and disk")
 	subscribers = flag.String("subscribers", "1,20", "subscribers on one category; 10000 take twice as many open files (ulimit -n)")
 	events      = flag.Int("events", 5, "messages that are written to the subscribers, one after the other")
+	soaked      = flag.Int("soak", 50, "subscribers of the soak; above ulimit -n they are of several servers")
+	soakFor     = flag.Duration("soak-for", time.Second, "how long it is")
+	soakEvery   = flag.Duration("soak-every", 100*time.Millisecond, "from one message to the next")
 )
 
 // TestMain plays the other processes, which run this binary.
@@ -54,6 +58,19 @@ func TestCurves(t *testing.T) {
 		t.Errorf("%v (%v) is left of the stores that were killed", left, err)
 	}
 	t.Log("\n" + out.String())
+}
+
+// TestSoak writes messages for a while to a category that has many subscribers, and
+// prints how late each of them was told, and what memory the server took meanwhile. It
+// fails if an event is lost, or if memory is not bounded.
+func TestSoak(t *testing.T) {
+	var out bytes.Buffer
+	s := soak{subscribers: *soaked, length: *soakFor, every: *soakEvery}
+	err := s.run(t.Context(), &out)
+	t.Log("\n" + out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func numbers(t *testing.T, list string) (ns []int) {

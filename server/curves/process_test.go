@@ -29,8 +29,9 @@ const (
 	roleVariable     = "EVENTOBENCH_CURVES_ROLE"
 	argumentVariable = "EVENTOBENCH_CURVES_ARGUMENT"
 
-	roleVictim = "victim" // fills a file and writes to it until it is killed
-	roleServer = "server" // serves a store in memory until its input ends
+	roleVictim  = "victim"  // fills a file and writes to it until it is killed
+	roleServer  = "server"  // serves a store in memory until its input ends
+	roleListens = "listens" // subscribes many clients to a server
 )
 
 const (
@@ -58,6 +59,8 @@ func play(role string) error {
 			return err
 		}
 		return serve(connections)
+	case roleListens:
+		return listen(argument)
 	}
 	return fmt.Errorf("unknown role %q", role)
 }
@@ -65,7 +68,7 @@ func play(role string) error {
 // child is a process of this program.
 type child struct {
 	*exec.Cmd
-	in    io.Closer
+	in    io.WriteCloser
 	lines *bufio.Reader
 }
 

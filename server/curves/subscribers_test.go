@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+	"golang.org/x/sync/errgroup"
 )
 
 // fan is what it costs to tell subscribers of a message.
@@ -45,7 +46,7 @@ func fanOut(n, events int) (f fan, err error) {
 		return f, err
 	}
 	if err := a.join(n); err != nil {
-		return f, fmt.Errorf("subscribing (ulimit -n must be above twice their number): %w", err)
+		return f, fmt.Errorf("subscribing (ulimit -n must be above their number): %w", err)
 	}
 	joined, err := usage(c.Process.Pid)
 	if err != nil {
@@ -80,6 +81,7 @@ func usage(pid int) (u used, err error) {
 // audience are the subscribers, and who writes.
 type audience struct {
 	addr   string
+	from   string // the address to connect from; any if empty
 	writer net.Conn
 	all    []*subscriber
 }
@@ -91,31 +93,42 @@ type subscriber struct {
 
 func (a *audience) leave() {
 	for _, s := range a.all {
-		_ = s.conn.Close()
+		if s != nil {
+			_ = s.conn.Close()
+		}
 	}
 	if a.writer != nil {
 		_ = a.writer.Close()
+		a.writer = nil
 	}
 }
 
 // join subscribes n clients from the second message on, after the one that was
 // written before.
 func (a *audience) join(n int) error {
-	for range n {
-		conn, err := net.Dial("tcp", a.addr)
-		if err != nil {
+	a.all = make([]*subscriber, n)
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i := range n {
+		group.Go(func() (err error) {
+			a.all[i], err = a.subscribe()
 			return err
-		}
-		s := &subscriber{conn, bufio.NewReaderSize(conn, 1024)}
-		a.all = append(a.all, s)
-		if _, err := fmt.Fprintf(conn, "GET /subscribe?category=order0&position=2&token=%s HTTP/1.1\r\nHost: x\r\n\r\n", token); err != nil {
-			return err
-		}
-		if err := s.await(": ready"); err != nil {
-			return err
-		}
+		})
 	}
-	return nil
+	return group.Wait()
+}
+
+func (a *audience) subscribe() (*subscriber, error) {
+	conn, err := a.dial()
+	if err != nil {
+		return nil, err
+	}
+	s := &subscriber{conn, bufio.NewReaderSize(conn, 1024)}
+	const request = "GET /subscribe?category=order0&position=2&token=%s HTTP/1.1\r\nHost: x\r\n\r\n"
+	if _, err := fmt.Fprintf(conn, request, token); err != nil {
+		return s, err
+	}
+	return s, s.await(": ready")
 }
 
 // await reads up to a line that begins so.
@@ -162,13 +175,15 @@ func (a *audience) tell(events int) (delays []time.Duration, err error) {
 }
 
 // write writes one message and waits for the answer.
-func (a *audience) write() (err error) {
+func (a *audience) write() error { return a.writeTo("order0-1") }
+
+func (a *audience) writeTo(stream string) (err error) {
 	if a.writer == nil {
-		if a.writer, err = net.Dial("tcp", a.addr); err != nil {
+		if a.writer, err = a.dial(); err != nil {
 			return err
 		}
 	}
-	const body = `["stream.write","order0-1",{"type":"OrderPlaced","data":{"orderId":"0123456789abcdef"}}]`
+	body := `["stream.write","` + stream + `",{"type":"OrderPlaced","data":{"orderId":"0123456789abcdef"}}]`
 	if _, err := fmt.Fprintf(a.writer, "POST /rpc?token=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s",
 		token, len(body), body); err != nil {
 		return err

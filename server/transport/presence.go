@@ -6,13 +6,9 @@ import (
 	"time"
 )
 
-// probeEvery is how long a connection may be silent before the system asks the
-// other side whether it is there, and how long it waits for the answer.
-const probeEvery = 5 * time.Second
-
 // attentive is a listener whose connections break when the machine at their other
-// end is gone without a word. Whatever was sent to it, a heartbeat or a probe of
-// the system, is given up when nothing has acknowledged it for that long.
+// end is gone without a word. Whatever was sent to it is given up when nothing has
+// acknowledged it for that long.
 type attentive struct {
 	net.Listener
 	patience time.Duration
@@ -23,25 +19,23 @@ func (l attentive) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	expect(conn, probeEvery, l.patience)
+	expect(conn, l.patience)
 	return conn, nil
 }
 
-// expect has the system probe a connection that is silent for so long, and break it
-// when nothing has been acknowledged for as long as patience. Either fails only if
-// it is broken already, which its first use shows.
-func expect(conn net.Conn, probe, patience time.Duration) {
+// expect has the system break a connection when nothing of what was sent has been
+// acknowledged for as long as patience. It fails only if the connection is broken
+// already, which its first use shows.
+func expect(conn net.Conn, patience time.Duration) {
 	if tcp, ok := innermost(conn).(*net.TCPConn); ok {
-		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: probe, Interval: probe, Count: 2})
 		_ = limitUnacknowledged(tcp, patience)
 	}
 }
 
-// attend has a subscriber that is gone without a word noticed within a heartbeat.
-// In the worst case one is sent just before the probes are given up, and waited for
-// as long again: a fifth of a heartbeat until a probe, and twice two fifths.
+// attend has a subscriber that is gone without a word noticed within a heartbeat, of
+// which three fifths have passed when it is sent something.
 func attend(conn net.Conn, heartbeat, send time.Duration) {
-	expect(conn, min(probeEvery, max(heartbeat/5, time.Second)), min(send, heartbeat*2/5))
+	expect(conn, min(send, heartbeat*2/5))
 }
 
 // innermost is the connection that others are wrapped around.
