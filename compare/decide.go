@@ -11,13 +11,14 @@ import (
 
 // Decide judges the runs of one experiment as far as it has come: each but the
 // first, and a null control, against the first. It is done when every gated metric of
-// each has a verdict other than inconclusive; a metric that cannot be had does not keep
-// it going, nor does one that more blocks would not decide either. If they are not
-// likely to decide what is left, the look says so.
+// each has a verdict other than inconclusive and is known well enough; a metric that
+// cannot be had does not keep it going, nor does one that more blocks would not decide
+// either. If they are not likely to decide what is left, the look says so.
 func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 	look := runfolder.Look{Blocks: len(runs[0].Manifest.Blocks)}
 	base := newSide(runs[0])
 	var open []undecided
+	known := true
 	for _, run := range runs[1:] {
 		if isNullControl(runs[0].Manifest, run.Manifest) {
 			continue
@@ -31,11 +32,12 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 				if r.verdict == Inconclusive && r.doubt == "" {
 					open = append(open, undecided{m, r.finding})
 				}
+				known = known && (r.known() || r.doubt != "")
 				look.Decisions = append(look.Decisions, r.decision(run.Manifest.Subject.Name, m.ID))
 			}
 		}
 	}
-	look.Done = len(open) == 0
+	look.Done = len(open) == 0 && known
 	look.Reason = whyGiveUp(open, aheadOf(base.Manifest.Plan, look.Blocks))
 	return look
 }
@@ -320,6 +322,14 @@ func (f *finding) pValue() float64 {
 		p = min(p, f.few.PValue(f.few.floor+f.widening))
 	}
 	return p
+}
+
+// known reports whether a change is known well enough for the experiment to end: to
+// within the tolerance, or half of itself if that is more. Early looks find a large change
+// as soon as it is surely one, which may be anything from next to nothing to twice as much.
+func (f *finding) known() bool {
+	half := (f.interval.High-f.interval.Low)/2 - f.widening
+	return half <= max(f.scaled(f.rule.Tolerance), math.Abs(f.estimator.Estimate())/2)
 }
 
 func (f *finding) judge(level float64) {

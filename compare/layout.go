@@ -41,7 +41,7 @@ func atLayouts(p runfolder.Plan, blocks int) levels {
 
 // DecideLayouts judges the blocks of other layouts of one experiment as far as it has
 // come. It is done when they have decided all gated metrics of time that had moved as
-// built.
+// built, and these are known well enough.
 func DecideLayouts(runs []*runfolder.Run, c Criteria) runfolder.Look {
 	base := newSide(runs[0])
 	p := base.Manifest.Plan
@@ -50,6 +50,7 @@ func DecideLayouts(runs []*runfolder.Run, c Criteria) runfolder.Look {
 		return look
 	}
 	var open []undecided
+	known := true
 	for _, run := range runs[1:] {
 		if isNullControl(runs[0].Manifest, run.Manifest) {
 			continue
@@ -58,12 +59,17 @@ func DecideLayouts(runs []*runfolder.Run, c Criteria) runfolder.Look {
 		gated := c.metrics(metricsOfPair(base, head, c))
 		found := judgeAll(base, head, c, gated, "")
 		for _, m := range gated {
-			if r := found[m.ID]; r.asBuilt != nil && r.finding != nil && r.verdict == Inconclusive {
+			r := found[m.ID]
+			if r.asBuilt == nil || r.finding == nil {
+				continue
+			}
+			if r.verdict == Inconclusive {
 				open = append(open, undecided{m, r.finding})
 			}
+			known = known && r.known()
 		}
 	}
-	look.Done = len(open) == 0
+	look.Done = len(open) == 0 && known
 	look.Reason = whyGiveUp(open, ahead{look.Blocks, p.Layouts, atLayouts(p, p.Layouts)})
 	return look
 }

@@ -70,13 +70,15 @@ func (p *Resampler) decide(order []int, plan runfolder.Plan) (map[MetricID]Verdi
 		}
 		judge(family, atLook(plan, blocks, firstShare(plan)))
 		var open []undecided
+		known := true
 		for i, m := range metrics {
 			verdicts[m.ID] = family[i].verdict
+			known = known && family[i].known()
 			if family[i].verdict == Inconclusive {
 				open = append(open, undecided{m, family[i]})
 			}
 		}
-		if len(open) == 0 || whyGiveUp(open, aheadOf(plan, blocks)) != "" {
+		if len(open) == 0 && known || whyGiveUp(open, aheadOf(plan, blocks)) != "" {
 			return verdicts, blocks
 		}
 	}
