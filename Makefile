@@ -20,7 +20,7 @@ NO_RACE := $(NO_RACE)|TestErrorRates|TestRequestsErrorRates|TestEquivalent|TestP
 NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof|TestPowerCut|TestErrorsAtEveryCall|TestShortWrites
 NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestPlayed|TestLostAgent|TestThrowawayCluster|TestFewBlocks|TestSooner|TestGivingUp|TestDecideFast|TestSpendingHolds
 NO_RACE := $(NO_RACE)|TestLayoutErrorRates|TestCapacityCoverage|TestCapacityRatio|TestLayoutVerdicts|TestInstructionsErrorRates
-NO_RACE := $(NO_RACE)|TestMemoryPerConnection|TestBesideWrk|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRequests|TestRequests|TestRedirects|TestOpenLoopWarnings|TestUnknownLayout
+NO_RACE := $(NO_RACE)|TestMemoryPerConnection|TestBesideWrk|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRequests|TestRequests(Figures|ErrorRates)?$$|TestRedirects|TestOpenLoopWarnings|TestUnknownLayout
 
 race: ## every test under the race detector, but for those that have nothing to race
 	$(GO) test -race -vet=off -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...
