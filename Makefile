@@ -16,11 +16,11 @@ test: ## every test but those that take long, which EVENTOBENCH_LONG_TESTS=1 add
 # What has nothing to race: scripts that only read, or record as gate's does;
 # arithmetic in one goroutine; what is killed anyway; a test of memory; and the browser, which is not ours.
 NO_RACE = TestInBrowser|TestScripts/(compare|diff|doctor|gate|history|init|report|show|shop|view|selftest)
-NO_RACE := $(NO_RACE)|TestErrorRates|TestRequestsErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise
+NO_RACE := $(NO_RACE)|TestErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise
 NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof|TestPowerCut|TestErrorsAtEveryCall|TestShortWrites
 NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestPlayed|TestLostAgent|TestThrowawayCluster|TestFewBlocks|TestSooner|TestGivingUp|TestDecideFast|TestSpendingHolds
 NO_RACE := $(NO_RACE)|TestLayoutErrorRates|TestCapacityCoverage|TestCapacityRatio|TestLayoutVerdicts|TestInstructionsErrorRates
-NO_RACE := $(NO_RACE)|TestMemoryPerConnection|TestBesideWrk|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRequests|TestRequests|TestRedirects|TestOpenLoopWarnings|TestUnknownLayout
+NO_RACE := $(NO_RACE)|TestMemoryPerConnection|TestBesideWrk|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRequests|TestRequests(Figures|ErrorRates)?$$|TestRedirects|TestOpenLoopWarnings|TestUnknownLayout
 
 race: ## every test under the race detector, but for those that have nothing to race
 	$(GO) test -race -vet=off -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...

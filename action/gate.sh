@@ -84,7 +84,7 @@ input_flags() {
     if [[ $line == --* ]]; then
       flags+=("$line")
     elif [ -n "$line" ]; then
-      give_up "the line \"$line\" of the input \"flags\" is no flag; write one a line, such as --max-blocks=40"
+      give_up "the line \"$line\" of the input \"flags\" is no flag; write one a line, such as --max-blocks=80"
     fi
   done <<< "$EB_FLAGS"
 }

@@ -322,11 +322,7 @@ func (r *capacityRecorder) try(ctx context.Context, c *contender) error {
 		c.agents += result.AgentsHere
 		c.addAgents(latency.Agents)
 	}
-	c.search.Add(t.Fitted())
-	if t.Counts {
-		c.fitted++
-	}
-	c.block.Trials = append(c.block.Trials, t)
+	c.add(t)
 	if t.Answered == 0 && t.Due() > 0 {
 		return fmt.Errorf("subject %s answered none of %d requests: %s", c.name, t.Due(), result.Errors.First)
 	}
@@ -334,6 +330,15 @@ func (r *capacityRecorder) try(ctx context.Context, c *contender) error {
 		r.Progress(CapacityProgress{Done: r.done, Blocks: r.Plan.Blocks, Name: c.name, Trial: t})
 	}
 	return nil
+}
+
+// add takes in a trial, from which the next rate follows.
+func (c *contender) add(t runfolder.Trial) {
+	c.search.Add(t.Fitted())
+	if t.Counts {
+		c.fitted++
+	}
+	c.block.Trials = append(c.block.Trials, t)
 }
 
 // lostLoad is why nothing of a slice counts, or nil.

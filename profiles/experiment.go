@@ -139,7 +139,7 @@ type recorder struct {
 	databases databases
 	planned   int            // blocks, at most
 	done      int            // blocks that are complete
-	linking   time.Duration  // of start to now in which no block was recorded: linking, and the probe
+	besides   time.Duration  // of start to now: what took no part in blocks
 	stopping  sync.WaitGroup // instances of the block before
 	early     string         // why it ended before its last block, if it did so as planned
 }
@@ -258,6 +258,14 @@ func (r *recorder) look() (why string) {
 	return ""
 }
 
+// apart does something that is no part of the time that blocks take.
+func (r *recorder) apart(do func() error) error {
+	began := time.Now()
+	err := do()
+	r.besides += time.Since(began)
+	return err
+}
+
 // timeIsUp reports whether one more block, taking as long as those before, would
 // end after MaxTime. The first always begins.
 func (r *recorder) timeIsUp() bool {
@@ -265,7 +273,7 @@ func (r *recorder) timeIsUp() bool {
 		return false
 	}
 	spent := time.Since(r.start)
-	return spent+(spent-r.linking)/time.Duration(r.done) > r.MaxTime
+	return spent+(spent-r.besides)/time.Duration(r.done) > r.MaxTime
 }
 
 // stop ends the experiment before its last block, and says why. If no look
@@ -343,8 +351,8 @@ func (r *recorder) left(round int) time.Duration {
 	done := float64(r.done) + float64(round)/float64(r.Plan.Rounds)
 	left := float64(r.planned) - done
 	if r.done == 0 {
-		const overhead = 2500 * time.Millisecond // start, warm-up, profiles, stop
+		const overhead = 600 * time.Millisecond // start, warm-up, profiles, stop
 		return time.Duration(left * float64(r.window()+overhead))
 	}
-	return time.Duration(left / done * float64(time.Since(r.start)-r.linking))
+	return time.Duration(left / done * float64(time.Since(r.start)-r.besides))
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
@@ -45,18 +44,19 @@ func (r *recorder) recordLayouts(ctx context.Context) error {
 		r.noLayouts(fmt.Sprintf("the time limit of %v left no time for them", r.MaxTime))
 		return nil
 	}
-	begun := time.Now()
-	linkers, err := r.Layouts.Begin(ctx)
+	var linkers []subject.Layouts
+	var first layout
+	err := r.apart(func() (err error) {
+		if linkers, err = r.Layouts.Begin(ctx); err == nil {
+			first, err = r.link(ctx, linkers, 1)
+		}
+		return err
+	})
 	defer func() {
 		for _, l := range linkers {
 			_ = l.Close()
 		}
 	}()
-	var first layout
-	if err == nil {
-		first, err = r.link(ctx, linkers, 1)
-	}
-	r.linking = time.Since(begun)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

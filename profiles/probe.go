@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/url"
-	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -43,9 +42,10 @@ func (r *recorder) probe(ctx context.Context) error {
 	if r.Probing == nil {
 		return nil
 	}
-	began := time.Now()
-	_, err := repeated(ctx, func() error { return r.probeOnce(ctx) })
-	r.linking += time.Since(began)
+	err := r.apart(func() error {
+		_, err := repeated(ctx, func() error { return r.probeOnce(ctx) })
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("probing what holds the throughput: %w", err)
 	}

@@ -76,16 +76,16 @@ func (o *gateOptions) takeCapacity(config *gateConfig) (*runfolder.Limits, strin
 	return &limits, tolerance, err
 }
 
-// searchFlags are the flags that a search has.
-func searchFlags() *pflag.FlagSet {
-	f := pflag.NewFlagSet("search", pflag.ContinueOnError)
-	new(searchOptions).addFlags(f)
-	return f
-}
-
-// checkSearchFlags is an error if flags were given that mean nothing to a search.
-func (o *gateOptions) checkSearchFlags(f *pflag.FlagSet) error {
-	known, foreign := searchFlags(), pflag.NewFlagSet("run", pflag.ContinueOnError)
+// checkSearchFlags is an error if flags were given that mean nothing to what is gated: a
+// search, or runs.
+func (o *gateOptions) checkSearchFlags(f *pflag.FlagSet, search bool) error {
+	if !search && f.Changed(maxRateFlag) {
+		return fmt.Errorf("--%s is for a gate on capacity; give --metric=capacity@p99=5ms or the like", maxRateFlag)
+	}
+	if !search {
+		return nil
+	}
+	known, foreign := new(searchOptions).flags(), pflag.NewFlagSet("run", pflag.ContinueOnError)
 	new(recordOptions).addFlags(foreign)
 	for _, given := range givenFlags(f) {
 		ofRuns := foreign.Lookup(given.name) != nil || slices.Contains(gateRunFlags, given.name)
@@ -102,8 +102,7 @@ var gateRunFlags = []string{"layouts", "null-control", "probe", "baseline", "upd
 // search are the options that the gate's flags of the same names say.
 func (o *gateOptions) search(f *pflag.FlagSet) (*searchOptions, error) {
 	var s searchOptions
-	own := pflag.NewFlagSet("search", pflag.ContinueOnError)
-	s.addFlags(own)
+	own := s.flags()
 	for _, given := range givenFlags(f) {
 		for _, value := range given.values {
 			if own.Lookup(given.name) == nil {
@@ -150,6 +149,8 @@ func (o *gateOptions) capacityFile(
 ) (path, again string, err error) {
 	recorded := o.base != "" || o.head != ""
 	switch {
+	case o.result.programs != "" && (o.base == "" || o.head == ""):
+		return "", "", errProgramsOfBoth
 	case len(args) == 1 && !recorded:
 		return args[0], "", nil
 	case len(args) > 0 || o.base == "" || o.head == "":

@@ -225,12 +225,11 @@ func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error)
 	config := project.Gate
 	tolerance := ""
 	in.capacity, tolerance, err = o.takeCapacity(&config)
-	if err == nil && in.capacity != nil {
-		err = o.checkSearchFlags(f)
-		project = project.forSearch(searchFlags())
+	if err == nil {
+		err = o.checkSearchFlags(f, in.capacity != nil)
 	}
-	if err == nil && in.capacity == nil && f.Changed(maxRateFlag) {
-		err = fmt.Errorf("--%s is for a gate on capacity; give --metric=capacity@p99=5ms or the like", maxRateFlag)
+	if in.capacity != nil {
+		project = project.forSearch(new(searchOptions).flags())
 	}
 	if err == nil {
 		err = project.setFlags(f)
@@ -301,6 +300,8 @@ func (o *gateOptions) applyFlags(c *compare.Criteria) error {
 	return nil
 }
 
+var errProgramsOfBoth = errors.New("--programs keeps what was built for --base and --head; give both")
+
 // dirs are the two run folders to judge, recorded first if need be, and the command
 // that records them again if their programs were kept.
 func (o *gateOptions) dirs(
@@ -310,7 +311,7 @@ func (o *gateOptions) dirs(
 	case len(args) > 0 && (o.base != "" || o.head != ""):
 		return nil, "", errors.New("name run folders or subjects (--base, --head), not both")
 	case o.result.programs != "" && (o.base == "" || o.head == ""):
-		return nil, "", errors.New("--programs keeps what was built for --base and --head; give both")
+		return nil, "", errProgramsOfBoth
 	case o.nullControl && (len(args) == 1 || len(args) == 0 && (o.base == "" || o.head == "")):
 		return nil, "", errors.New("--null-control records the base twice, or judges two run folders; give both sides")
 	case len(args) == 2:

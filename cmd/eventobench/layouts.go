@@ -11,7 +11,6 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/profiles"
-
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )

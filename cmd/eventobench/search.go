@@ -43,6 +43,13 @@ func (o *searchOptions) addFlags(f *pflag.FlagSet) {
 	_ = f.MarkHidden("replay-speed")
 }
 
+// flags are all of them, apart from a command.
+func (o *searchOptions) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("search", pflag.ContinueOnError)
+	o.addFlags(f)
+	return f
+}
+
 func (o *searchOptions) addLoadFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.maxRate, maxRateFlag, "200000/s", "highest rate to try")
 	f.IntVar(&o.workers, "workers", 50, "requests in flight at most, one connection each")

@@ -118,13 +118,19 @@ func (r request) check() error {
 	return nil
 }
 
-// server is the URL of a subject and where its debug pages are.
-func (r running) server() (*url.URL, subject.DebugPages, error) {
+// server is the URL of a subject and where its debug pages are: on loopback, unless
+// elsewhere allows for others.
+func (r running) server(elsewhere bool) (*url.URL, subject.DebugPages, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Hostname() == "" {
 		return nil, subject.DebugPages{}, fmt.Errorf("the agent says that it listens on %q", r.URL)
 	}
 	pages, err := subject.PagesOf(u, r.Pages)
+	for _, loaded := range []*url.URL{u, pages.Pprof} {
+		if err == nil && !elsewhere {
+			err = subject.CheckLoopback(loaded)
+		}
+	}
 	return u, pages, err
 }
 

@@ -113,10 +113,7 @@ func (t *Target) Start(ctx context.Context, log io.Writer) (subject.Instance, er
 	}
 	i.running = *answer.Started
 	go i.watch()
-	if i.url, i.debug, err = i.server(); err == nil && !t.e.Remote {
-		err = subject.CheckLoopback(i.url)
-	}
-	if err != nil {
+	if i.url, i.debug, err = i.server(t.e.Remote); err != nil {
 		i.Stop()
 		return nil, fmt.Errorf("subject %s: %w", t.e.Name, err)
 	}

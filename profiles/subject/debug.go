@@ -59,7 +59,7 @@ func ParseDebugPages(text string) (DebugPages, error) {
 func parseDebugPages(text string, remote bool) (DebugPages, error) {
 	pages, err := ParseDebugPages(text)
 	if err == nil && pages.apart && !remote {
-		err = checkLoopback(pages.Pprof)
+		err = CheckLoopback(pages.Pprof)
 	}
 	return pages, err
 }
@@ -87,9 +87,6 @@ func PagesOf(server *url.URL, apart string) (DebugPages, error) {
 	pages, err := ParseDebugPages(apart)
 	return pages.orOf(server), err
 }
-
-// CheckLoopback rejects servers that others may depend on.
-func CheckLoopback(server *url.URL) error { return checkLoopback(server) }
 
 // orOf are the pages, or those of the server if it was not said where they are.
 func (d DebugPages) orOf(server *url.URL) DebugPages {
@@ -136,7 +133,7 @@ func parseServer(text string, remote bool) (*url.URL, error) {
 	if remote {
 		return u, nil
 	}
-	return u, checkLoopback(u)
+	return u, CheckLoopback(u)
 }
 
 func parseServerURL(text string) (*url.URL, error) {
@@ -154,8 +151,8 @@ func toLoopback(u *url.URL) {
 	}
 }
 
-// checkLoopback rejects servers that others may depend on.
-func checkLoopback(u *url.URL) error {
+// CheckLoopback rejects servers that others may depend on.
+func CheckLoopback(u *url.URL) error {
 	ips := []net.IP{net.ParseIP(u.Hostname())}
 	if ips[0] == nil {
 		var err error

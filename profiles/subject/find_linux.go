@@ -115,7 +115,7 @@ func (p *process) listener() (int, error) {
 // one in a container, nothing is known about that of the pages either.
 func (p *process) checkPages() error {
 	pages := p.debug.Pprof
-	if !p.debug.apart || checkLoopback(pages) != nil {
+	if !p.debug.apart || CheckLoopback(pages) != nil {
 		return nil
 	}
 	anyone := func(int) bool { return true }

@@ -64,7 +64,7 @@ func (r Running) Start(ctx context.Context, _ io.Writer) (Instance, error) {
 		}
 	}
 	pid, err := listenerAmong(portOf(u), func(int) bool { return true })
-	if checkLoopback(u) != nil {
+	if CheckLoopback(u) != nil {
 		pid, err = 0, fmt.Errorf("the server is on another machine")
 	}
 	return visit{figures: readFigures(pid, err), name: r.Name, url: u, debug: pages}, nil
