@@ -61,14 +61,14 @@ func (r *recorder) recordLayouts(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		r.noLayouts(strings.Join(strings.Fields(err.Error()), " ")) // in a line
+		r.noLayouts(inALine(err))
 		return nil
 	}
 	return r.recordEach(ctx, linkers, first)
 }
 
 // recordEach records a block of each layout, until they decide what they are for.
-func (r *recorder) recordEach(ctx context.Context, linkers []subject.Layouts, l layout) (err error) {
+func (r *recorder) recordEach(ctx context.Context, linkers []subject.Layouts, l layout) error {
 	built := r.done
 	r.planned = built + r.Plan.Layouts
 	for {
@@ -90,14 +90,21 @@ func (r *recorder) recordEach(ctx context.Context, linkers []subject.Layouts, l 
 		case r.timeIsUp():
 			r.early = fmt.Sprintf("the time limit of %v ended it %s", r.MaxTime, after)
 		default:
-			if l, err = r.link(ctx, linkers, l.seed+1); err != nil {
-				return err
+			next, err := r.link(ctx, linkers, l.seed+1)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err == nil:
+				l = next
+				continue
 			}
-			continue
+			r.early = fmt.Sprintf("linking ended it %s: %s", after, inALine(err))
 		}
 		return nil
 	}
 }
+
+func inALine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // noLayouts notes why there is no second stage.
 func (r *recorder) noLayouts(why string) {

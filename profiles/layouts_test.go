@@ -149,6 +149,35 @@ func TestNoLayouts(t *testing.T) {
 	}
 }
 
+// secondFails links once.
+type secondFails struct{ sameLayout }
+
+func (l secondFails) Link(ctx context.Context, seed int64) (subject.Target, error) {
+	if seed > 1 {
+		return nil, errors.New("link:\nno space left on device")
+	}
+	return l.sameLayout.Link(ctx, seed)
+}
+
+// TestLinkingFailsLater keeps the blocks that there are, and says why there are no more.
+func TestLinkingFailsLater(t *testing.T) {
+	t.Parallel()
+	e := layoutExperiment(t, true, nil)
+	e.Layouts.Begin = func(context.Context) ([]subject.Layouts, error) {
+		return []subject.Layouts{sameLayout{e.Subjects[0]}, secondFails{sameLayout{e.Subjects[1]}}}, nil
+	}
+	dirs, err := e.Record(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const reason = "linking ended it after 1 of at most 2 blocks with other layouts: link: no space left on device"
+	for _, run := range openAll(t, dirs) {
+		if m := run.Manifest; m.State != runfolder.StateComplete || m.Reason != reason || len(m.LayoutBlocks) != 1 {
+			t.Errorf("%s after %d blocks of other layouts: %s", m.State, len(m.LayoutBlocks), m.Reason)
+		}
+	}
+}
+
 // TestInterruptedLinking keeps the blocks as built.
 func TestInterruptedLinking(t *testing.T) {
 	e := layoutExperiment(t, true, nil)

@@ -78,6 +78,9 @@ Exit codes: 0 ended by Ctrl-C or SIGTERM; 2 bad input.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.ErrOrStderr()) },
 	}
 	o.addFlags(cmd.Flags())
+	for _, ofLoad := range []string{"allow", "max-rate", "max-connections"} {
+		cmd.MarkFlagsMutuallyExclusive("subjects", ofLoad)
+	}
 	return cmd
 }
 

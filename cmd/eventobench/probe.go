@@ -32,6 +32,9 @@ func (o *recordOptions) probing(
 	if l.Open() {
 		return nil, errors.New("--probe looks for what holds a closed loop; under a rate, that does")
 	}
+	if o.agents.subjectAgent != "" {
+		return nil, errors.New("--probe starts a server that does nothing on this machine; with --subject-agent it would tell of another network")
+	}
 	more, unchecked := l, l
 	more.Workers *= 2
 	unchecked.Unchecked = true
