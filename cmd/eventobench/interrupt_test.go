@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -122,13 +123,30 @@ func eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// killSubject kills the newest subject, as soon as there is one.
-func (r *running) killSubject(t *testing.T) {
+// endByKilling kills the newest subject until the run has ended, and is like end. One
+// that is killed while it is being stopped is no failure, so a single one is not enough.
+func (r *running) endByKilling(t *testing.T) (code int, text string) {
 	t.Helper()
-	eventually(t, "the run started no subject that could be killed", func() bool {
-		pids := r.subjects(t)
-		return len(pids) > 0 && syscall.Kill(pids[len(pids)-1], syscall.SIGKILL) == nil
+	ended := make(chan struct{})
+	var killing sync.WaitGroup
+	killing.Go(func() {
+		next := time.NewTicker(5 * time.Millisecond)
+		defer next.Stop()
+		for {
+			if pids := r.subjects(t); len(pids) > 0 {
+				_ = syscall.Kill(pids[len(pids)-1], syscall.SIGKILL) // it may have ended
+			}
+			select {
+			case <-next.C:
+			case <-ended:
+				return
+			}
+		}
 	})
+	code, text = r.end(t)
+	close(ended)
+	killing.Wait()
+	return code, text
 }
 
 // checkFolders holds that both folders can be read, are in the given state,
@@ -169,8 +187,7 @@ func TestCtrlC(t *testing.T) {
 func TestSubjectIsKilled(t *testing.T) {
 	t.Parallel()
 	r := startRun(t)
-	r.killSubject(t)
-	code, text := r.end(t)
+	code, text := r.endByKilling(t)
 	if code != exitFailed || !regexp.MustCompile(`eventobench: block \d+ of 1000: subject (fasthttp|nethttp) died .*\(signal: killed\)`).MatchString(text) {
 		t.Errorf("exit code %d: %s", code, text)
 	}

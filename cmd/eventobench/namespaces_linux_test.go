@@ -99,7 +99,7 @@ func TestNamespaces(t *testing.T) {
 	out := t.TempDir()
 	run := exec.CommandContext(t.Context(), "ip", "netns", "exec", w.host(recorder), "eventobench", "run", "--agents=2",
 		"--nats-listen="+w.address(recorder)+":4222", "--allow-remote", "--subject=url:http://"+server, "--get=/health",
-		"--blocks=3", "--rounds=4", "--slice=50ms", "--warmup=20", "--profiles=none", "--out="+out)
+		"--blocks=6", "--rounds=4", "--slice=50ms", "--warmup=20", "--profiles=none", "--out="+out)
 	stderr, err := run.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestNamespaces(t *testing.T) {
 	}
 	r := &running{cmd: run, text: bufio.NewReader(stderr)}
 	r.waitFor(t, "load from 2 agents: far (")
-	r.waitFor(t, "1 of 3 blocks")
+	r.waitFor(t, "1 of 6 blocks")
 	w.run(t, 0, fmt.Sprintf("ip link set port%d down", far))
 	if code, text := r.end(t); code != 0 {
 		t.Fatalf("exit code %d: %s", code, text)
@@ -123,7 +123,7 @@ func TestNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := recorded.Manifest.Blocks
-	if len(blocks) != 3 || len(blocks[0].Agents) != 2 || len(blocks[2].Agents) != 1 || blocks[2].Agents[0].Name != "near" {
+	if len(blocks) != 6 || len(blocks[0].Agents) != 2 || len(blocks[5].Agents) != 1 || blocks[5].Agents[0].Name != "near" {
 		t.Errorf("%d blocks, the last by %+v", len(blocks), blocks[len(blocks)-1].Agents)
 	}
 }

@@ -27,12 +27,12 @@ func throwawayRounds() int {
 func TestThrowawayCluster(t *testing.T) {
 	for name, end := range map[string]struct {
 		blocks string
-		signal os.Signal // after the first block; nil for none
-		victim bool      // it goes to the subject
+		signal os.Signal // to the run after the first block; nil for none
+		victim bool      // subjects are killed instead
 		code   int
 	}{
 		"success":            {"1", nil, false, exitOK},
-		"failure":            {"1000", syscall.SIGKILL, true, exitFailed},
+		"failure":            {"1000", nil, true, exitFailed},
 		"Ctrl-C":             {"1000", os.Interrupt, false, exitInterrupted},
 		"recorder is killed": {"1000", syscall.SIGKILL, false, -1},
 	} {
@@ -42,8 +42,9 @@ func TestThrowawayCluster(t *testing.T) {
 				temp := sharedTempDir(t)
 				r := &running{out: t.TempDir()}
 				r.startPostgres(t, temp, end.blocks)
+				finish := r.end
 				if end.victim {
-					r.killSubject(t)
+					finish = r.endByKilling
 				} else if end.signal != nil {
 					if len(processesIn(temp)) < 3 {
 						t.Errorf("processes of the cluster: %v", processesIn(temp))
@@ -52,7 +53,7 @@ func TestThrowawayCluster(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				if code, text := r.end(t); code != end.code {
+				if code, text := finish(t); code != end.code {
 					t.Errorf("exit code %d, want %d: %s", code, end.code, text)
 				}
 				wantNothingLeft(t, temp)
