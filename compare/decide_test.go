@@ -147,7 +147,7 @@ func TestErrorRates(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(1, 2))
-			experiments := testlong.Share(tt.experiments, 30)
+			experiments := testlong.Experiments(tt.experiments, 30)
 			found, took := 0, make([]float64, experiments)
 			for i := range took {
 				verdicts, blocks := decideFast(tt.world.record(rng), DefaultCriteria())
@@ -184,7 +184,7 @@ func matches(verdicts map[MetricID]Verdict, metric MetricID, want Verdict) bool 
 // equivalent.
 func TestEquivalent(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	experiments := testlong.Share(300, 5)
+	experiments := testlong.Experiments(300, 5)
 	same, different := 0, 0
 	changed := shared
 	changed.cpu = 3

@@ -100,7 +100,7 @@ func TestLayoutErrorRates(t *testing.T) {
 			rng := rand.New(rand.NewPCG(11, 12))
 			found := 0
 			var seconds []float64
-			experiments := testlong.Share(tt.experiments, 30)
+			experiments := testlong.Experiments(tt.experiments, 30)
 			for range experiments {
 				verdicts, second := decideLayouts(tt.linkage.record(tt.world, rng))
 				if matches(verdicts, tt.metric, Regressed) {

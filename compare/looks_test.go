@@ -44,7 +44,7 @@ func TestFewBlocks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(13, 14))
-			experiments := testlong.Share(3000, 30)
+			experiments := testlong.Experiments(3000, 30)
 			early, ever := 0, 0
 			for range experiments {
 				switch found := firstFound(rng, tt.rule, tt.shape); {

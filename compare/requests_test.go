@@ -255,7 +255,7 @@ func TestRequestsErrorRates(t *testing.T) {
 			}
 			e := newExperiment(tt.world, plan.Blocks)
 			found, alarms := 0.0, 0.0
-			experiments := testlong.Share(tt.experiments, 15)
+			experiments := testlong.Experiments(tt.experiments, 15)
 			n := float64(experiments)
 			for range experiments {
 				e.run(rng)

@@ -29,3 +29,16 @@ func Need(t testing.TB) {
 		t.Skipf("it takes long, and runs with %s=1 only", variable)
 	}
 }
+
+// whole is the value of the variable with which simulations have as many experiments as
+// the figures in docs are from. That takes minutes, too long for .ci/run.
+const whole = "whole"
+
+// Experiments are n where simulations shall be whole, a quarter of them where tests that
+// take long shall run, else one of parts.
+func Experiments(n, parts int) int {
+	if os.Getenv(variable) == whole {
+		return n
+	}
+	return Share(n/4, max(parts/4, 1))
+}
