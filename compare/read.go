@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
+
+	"github.com/eventobench/eventobench/internal/strictjson"
 )
 
 // ReportFormat is the version of a report's JSON. Only reports of the same
@@ -63,9 +64,7 @@ func decodeReport(data []byte) (*Report, error) {
 			*version.Format, ReportFormat)
 	}
 	var r Report
-	d := json.NewDecoder(strings.NewReader(string(data)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
+	if err := strictjson.Unmarshal(data, &r); err != nil {
 		return nil, fmt.Errorf("damaged: %w", err)
 	}
 	return &r, r.check()

@@ -13,28 +13,29 @@ const module = "github.com/eventobench/eventobench/"
 // import: from left to right only, as docs/design.md draws it. The store, in
 // server, imports packages of its own family only, and this package any.
 var layout = map[string][]string{
-	"internal/texttab":   {},
-	"internal/ratefit":   {},
-	"loadgen":            {},
-	"loadgen/workload":   {"loadgen"},
-	"loadgen/agent":      {"loadgen", "loadgen/workload"},
-	"profiles/runfolder": {"loadgen", "internal/ratefit"},
-	"profiles/perf":      {}, "profiles/cachegrind": {},
+	"internal/texttab":    {},
+	"internal/strictjson": {},
+	"internal/ratefit":    {},
+	"loadgen":             {},
+	"loadgen/workload":    {"internal/strictjson", "loadgen"},
+	"loadgen/agent":       {"internal/strictjson", "loadgen", "loadgen/workload"},
+	"profiles/runfolder":  {"internal/strictjson", "internal/ratefit", "loadgen"},
+	"profiles/perf":       {}, "profiles/cachegrind": {},
 	"profiles/host":    {"profiles/runfolder", "profiles/perf", "loadgen"},
 	"profiles/subject": {"profiles/runfolder", "profiles/perf"},
 	"profiles": {
 		"loadgen", "internal/ratefit", "profiles/runfolder", "profiles/host", "profiles/subject", "profiles/cachegrind",
 	},
 	"profiles/remote": {
-		"loadgen/agent", "profiles", "profiles/runfolder", "profiles/host", "profiles/subject",
+		"internal/strictjson", "loadgen/agent", "profiles", "profiles/runfolder", "profiles/host", "profiles/subject",
 	},
 	"compare/stat":     {},
 	"compare/profdiff": {"internal/texttab", "profiles/runfolder", "compare/stat"},
 	"docs":             {},
 	"compare": {
-		"docs", "internal/texttab", "internal/ratefit", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff",
+		"docs", "internal/strictjson", "internal/texttab", "internal/ratefit", "loadgen", "profiles/runfolder", "compare/stat", "compare/profdiff",
 	},
-	"compare/history": {"profiles/runfolder", "compare", "compare/stat"},
+	"compare/history": {"internal/strictjson", "profiles/runfolder", "compare", "compare/stat"},
 	"compare/render/view": {
 		"internal/texttab", "profiles/runfolder", "compare", "compare/stat", "compare/profdiff", "compare/history",
 	},

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/stat"
+	"github.com/eventobench/eventobench/internal/strictjson"
 )
 
 // Read reads a history. A line that is cut off, damaged, of a newer version or
@@ -143,16 +143,7 @@ func decodeLine(line []byte) (Record, error) {
 			version.Schema, Schema)
 	}
 	var r Record
-	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.DisallowUnknownFields()
-	err = dec.Decode(&r)
-	if err == nil {
-		_, end := dec.Token()
-		if end != io.EOF {
-			err = errors.New("more text after the record")
-		}
-	}
-	if err == nil {
+	if err = strictjson.Unmarshal(line, &r); err == nil {
 		err = r.check()
 	}
 	if err != nil {

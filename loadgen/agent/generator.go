@@ -45,7 +45,7 @@ func (f *Fleet) NewGenerator(
 	g := &Generator{fleet: f, kinds: len(w.Kinds())}
 	g.workload, g.unfit = workload.Encode(w)
 	g.prepare = prepare{
-		Driver: f.nextDriver(), URL: server.String(), Workload: hashOf(g.workload), Load: l, Trust: t, Seed: seed,
+		Driver: f.nextDriver(), URL: server.String(), Workload: HashOf(g.workload), Load: l, Trust: t, Seed: seed,
 	}
 	return g
 }
@@ -147,14 +147,12 @@ func (j *joint) send(ctx context.Context, hash string, data []byte) error {
 		return nil
 	}
 	err := j.each(func(_ int, m *member) error {
-		for rest := data; ; {
-			now := rest[:min(len(rest), maxPiece)]
-			rest = rest[len(now):]
-			p := piece{Hash: hash, Data: now, Last: len(rest) == 0}
-			if _, err := m.do(ctx, job{Workload: &p}); err != nil || p.Last {
+		for p := range Pieces(hash, data) {
+			if _, err := m.do(ctx, job{Workload: &p}); err != nil {
 				return err
 			}
 		}
+		return nil
 	})
 	j.sent[hash] = err == nil
 	return err

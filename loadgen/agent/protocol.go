@@ -14,16 +14,15 @@
 package agent
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/eventobench/eventobench/internal/strictjson"
 	"github.com/eventobench/eventobench/loadgen"
 )
 
@@ -47,9 +46,8 @@ func subjectOf(id, endpoint string) string { return "eventobench.agent." + id + 
 
 // The limits of what an agent takes in.
 const (
-	maxPiece    = 512 << 10 // bytes of a workload in one message, which may have 1 MiB
-	maxWorkload = 64 << 20  // bytes of a workload
-	maxKinds    = 2000      // of requests
+	maxWorkload = 64 << 20 // bytes of a workload
+	maxKinds    = 2000     // of requests
 	maxLead     = 2 * time.Second
 )
 
@@ -87,7 +85,7 @@ func (controlReply) check() error { return nil }
 // job is a request to the job endpoint. Exactly one of its pointers is set.
 type job struct {
 	Session  string    `json:"session"`
-	Workload *piece    `json:"workload,omitempty"`
+	Workload *Piece    `json:"workload,omitempty"` // of what workload.Encode writes
 	Prepare  *prepare  `json:"prepare,omitempty"`
 	Warmup   *warmup   `json:"warmup,omitempty"`
 	Slice    *slice    `json:"slice,omitempty"`
@@ -95,13 +93,6 @@ type job struct {
 	Close    *closeJob `json:"close,omitempty"`
 
 	Subject json.RawMessage `json:"subject,omitempty"` // for a Host
-}
-
-// piece is a part of a workload as workload.Encode writes it. Pieces come in order.
-type piece struct {
-	Hash string `json:"sha256"` // of the whole, in hexadecimal
-	Data []byte `json:"data"`
-	Last bool   `json:"last"`
 }
 
 // prepare makes a driver.
@@ -162,7 +153,7 @@ func (j job) check() error {
 		return errors.New("no session")
 	case given != 1:
 		return fmt.Errorf("%d jobs instead of one", given)
-	case j.Workload != nil && len(j.Workload.Data) > maxPiece:
+	case j.Workload != nil && len(j.Workload.Data) > MaxPiece:
 		return fmt.Errorf("a piece of %d bytes", len(j.Workload.Data))
 	case j.Prepare != nil:
 		return j.Prepare.check()
@@ -288,7 +279,10 @@ func histogram(all []buckets) (*hdrhistogram.Histogram, error) {
 // message is what is sent.
 type message interface{ check() error }
 
-func encode(m message) []byte {
+func encode(m message) []byte { return Encode(m) }
+
+// Encode writes plain data, which a recorder and its agent send each other.
+func Encode(m any) []byte {
 	data, err := json.Marshal(m)
 	if err != nil {
 		panic(fmt.Sprintf("encoding %T: %v", m, err)) // it is plain data
@@ -299,14 +293,7 @@ func encode(m message) []byte {
 // decode reads a message. It refuses fields that it does not know, and what is out
 // of bounds.
 func decode[M message](data []byte) (m M, err error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err = d.Decode(&m); err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("more text after it")
-		}
-	}
-	if err == nil {
+	if err = strictjson.Unmarshal(data, &m); err == nil {
 		err = m.check()
 	}
 	if err != nil {

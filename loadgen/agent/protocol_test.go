@@ -51,7 +51,7 @@ func TestBadMessages(t *testing.T) {
 		"part 0 of 3":      job{Session: "a.1", Prepare: &prepare{Load: load, Of: 3}},
 		"a slice of":       job{Session: "a.1", Slice: &slice{Length: 2 * loadgen.MaxSlice}},
 		"a slice of -1 r":  job{Session: "a.1", Slice: &slice{Rate: -1}},
-		"a piece of":       job{Session: "a.1", Workload: &piece{Data: make([]byte, maxPiece+1)}},
+		"a piece of":       job{Session: "a.1", Workload: &Piece{Data: make([]byte, MaxPiece+1)}},
 		"is negative":      jobReply{Result: &result{Missed: -1}},
 		"kinds of request": jobReply{Result: &result{Kinds: make([]loadgen.KindResult, maxKinds+1)}},
 	} {
@@ -74,7 +74,7 @@ func TestBadMessages(t *testing.T) {
 func FuzzMessages(f *testing.F) {
 	for _, m := range []message{
 		control{Do: doLease, Session: "a.1"}, controlReply{Now: -5, Error: "no"},
-		job{Session: "a.1", Workload: &piece{Hash: "ab", Data: []byte("{}"), Last: true}},
+		job{Session: "a.1", Workload: &Piece{Hash: "ab", Data: []byte("{}"), Last: true}},
 		job{Session: "a.1", Prepare: &prepare{URL: "http://127.0.0.1", Load: loadgen.Load{Workers: 2, Timeout: 1}, Of: 2}},
 		job{Session: "a.1", Slice: &slice{Driver: 1, Start: 5, Length: 7, Rate: 9}},
 		jobReply{Result: &result{Kinds: []loadgen.KindResult{{Ops: 1, Statuses: map[int]int64{200: 1}}}}},

@@ -2,10 +2,8 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -26,7 +24,7 @@ type session struct {
 	last  *time.Timer // ends the session in any case
 
 	mu        sync.Mutex // of the jobs, which are done one after another
-	received  []byte     // pieces of the next workload
+	received  Assembly   // of the next workload
 	workloads map[string]loadgen.Workload
 	drivers   map[int]*driver
 	host      Host // nil of an agent that makes load
@@ -128,18 +126,15 @@ func (s *session) doLocked(j job) (jobReply, error) {
 }
 
 // receive puts a workload together.
-func (s *session) receive(p piece) error {
-	if len(s.received)+len(p.Data) > maxWorkload {
+func (s *session) receive(p Piece) error {
+	data, complete, err := s.received.Add(p, maxWorkload)
+	switch {
+	case errors.Is(err, ErrTooLarge):
 		return fmt.Errorf("agent %s takes workloads of up to %d MiB", s.agent.Name, maxWorkload>>20)
-	}
-	s.received = append(s.received, p.Data...)
-	if !p.Last {
+	case err != nil:
+		return fmt.Errorf("a workload arrived %w", err)
+	case !complete:
 		return nil
-	}
-	data := s.received
-	s.received = nil
-	if hashOf(data) != p.Hash {
-		return errors.New("a workload arrived incomplete")
 	}
 	w, err := workload.Decode(data)
 	if err == nil && len(w.Kinds()) > maxKinds {
@@ -147,11 +142,6 @@ func (s *session) receive(p piece) error {
 	}
 	s.workloads[p.Hash] = w
 	return err
-}
-
-func hashOf(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
 }
 
 // prepare makes a driver, unless that would overstep what the agent may do.

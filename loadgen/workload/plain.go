@@ -1,14 +1,13 @@
 package workload
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/strictjson"
 	"github.com/eventobench/eventobench/loadgen"
 )
 
@@ -81,13 +80,8 @@ func plainOf(r *Requests) *plainRequests {
 // Decode reads what Encode wrote.
 func Decode(data []byte) (loadgen.Workload, error) {
 	var p plain
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&p); err != nil {
+	if err := strictjson.Unmarshal(data, &p); err != nil {
 		return nil, fmt.Errorf("reading a workload: %w", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("reading a workload: more text after it")
 	}
 	w, err := p.workload()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/eventobench/eventobench/loadgen/agent"
 	"github.com/eventobench/eventobench/profiles/host"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -46,7 +47,7 @@ func (h *Host) Do(ctx context.Context, message []byte) []byte {
 	if err != nil {
 		answer.Error = err.Error()
 	}
-	return encode(answer)
+	return agent.Encode(answer)
 }
 
 func (h *Host) do(ctx context.Context, r request) (reply, error) {
@@ -122,7 +123,7 @@ func (h *Host) info(s start) (reply, error) {
 	return reply{Info: &info}, err
 }
 
-func (h *Host) upload(p piece) error {
+func (h *Host) upload(p agent.Piece) error {
 	if !h.policy.Upload {
 		_, err := h.policy.subject(start{Command: []string{subject.Program}, Upload: p.Hash}, "")
 		return err

@@ -1,20 +1,19 @@
 package remote
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
+
+	"github.com/eventobench/eventobench/loadgen/agent"
 )
 
 // programs are those that a recorder has sent, the latest last. They are kept in memory,
 // in files that have no name and that end with this process, however that ends.
 type programs struct {
 	all      []program
-	received bytes.Buffer // of the next one
+	received agent.Assembly // of the next one
 }
 
 type program struct {
@@ -23,19 +22,15 @@ type program struct {
 }
 
 // receive puts a program together. What runs of one that is no longer kept goes on.
-func (ps *programs) receive(p piece) error {
-	if ps.received.Len()+len(p.Data) > maxProgram {
-		ps.received = bytes.Buffer{}
+func (ps *programs) receive(p agent.Piece) error {
+	data, complete, err := ps.received.Add(p, maxProgram)
+	switch {
+	case errors.Is(err, agent.ErrTooLarge):
 		return fmt.Errorf("it takes programs of up to %d MiB", maxProgram>>20)
-	}
-	ps.received.Write(p.Data)
-	if !p.Last {
+	case err != nil:
+		return fmt.Errorf("a program arrived %w", err)
+	case !complete:
 		return nil
-	}
-	data := ps.received.Bytes()
-	ps.received = bytes.Buffer{}
-	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != p.Hash {
-		return errors.New("a program arrived incomplete")
 	}
 	file, err := inMemory(data)
 	if err != nil {

@@ -10,14 +10,13 @@
 package remote
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/strictjson"
+	"github.com/eventobench/eventobench/loadgen/agent"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -43,7 +42,7 @@ type request struct {
 	Do      string         `json:"do"`
 	Subject int            `json:"subject,omitempty"` // its number
 	Start   *start         `json:"start,omitempty"`
-	Piece   *piece         `json:"piece,omitempty"`
+	Piece   *agent.Piece   `json:"piece,omitempty"`       // of a program
 	When    string         `json:"when,omitempty"`        // of a death
 	Ours    *time.Duration `json:"subjects_ns,omitempty"` // CPU time of all subjects, for doClose
 }
@@ -61,13 +60,6 @@ type start struct {
 	Ready    string            `json:"ready,omitempty"`
 	Debug    string            `json:"debug,omitempty"`
 	Timeout  time.Duration     `json:"timeout_ns,omitempty"`
-}
-
-// piece is a part of a program. Pieces come in order.
-type piece struct {
-	Hash string `json:"sha256"` // of the whole, in hexadecimal
-	Data []byte `json:"data"`
-	Last bool   `json:"last"`
 }
 
 // reply is the answer. Error is why there is none.
@@ -96,7 +88,6 @@ type running struct {
 
 // The limits of what a host takes in.
 const (
-	maxPiece    = 512 << 10
 	maxProgram  = 256 << 20
 	maxPrograms = 8  // that are kept, the latest
 	maxSubjects = 16 // at a time
@@ -108,7 +99,7 @@ func (r request) check() error {
 	switch {
 	case r.Do == doUpload && r.Piece == nil, (r.Do == doStart || r.Do == doInfo) && r.Start == nil:
 		return fmt.Errorf("%s lacks what it is about", r.Do)
-	case r.Piece != nil && len(r.Piece.Data) > maxPiece:
+	case r.Piece != nil && len(r.Piece.Data) > agent.MaxPiece:
 		return fmt.Errorf("a piece of %d bytes", len(r.Piece.Data))
 	case r.Start != nil && (r.Start.Timeout < 0 || r.Start.Timeout > maxTimeout):
 		return fmt.Errorf("a subject that may take %v to become ready, more than %v", r.Start.Timeout, maxTimeout)
@@ -136,24 +127,8 @@ func (r running) server(elsewhere bool) (*url.URL, subject.DebugPages, error) {
 
 // decode reads a message. It refuses fields that it does not know.
 func decode(data []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("more text after it")
-		}
-	}
-	if err != nil {
+	if err := strictjson.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("bad message about a subject: %w", err)
 	}
 	return nil
-}
-
-func encode(message any) []byte {
-	data, err := json.Marshal(message)
-	if err != nil {
-		panic(fmt.Sprintf("encoding %T: %v", message, err)) // it is plain data
-	}
-	return data
 }

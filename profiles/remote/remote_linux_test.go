@@ -444,10 +444,10 @@ func TestDeath(t *testing.T) {
 func FuzzHost(f *testing.F) {
 	for _, r := range []request{
 		{Do: doInfo, Start: &start{Store: map[string]string{}}}, {Do: doStart, Subject: 1, Start: &start{Command: []string{"x"}}},
-		{Do: doUpload, Piece: &piece{Hash: "ab", Data: []byte("x"), Last: true}}, {Do: doCPU, Subject: 1}, {Do: doMachine},
+		{Do: doUpload, Piece: &agent.Piece{Hash: "ab", Data: []byte("x"), Last: true}}, {Do: doCPU, Subject: 1}, {Do: doMachine},
 		{Do: doFollow}, {Do: doLook}, {Do: doClose},
 	} {
-		f.Add(encode(r))
+		f.Add(agent.Encode(r))
 	}
 	nothing := Policy{Listen: Loopback, Store: func(map[string]string, []string) (subject.Exec, error) {
 		return subject.Exec{}, errors.New("there is no store")
@@ -472,12 +472,12 @@ func TestPrograms(t *testing.T) {
 		sum := sha256.Sum256([]byte(text))
 		hashes = append(hashes, hex.EncodeToString(sum[:]))
 		for i, part := range []string{text[:3], text[3:]} {
-			if err := ps.receive(piece{Hash: hashes[n], Data: []byte(part), Last: i == 1}); err != nil {
+			if err := ps.receive(agent.Piece{Hash: hashes[n], Data: []byte(part), Last: i == 1}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := ps.receive(piece{Hash: hashes[0], Data: []byte("another"), Last: true}); err == nil {
+	if err := ps.receive(agent.Piece{Hash: hashes[0], Data: []byte("another"), Last: true}); err == nil {
 		t.Error("a program is kept that is another one")
 	}
 	for n, hash := range hashes {

@@ -2,14 +2,11 @@ package remote
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -129,8 +126,7 @@ func (t *Target) ask(ctx context.Context, session *agent.Session, id int) (reply
 		if data, err = os.ReadFile(t.upload); err != nil {
 			return reply{}, err
 		}
-		sum := sha256.Sum256(data)
-		s.Upload = hex.EncodeToString(sum[:])
+		s.Upload = agent.HashOf(data)
 	}
 	r := request{Do: doStart, Subject: id, Start: &s}
 	answer, err := ask(ctx, session, r)
@@ -145,9 +141,7 @@ func (t *Target) ask(ctx context.Context, session *agent.Session, id int) (reply
 
 // send sends a program.
 func send(ctx context.Context, session *agent.Session, hash string, data []byte) error {
-	for part := range slices.Chunk(data, maxPiece) {
-		data = data[len(part):]
-		p := piece{Hash: hash, Data: part, Last: len(data) == 0}
+	for p := range agent.Pieces(hash, data) {
 		if _, err := ask(ctx, session, request{Do: doUpload, Piece: &p}); err != nil {
 			return err
 		}
@@ -161,7 +155,7 @@ type refusal struct{ reason string }
 func (r *refusal) Error() string { return r.reason }
 
 func ask(ctx context.Context, s *agent.Session, r request) (answer reply, err error) {
-	data, err := s.Do(ctx, encode(r))
+	data, err := s.Do(ctx, agent.Encode(r))
 	if err == nil {
 		err = decode(data, &answer)
 	}

@@ -1,7 +1,6 @@
 package runfolder
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/eventobench/eventobench/internal/ratefit"
+	"github.com/eventobench/eventobench/internal/strictjson"
 	"github.com/eventobench/eventobench/loadgen"
 )
 
@@ -209,9 +209,7 @@ func decodeCapacity(text []byte) (*Capacity, error) {
 		return nil, fmt.Errorf("it is in format %d, this eventobench reads %d: record it again", version.Schema, CapacitySchema)
 	}
 	c := &Capacity{}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(c); err != nil {
+	if err := strictjson.Unmarshal(text, c); err != nil {
 		return nil, fmt.Errorf("damaged: %w", err)
 	}
 	return c, c.check()

@@ -1,13 +1,12 @@
 package runfolder
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
+	"github.com/eventobench/eventobench/internal/strictjson"
 	"github.com/eventobench/eventobench/loadgen"
 )
 
@@ -31,7 +30,7 @@ func decodeManifest(data []byte) (Manifest, error) {
 			version.Schema, Schema)
 	}
 	var m Manifest
-	err = unmarshalStrict(data, &m)
+	err = strictjson.Unmarshal(data, &m)
 	if err == nil {
 		err = m.check()
 	}
@@ -39,18 +38,6 @@ func decodeManifest(data []byte) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("damaged: %w", err)
 	}
 	return m, nil
-}
-
-func unmarshalStrict(data []byte, v any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return errors.New("more text after the value")
-	}
-	return nil
 }
 
 // check returns what is wrong with a manifest that has the right fields.
