@@ -35,10 +35,21 @@ func (b Build) addWorktree(ctx context.Context, commit string) (*worktree, error
 	if err := t.claim(b.worktrees()); err != nil {
 		return nil, err
 	}
-	if _, err := b.git(ctx, "worktree", "add", "--quiet", "--detach", t.dir, commit); err != nil {
+	if err := b.checkOut(ctx, t.dir, commit); err != nil {
 		return nil, errors.Join(err, t.remove())
 	}
 	return t, nil
+}
+
+// checkOut adds a worktree, one at a time: git reads what others have half written.
+func (b Build) checkOut(ctx context.Context, dir, commit string) error {
+	unlock, err := lockFolder(b.worktrees())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, err = b.git(ctx, "worktree", "add", "--quiet", "--detach", dir, commit)
+	return err
 }
 
 // claim makes the lock. Meanwhile nobody looks for leftovers.
