@@ -330,3 +330,19 @@ func checkHosted(t *testing.T, out string, code int, repeated, text string) {
 		}
 	}
 }
+
+// TestHostedStoreShowsProfiles: the recorder reads the pages of a store that an agent has
+// started for others, and nobody else's who need not.
+func TestHostedStoreShowsProfiles(t *testing.T) {
+	for listen, want := range map[string]bool{"127.0.0.1": false, "10.0.0.2": true, "box.example": true} {
+		o := hostOptions{on: true, listen: listen}
+		p, err := o.policy()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := p.Store(map[string]string{"transport": "fasthttp", "store": "sqlite::memory:"}, nil)
+		if err != nil || slices.Contains(e.Command, "--pprof-anywhere") != want {
+			t.Errorf("on %s: %q, %v", listen, e.Command, err)
+		}
+	}
+}

@@ -49,10 +49,19 @@ func (o *hostOptions) policy() (p remote.Policy, err error) {
 	if err != nil {
 		err = fmt.Errorf("--allow-exec: %w", err)
 	}
-	return remote.Policy{Listen: o.listen, Store: hostedStore, Programs: programs, Upload: o.upload}, err
+	return remote.Policy{Listen: o.listen, Store: o.store, Programs: programs, Upload: o.upload}, err
 }
 
-// hostedStore is the built-in store of an agent: this program, and nothing on its disk.
+// store is the built-in store of the agent: this program, and nothing on its disk. Where
+// it listens for others its profiles are for them too, as the recorder is one of them.
+func (o *hostOptions) store(options map[string]string, kinds []string) (subject.Exec, error) {
+	e, err := hostedStore(options, kinds)
+	if ip := net.ParseIP(o.listen); err == nil && (ip == nil || !ip.IsLoopback()) {
+		e.Command = append(slices.Clone(e.Command), "--pprof-anywhere")
+	}
+	return e, err
+}
+
 func hostedStore(options map[string]string, kinds []string) (subject.Exec, error) {
 	var spec storeSpec
 	for _, name := range slices.Sorted(maps.Keys(options)) {
