@@ -18,17 +18,17 @@ import (
 type world struct {
 	ops, cpu, bytes float64 // true change of the head, in percent
 	processes       float64 // standard deviation between fresh processes, in percent
-	slices          float64 // and between slices of 50 ms
+	slices          float64 // and between slices of 10 ms
 	drift           float64 // of the machine, which both subjects share, from block to block
 	bursts          float64 // share of the slices that something else slows to a third
 }
 
 // shared is what was measured on shared two-core machines: blocks differ by
 // about 1.6% in throughput.
-var shared = world{processes: 0.7, slices: 7, drift: 8, bursts: 0.02}
+var shared = world{processes: 0.7, slices: 10, drift: 8, bursts: 0.02}
 
 // standsFor is how many slices a simulated one stands for, for speed.
-const standsFor = 2
+const standsFor = 10
 
 // record simulates one experiment of the default plan.
 func (w world) record(rng *rand.Rand) []*runfolder.Run {
@@ -133,8 +133,8 @@ func TestErrorRates(t *testing.T) {
 		least, most float64 // share of experiments that find it, or say improved or regressed at all
 	}{
 		{"no change", shared, "", "", 3000, 0, FalseAlarms},
-		{"no change, quiet machine", world{processes: 0.5, slices: 6}, "", "", 1500, 0, FalseAlarms},
-		{"no change, wild machine", world{processes: 2, slices: 50, drift: 30, bursts: 0.1}, "", "", 1500, 0, FalseAlarms},
+		{"no change, quiet machine", world{processes: 0.5, slices: 8}, "", "", 1500, 0, FalseAlarms},
+		{"no change, wild machine", world{processes: 2, slices: 110, drift: 30, bursts: 0.1}, "", "", 1500, 0, FalseAlarms},
 		{"5% CPU", change(func(w *world) { w.cpu, w.ops = 5, -3 }), "cpu_per_op", Regressed, 300, 0.97, 1},
 		{"10% CPU", change(func(w *world) { w.cpu, w.ops = 10, -7 }), "cpu_per_op", Regressed, 300, 0.99, 1},
 		{"30% CPU", change(func(w *world) { w.cpu, w.ops = -30, 30 }), "cpu_per_op", Improved, 300, 0.99, 1},

@@ -29,29 +29,22 @@ func (r *recorder) block(ctx context.Context, block int, l layout) error {
 	if err != nil {
 		return err
 	}
-	for _, do := range []step{
-		(*instance).findSources, // in the first block
-		(*instance).warmUp,
-		(*instance).captureBefore,
-		(*instance).beginRecordings,
-		(*instance).countBefore,
-	} {
-		if err := r.each(ctx, in, do); err != nil {
-			return err
-		}
+	// What the subjects have is found out in the first block.
+	if err := r.steps(ctx, in, (*instance).findSources, (*instance).warmUp); err != nil {
+		return err
+	}
+	if block == 0 {
+		r.fitSlices(in)
+	}
+	if err := r.steps(ctx, in, (*instance).captureBefore, (*instance).beginRecordings, (*instance).countBefore); err != nil {
+		return err
 	}
 	if err := r.rounds(ctx, in); err != nil {
 		return err
 	}
-	for _, do := range []step{
-		(*instance).countAfter,
-		(*instance).endRecordings,
-		(*instance).captureAfter,
-		(*instance).takeLatency,
-	} {
-		if err := r.each(ctx, in, do); err != nil {
-			return err
-		}
+	err = r.steps(ctx, in, (*instance).countAfter, (*instance).endRecordings, (*instance).captureAfter, (*instance).takeLatency)
+	if err != nil {
+		return err
 	}
 	for _, i := range in {
 		if err := i.complete(); err != nil {
@@ -61,15 +54,40 @@ func (r *recorder) block(ctx context.Context, block int, l layout) error {
 	return nil
 }
 
+// fitSlices lengthens the slices of the plan if they may be, and requests take long
+// against them: those with which a slice begins and ends are to be few of it.
+func (r *recorder) fitSlices(in []*instance) {
+	const requests = 10 // after each other, in a slice
+	if !r.Lengthen {
+		return
+	}
+	var need time.Duration
+	for _, i := range in {
+		need = max(need, requests*i.requestTime)
+	}
+	slice := runfolder.CoarseSlice
+	if need <= runfolder.FineSlice {
+		slice = runfolder.FineSlice
+	} else if need <= runfolder.MiddleSlice {
+		slice = runfolder.MiddleSlice
+	}
+	r.Plan = r.Plan.WithSlices(slice)
+	for _, run := range r.runs {
+		run.Manifest.Plan = r.Plan
+	}
+}
+
 // step is one of the things that are done once per block with every instance.
 type step func(*instance, context.Context) error
 
-// each does one step with every instance, in random order, and explains a
-// failure by the death of the subject if it died.
-func (r *recorder) each(ctx context.Context, in []*instance, do step) error {
-	for _, i := range r.shuffled(in) {
-		if err := do(i, ctx); err != nil {
-			return i.explain(ctx, err)
+// steps does one step after the other, each with every instance, in random order, and
+// explains a failure by the death of the subject if it died.
+func (r *recorder) steps(ctx context.Context, in []*instance, all ...step) error {
+	for _, do := range all {
+		for _, i := range r.shuffled(in) {
+			if err := do(i, ctx); err != nil {
+				return i.explain(ctx, err)
+			}
 		}
 	}
 	return nil
@@ -187,7 +205,7 @@ func (r *recorder) window() time.Duration {
 // slices, because outstanding requests are waited for. A server counts whole seconds,
 // and the block waits for the last: what is left of it is lost.
 func (r *recorder) recordingLength(request time.Duration) time.Duration {
-	const slow = 3 // as many times the mean, of the slowest of those that are outstanding
+	const slow = 2 // as many times the mean, of the slowest of those that are outstanding
 	if request == 0 {
 		return r.window() + r.window()/10 + 300*time.Millisecond
 	}

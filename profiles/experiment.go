@@ -28,6 +28,7 @@ type Experiment struct {
 	Subjects []subject.Target
 	Load     loadgen.Load // that the generators make
 	Plan     runfolder.Plan
+	Lengthen bool                    // the slices of the plan if they are too short for requests
 	Profiles []runfolder.ProfileKind // to record, as far as subjects serve them
 	Out      string                  // folder that receives the run folders
 	Label    string

@@ -207,6 +207,34 @@ func TestOrderIsRandom(t *testing.T) {
 	}
 }
 
+// TestFitSlices: ten requests of the slowest subject fit into a slice, as long as that is
+// no longer than a coarse one, and a block is as long as before.
+func TestFitSlices(t *testing.T) {
+	e := testExperiment(t, testSubject(t, "one", "fine"), testSubject(t, "two", "fine"))
+	for _, tt := range []struct {
+		request time.Duration // of the slower
+		fixed   bool
+		slice   time.Duration
+		rounds  int
+	}{
+		{300 * time.Microsecond, false, 10 * time.Millisecond, 80},
+		{time.Millisecond, false, 10 * time.Millisecond, 80},
+		{1100 * time.Microsecond, false, 25 * time.Millisecond, 32},
+		{2600 * time.Microsecond, false, 50 * time.Millisecond, 16},
+		{time.Second, false, 50 * time.Millisecond, 16},
+		{time.Second, true, 10 * time.Millisecond, 80},
+	} {
+		e.Plan, e.Lengthen = runfolder.DefaultPlan(), !tt.fixed
+		r := testRecorder(t, e)
+		r.fitSlices([]*instance{{requestTime: time.Microsecond}, {requestTime: tt.request}})
+		for _, run := range r.runs {
+			if p := run.Manifest.Plan; p != r.Plan || p.Slice != tt.slice || p.Rounds != tt.rounds {
+				t.Errorf("requests of %v: %d slices of %v", tt.request, p.Rounds, p.Slice)
+			}
+		}
+	}
+}
+
 func TestRecordFailures(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

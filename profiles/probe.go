@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/url"
+	"time"
 
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -77,10 +78,19 @@ func (r *recorder) probeOnce(ctx context.Context) (err error) {
 	}
 	for s, run := range r.runs {
 		run.Manifest.Probe = &runfolder.Probe{
-			Slice: r.Plan.Slice, Usual: usual[s].rates, More: more[s].rates, Ceiling: ceiling, NoCeiling: r.Probing.NoNull,
+			Slice: r.probeSlice(), Usual: usual[s].rates, More: more[s].rates, Ceiling: ceiling, NoCeiling: r.Probing.NoNull,
 		}
 	}
 	return nil
+}
+
+// probeSlice is coarse unless slices have a length of their own: it comes before the block
+// that tells how long requests take.
+func (r *recorder) probeSlice() time.Duration {
+	if r.Lengthen {
+		return runfolder.CoarseSlice
+	}
+	return r.Plan.Slice
 }
 
 // prober is a probe in progress.
@@ -128,7 +138,7 @@ func (p *prober) rounds(ctx context.Context) error {
 			if round == 0 {
 				result = a.generator.Warmup(ctx, p.Plan.Warmup)
 			} else {
-				result = a.generator.Slice(ctx, p.Plan.Slice)
+				result = a.generator.Slice(ctx, p.probeSlice())
 				a.rates.PerSec = append(a.rates.PerSec, float64(result.Ops())/result.Duration.Seconds())
 			}
 			if err := a.check(ctx, result, p.Load.AllowErrors > 0 || round == 0); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -24,8 +25,10 @@ func (o *planOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.maxBlocks, "max-blocks", d.Blocks,
 		"fresh processes per subject, at most; verdicts are looked for after each from the third on")
 	f.DurationVar(&o.maxTime, "max-time", 0, "begin no block that would end later than this; 0 for no limit")
-	f.IntVar(&o.Rounds, "rounds", d.Rounds, "slices per subject and block")
-	f.DurationVar(&o.Slice, "slice", d.Slice, "length of a slice")
+	f.IntVar(&o.Rounds, "rounds", 0, "slices per subject and block; without it as many as make 0.8s")
+	f.DurationVar(&o.Slice, "slice", 0, fmt.Sprintf(
+		"length of a slice; without it %v, up to %v for slow requests, and %[2]v with --rounds, --rate or agents",
+		runfolder.FineSlice, runfolder.CoarseSlice))
 	f.IntVar(&o.Warmup, "warmup", d.Warmup, "unmeasured requests before the first slice of a block")
 	f.Uint64Var(&o.Seed, "seed", 0, "seed of all random order and data; 0 draws one, the manifest keeps it")
 	f.BoolVar(&o.quick, "quick", false, "3 blocks of 10 rounds: a smoke run, too short for a verdict")
@@ -34,14 +37,20 @@ func (o *planOptions) addFlags(f *pflag.FlagSet) {
 // plan is the plan of the flags for a number of subjects, of which only counts may be
 // judged. Flags that were not given take the values of the plan for that, or with
 // --quick of the quick one; one subject has nothing to be judged against, and gets ten
-// blocks.
-func (o *planOptions) plan(subjects int, counts bool, given func(flag string) bool) runfolder.Plan {
+// blocks. Fine slices are lengthened by the recorder if they are too short for requests;
+// coarse tells that they are too short for what else is asked for.
+func (o *planOptions) plan(subjects int, counts, coarse bool, given func(flag string) bool) runfolder.Plan {
 	plan := o.usual(counts)
+	switch fine := plan.Slice == runfolder.FineSlice; {
+	case given("slice") && fine:
+		plan = plan.WithSlices(o.Slice)
+	case given("slice"):
+		plan.Slice = o.Slice
+	case fine && (coarse || given("rounds")):
+		plan = plan.WithSlices(runfolder.CoarseSlice)
+	}
 	if given("rounds") {
 		plan.Rounds = o.Rounds
-	}
-	if given("slice") {
-		plan.Slice = o.Slice
 	}
 	if given("warmup") {
 		plan.Warmup = o.Warmup

@@ -20,19 +20,27 @@ func TestPlan(t *testing.T) {
 		flags    []string
 		subjects int
 		counts   bool
+		coarse   bool
 		want     runfolder.Plan
 	}{
-		{"default", nil, 2, false, usual},
-		{"counts", nil, 2, true, counts},
-		{"quick", []string{"--quick"}, 2, false, quick},
-		{"quick counts", []string{"--quick"}, 2, true, quick},
-		{"alone", nil, 1, false, edited(usual, exactly(10))},
-		{"alone, at most", []string{"--max-blocks=15"}, 1, false, edited(usual, exactly(15))},
-		{"at most", []string{"--max-blocks=15"}, 2, false, edited(usual, func(p *runfolder.Plan) { p.Blocks = 15 })},
-		{"exactly", []string{"--blocks=15"}, 2, true, edited(counts, exactly(15))},
-		{"quick, exactly", []string{"--quick", "--blocks=5"}, 2, false, edited(quick, exactly(5))},
-		{"longer counts", []string{"--rounds=9", "--slice=70ms", "--warmup=1"}, 2, true,
+		{"default", nil, 2, false, false, usual},
+		{"counts", nil, 2, true, false, counts},
+		{"quick", []string{"--quick"}, 2, false, false, quick},
+		{"quick counts", []string{"--quick"}, 2, true, false, quick},
+		{"alone", nil, 1, false, false, edited(usual, exactly(10))},
+		{"alone, at most", []string{"--max-blocks=15"}, 1, false, false, edited(usual, exactly(15))},
+		{"at most", []string{"--max-blocks=15"}, 2, false, false, edited(usual, func(p *runfolder.Plan) { p.Blocks = 15 })},
+		{"exactly", []string{"--blocks=15"}, 2, true, false, edited(counts, exactly(15))},
+		{"quick, exactly", []string{"--quick", "--blocks=5"}, 2, false, false, edited(quick, exactly(5))},
+		{"longer counts", []string{"--rounds=9", "--slice=70ms", "--warmup=1"}, 2, true, false,
 			edited(counts, func(p *runfolder.Plan) { p.Rounds, p.Slice, p.Warmup = 9, 70e6, 1 })},
+		{"a rate", nil, 2, false, true, edited(usual, func(p *runfolder.Plan) { p.Rounds, p.Slice = 16, 50e6 })},
+		{"slices", []string{"--slice=20ms"}, 2, false, true,
+			edited(usual, func(p *runfolder.Plan) { p.Rounds, p.Slice = 40, 20e6 })},
+		{"rounds", []string{"--rounds=7"}, 2, false, false,
+			edited(usual, func(p *runfolder.Plan) { p.Rounds, p.Slice = 7, 50e6 })},
+		{"a long slice", []string{"--slice=1s"}, 2, false, false,
+			edited(usual, func(p *runfolder.Plan) { p.Rounds, p.Slice = 1, 1e9 })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var o planOptions
@@ -42,7 +50,7 @@ func TestPlan(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.want.Seed = 7
-			if got := o.plan(tt.subjects, tt.counts, f.Changed); got != tt.want {
+			if got := o.plan(tt.subjects, tt.counts, tt.coarse, f.Changed); got != tt.want {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}
 		})

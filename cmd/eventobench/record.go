@@ -139,7 +139,8 @@ func (o *recordOptions) experiment(
 		return profiles.Experiment{}, err
 	}
 	probing, err := o.probing(sent, load, connect, trust)
-	plan := o.plan.plan(len(subjects), c.CountsOnly(), given)
+	coarse := load.Open() || o.agents.agents > 0 || o.agents.subjectAgent != ""
+	plan := o.plan.plan(len(subjects), c.CountsOnly(), coarse, given)
 	if !c.CountsOnly() { // which no layout changes
 		plan.Layouts, plan.LayoutLook = o.layouts, min(o.layouts, runfolder.FirstLook)
 	}
@@ -149,6 +150,7 @@ func (o *recordOptions) experiment(
 		NewGenerator: o.agents.drive(sent, load, connect, trust),
 		Profiles:     kinds,
 		Plan:         plan,
+		Lengthen:     plan.Slice == runfolder.FineSlice && !given("slice"),
 		Probing:      probing,
 		Layouts:      layouts(subjects, kinds, c),
 		Out:          o.out,
@@ -200,8 +202,12 @@ func describe(e profiles.Experiment, subjects []subject.Target) string {
 	for _, s := range subjects {
 		names = append(names, fmt.Sprint(s))
 	}
-	return fmt.Sprintf("measuring %s: %s of %d rounds of %v slices, %s, seed %d",
-		strings.Join(names, ", "), blocks(e.Plan), e.Plan.Rounds, e.Plan.Slice, e.Load.Pacing(), e.Plan.Seed)
+	longer := ""
+	if e.Lengthen {
+		longer = " (longer for slow requests)"
+	}
+	return fmt.Sprintf("measuring %s: %s of %d rounds of %v slices%s, %s, seed %d",
+		strings.Join(names, ", "), blocks(e.Plan), e.Plan.Rounds, e.Plan.Slice, longer, e.Load.Pacing(), e.Plan.Seed)
 }
 
 // blocks says how many blocks a plan has.

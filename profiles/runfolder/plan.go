@@ -28,13 +28,32 @@ type Plan struct {
 // FirstLook is the first look of plans: two blocks do not tell how far blocks differ.
 const FirstLook = 3
 
-// DefaultPlan is up to 40 blocks of 18 slices of 50 ms per subject: with two of them
-// that is as much as a CPU profile of 2 s holds, which servers count in whole seconds.
+// blockLoad is how long a subject is loaded in a block of the default plan: with two of
+// them, and what is waited for after each slice, that is as much as a CPU profile of 2 s
+// holds, which servers count in whole seconds.
+const blockLoad = 800 * time.Millisecond
+
+// A slice of FineSlice follows the machine's changes of speed, which last a tenth of a
+// second and longer, much better than one of CoarseSlice does (docs/method.md). The
+// coarse one is for what takes long against the fine: requests, or agents that agree on
+// when it begins.
+const (
+	FineSlice   = 10 * time.Millisecond
+	MiddleSlice = 25 * time.Millisecond
+	CoarseSlice = 50 * time.Millisecond
+)
+
+// DefaultPlan is up to 40 blocks of fine slices.
 func DefaultPlan() Plan {
-	return Plan{
-		Blocks: 40, Sequential: true, FirstLook: FirstLook,
-		Rounds: 18, Slice: 50 * time.Millisecond, Warmup: 2000,
-	}
+	p := Plan{Blocks: 40, Sequential: true, FirstLook: FirstLook, Warmup: 2000}
+	return p.WithSlices(FineSlice)
+}
+
+// WithSlices is the plan with slices of another length, and as many as make a usual
+// block.
+func (p Plan) WithSlices(length time.Duration) Plan {
+	p.Slice, p.Rounds = length, max(1, int(blockLoad/length))
+	return p
 }
 
 // CountsPlan is for counts per operation, such as allocations, which a tenth of a
@@ -48,7 +67,7 @@ func CountsPlan() Plan {
 
 // QuickPlan is a smoke run of a few seconds: too short for a verdict.
 func QuickPlan() Plan {
-	return Plan{Blocks: 3, Rounds: 10, Slice: 50 * time.Millisecond, Warmup: 500}
+	return Plan{Blocks: 3, Rounds: 10, Slice: CoarseSlice, Warmup: 500}
 }
 
 // Looks are the numbers of complete blocks after which the experiment is judged:
