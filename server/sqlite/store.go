@@ -98,7 +98,7 @@ func (s *Store) prepare(path string, o Options) error {
 		return err
 	}
 	if path == Memory {
-		return s.setJournal("off")
+		return s.beginEndless()
 	}
 	if err := s.durable.syncFolder(); err != nil {
 		return err
@@ -240,8 +240,10 @@ func (s *Store) Write(
 	if err := s.ready(); err != nil {
 		return server.Position{}, err
 	}
-	if err := writing.undo(s.writer); err != nil {
-		return server.Position{}, err
+	if !s.inMemory() {
+		if err := writing.undo(s.writer); err != nil {
+			return server.Position{}, err
+		}
 	}
 	p, err = s.apply(&write{namespace: name, message: m, expected: expected}) // another one, which stays on the stack
 	if err == nil {
