@@ -189,8 +189,11 @@ func (c *counter) block(ctx context.Context) ([]cachegrind.Counts, error) {
 			return err
 		}
 		long, err := c.run(ctx, s, c.sender(ctx, s, c.to))
+		if err != nil {
+			return err
+		}
 		counts[s] = long.Less(short)
-		return err
+		return nil
 	})
 	return counts, err
 }

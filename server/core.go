@@ -176,7 +176,8 @@ type call struct {
 
 func (call *call) release() {
 	clear(call.elements)
-	call.elements = call.elements[:0]
+	clear(call.members)
+	call.elements, call.members = call.elements[:0], call.members[:0]
 	call.message.Call = nil
 	call.core, call.encoder, call.namespace, call.category, call.pager, call.tail = nil, nil, "", "", pager{}, nil
 	calls.Put(call)

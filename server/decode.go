@@ -65,6 +65,7 @@ func unquote(quoted []byte) ([]byte, error) {
 // request is a call as it came: the method name and its arguments.
 type request struct {
 	elements []value
+	members  []member     // of JSON, which elements point into
 	message  wire.Request // of protobuf, which elements point into
 }
 
@@ -115,6 +116,15 @@ func (c *Core) decode(body []byte, r *request) (method []byte, err error) {
 
 // split finds the elements of the array that the body must be.
 func (r *request) split(body []byte) error {
+	r.elements, r.members = r.elements[:0], r.members[:0]
+	if (&plain{text: body}).split(r) {
+		return nil
+	}
+	return r.splitStrictly(body)
+}
+
+// splitStrictly is split by jsontext.
+func (r *request) splitStrictly(body []byte) error {
 	dec := getDecoder(body)
 	defer putDecoder(dec)
 	r.elements = r.elements[:0]

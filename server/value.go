@@ -20,6 +20,7 @@ type value struct {
 	tree    any
 	library *library // that made the tree
 	compact bool     // the text is known to have no insignificant white space
+	members []member // of an object, if they are known already
 }
 
 // kind is the first byte of the text: { [ " t f n, and 0 for a number.
@@ -153,16 +154,33 @@ func (v value) find(how lookup, known []field, found []value) error {
 		v.findInMessage(known, found)
 		return nil
 	}
-	for s := (scanner{text: v.text[1:]}); s.more(); {
-		name, err := unquote(s.value().text)
-		if err != nil {
+	for _, m := range v.members {
+		if err := m.find(how, known, found); err != nil {
 			return err
 		}
-		field := s.value()
-		for i, f := range known {
-			if string(name) == f.name || how.anyCase && strings.EqualFold(string(name), f.name) {
-				found[i] = field
-			}
+	}
+	if len(v.members) > 0 {
+		return nil
+	}
+	for s := (scanner{text: v.text[1:]}); s.more(); {
+		name := s.value().text
+		m := member{name, s.value()}
+		if err := m.find(how, known, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find is that of the object, for one of its members.
+func (m *member) find(how lookup, known []field, found []value) error {
+	name, err := unquote(m.name)
+	if err != nil {
+		return err
+	}
+	for i, f := range known {
+		if string(name) == f.name || how.anyCase && strings.EqualFold(string(name), f.name) {
+			found[i] = m.value
 		}
 	}
 	return nil

@@ -128,15 +128,16 @@ func medianCPU(n int, do func()) time.Duration {
 	return times[len(times)/2]
 }
 
-// residentMemory is that of this process, without what Go could give back.
+// residentMemory is that of this process, without what Go could give back and without
+// the pages of its program, of which a larger store has touched more.
 func residentMemory() (int64, error) {
 	debug.FreeOSMemory()
 	self, err := procfs.Self()
 	if err != nil {
 		return 0, err
 	}
-	stat, err := self.Stat()
-	return int64(stat.ResidentMemory()), err
+	status, err := self.NewStatus()
+	return int64(status.RssAnon), err
 }
 
 // openCore opens a store with a core. Closing it twice does nothing.

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/eventobench/eventobench/server"
@@ -27,42 +29,41 @@ var writes = sync.Pool{New: func() any { return &write{done: make(chan struct{},
 // batcher lets writes that wait at the same time share a commit, and with it
 // the one thing that is slow about it: waiting for the disk.
 type batcher struct {
-	queue   chan *write
-	batch   []*write // that is being written
-	closing chan struct{}
-	ended   chan struct{}
+	batch []*write      // that is being written
+	ended chan struct{} // is closed when the last one was
+
+	mu      sync.Mutex
+	waiting []*write
+	some    chan struct{} // has a value if something waits that nobody looks after
+	closed  bool
 }
 
 var errClosed = errors.New("the store is closed")
 
 func startBatcher(s *Store) *batcher {
-	b := &batcher{queue: make(chan *write), closing: make(chan struct{}), ended: make(chan struct{})}
+	b := &batcher{some: make(chan struct{}, 1), ended: make(chan struct{})}
 	go func() {
 		defer close(b.ended)
-		for {
-			select {
-			case first := <-b.queue:
-				s.commit(b.gather(first))
-			case <-b.closing:
-				return
+		for range b.some {
+			for b.gather() {
+				s.commit(b.batch)
 			}
 		}
 	}()
 	return b
 }
 
-// gather takes what waits behind the first write.
-func (b *batcher) gather(first *write) []*write {
-	b.batch = append(b.batch[:0], first)
-	for len(b.batch) < maxBatch {
-		select {
-		case w := <-b.queue:
-			b.batch = append(b.batch, w)
-		default:
-			return b.batch
-		}
-	}
-	return b.batch
+// gather takes what waits, if anything does. Whoever can go on does so first, if there
+// are more of them than CPUs: so many bring further writes, and nobody would commit these
+// sooner with the CPUs busy.
+func (b *batcher) gather() bool {
+	runtime.Gosched()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.waiting), maxBatch)
+	b.batch = append(b.batch[:0], b.waiting[:n]...)
+	b.waiting = slices.Delete(b.waiting, 0, n)
+	return n > 0
 }
 
 // do waits until the write is on disk or has failed. It does not give up with
@@ -70,20 +71,37 @@ func (b *batcher) gather(first *write) []*write {
 func (b *batcher) do(namespace string, m server.NewMessage, expected *int64) (server.Position, error) {
 	w := writes.Get().(*write)
 	*w = write{namespace: namespace, message: m, expected: expected, done: w.done}
-	select {
-	case b.queue <- w:
-		<-w.done
-	case <-b.closing:
-		w.err = errClosed
+	if !b.add(w) {
+		return server.Position{}, errClosed
 	}
+	<-w.done
 	p, err := w.position, w.err
 	*w = write{done: w.done} // what it points to is the caller's
 	writes.Put(w)
 	return p, err
 }
 
+// add has a write wait for the next batch, unless there will be none.
+func (b *batcher) add(w *write) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.waiting = append(b.waiting, w)
+	select {
+	case b.some <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// close waits until all that was added is written.
 func (b *batcher) close() {
-	close(b.closing)
+	b.mu.Lock()
+	b.closed = true
+	close(b.some)
+	b.mu.Unlock()
 	<-b.ended
 }
 

@@ -81,7 +81,7 @@ func (ns *namespace) tally(conn *sqlite.Conn) (tally, error) {
 // stats counts what the namespace holds. Streams are numbered without gaps and
 // never removed: the last number is their count.
 func (ns *namespace) stats(conn *sqlite.Conn) (stats server.NamespaceStats, err error) {
-	err = reading.run(conn, func() error {
+	err = seeOne(conn, func() error {
 		t, err := ns.tally(conn)
 		if err != nil {
 			return err
@@ -138,7 +138,7 @@ func nameRange(q server.StreamQuery) (from, to string) {
 // Categories lists the categories of a namespace by name.
 func (s *Store) Categories(ctx context.Context, name string) (categories []server.CategoryInfo, err error) {
 	err = s.view(ctx, name, func(ns *namespace, conn *sqlite.Conn) error {
-		return reading.run(conn, func() (err error) {
+		return seeOne(conn, func() (err error) {
 			categories, err = ns.listCategories(conn)
 			return err
 		})

@@ -72,12 +72,12 @@ func (t transaction) undo(conn *sqlite.Conn) error {
 // transact runs do in a transaction of the writer. One that could not be rolled
 // back is rolled back first.
 func (s *Store) transact(do func() error) error {
-	if err := writing.undo(s.writer); err != nil {
-		return err
-	}
 	s.durable.added = 0
 	if s.inMemory() {
 		return s.transactInMemory(do)
+	}
+	if err := writing.undo(s.writer); err != nil {
+		return err
 	}
 	if err := writing.run(s.writer, do); err != nil {
 		return err
@@ -86,14 +86,43 @@ func (s *Store) transact(do func() error) error {
 	return nil
 }
 
+// beginEndless begins the transaction that a store in memory is in, but for what transact
+// does. Nobody else sees what it holds, and nothing is rolled back, so that to begin and
+// to end one for each write and each read is work for nothing.
+func (s *Store) beginEndless() error {
+	if err := s.setJournal("off"); err != nil {
+		return err
+	}
+	return sqlitex.Execute(s.writer, writing.begin, nil)
+}
+
 // transactInMemory has SQLite keep a journal meanwhile. If it cannot be told to stop, it
-// goes on, which is slower and not wrong.
+// goes on, and if the endless transaction cannot begin, each write has its own: that is
+// slower and not wrong.
 func (s *Store) transactInMemory(do func() error) error {
+	if !s.writer.AutocommitEnabled() {
+		if err := sqlitex.Execute(s.writer, writing.commit, nil); err != nil {
+			return err
+		}
+	}
 	if err := s.setJournal("memory"); err != nil {
 		return err
 	}
-	defer func() { _ = s.setJournal("off") }()
-	return writing.run(s.writer, do)
+	err := writing.run(s.writer, do)
+	if errors.Is(err, errNotUndone) {
+		s.damaged = damage(err)
+		return err
+	}
+	_ = s.beginEndless()
+	return err
+}
+
+// seeOne runs do on one state of the database.
+func seeOne(conn *sqlite.Conn, do func() error) error {
+	if conn.AutocommitEnabled() {
+		return reading.run(conn, do)
+	}
+	return do()
 }
 
 // setJournal says whether a store in memory can roll back what it does. A journal has a

@@ -109,10 +109,16 @@ var netTypes = [...][]string{
 	server.Protobuf: {server.Protobuf.ContentType()},
 }
 
+// selfCounted is up to how many bytes net/http finds out the length of an answer by
+// itself, without memory: "under a few KB", says http.ResponseWriter.
+const selfCounted = 1 << 10
+
 func netAnswer(w http.ResponseWriter, a server.Answer) {
 	header := w.Header()
 	header["Content-Type"] = netTypes[a.Protocol]
-	header["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
+	if len(a.Body) > selfCounted {
+		header["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
+	}
 	if a.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(a.RetryAfter))
 	}
@@ -232,8 +238,7 @@ func (b *buffer) netServe(core Core, w http.ResponseWriter, r *http.Request) ser
 	protocol := server.ProtocolOf(r.Header.Get("Content-Type"))
 	var err error
 	b.body, err = readAll(b.body[:0], bounded(w, r, int64(core.ReadBody())))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return core.AppendBodyTooLarge(b.out, protocol)
 	}
 	if err != nil {
