@@ -12,27 +12,42 @@ import (
 )
 
 // SQLite keeps a page and what it knows of it in one piece of memory, of a little
-// more than 4 KiB, and modernc.org/libc's allocator would give it 8 KiB, a power of two.
-// So SQLite's memory is taken from there by way of the functions below, which cut
-// pieces of that size from large ones. All others are libc's.
+// more than 4 or 8 KiB, and modernc.org/libc's allocator would give it twice that, a power
+// of two. So SQLite's memory is taken from there by way of the functions below, which cut
+// pieces of these sizes from large ones. All others are libc's.
 //
 // As in SQLite's own functions for systems whose allocator does not tell, the length
 // of a piece is in front of it.
 
 const (
 	lengthSize = 8
-	pageSize   = 4096       // SQLite's default
 	slabSize   = 1<<20 - 64 // with libc's header within a power of two
+
+	filePage   = 4096 // SQLite's default
+	memoryPage = 8192 // of a store in memory: pages are split less often, and have fewer headers
 )
 
-// pieces are the pieces of memory that hold a page each. Those that were used go from
-// one page to the next, and are not given back.
-var pieces struct {
+// pieces are the pieces of memory that hold a page of some size each. Those that were
+// used go from one page to the next, and are not given back.
+type pieces struct {
 	mu     sync.Mutex
 	length int32   // of a page with its header; no other piece has it
 	free   uintptr // the first of a list; each has the address of the next
 	slab   uintptr // what is left of the last large piece
 	left   types.Size_t
+}
+
+var filePieces, memoryPieces pieces
+
+// piecesOf are those of a length, if it is that of a page.
+func piecesOf(length int32) *pieces {
+	switch length {
+	case filePieces.length:
+		return &filePieces
+	case memoryPieces.length:
+		return &memoryPieces
+	}
+	return nil
 }
 
 // memoryError is why SQLite could not be told. It is told before anybody in the program
@@ -52,7 +67,8 @@ func useMemory() error {
 	if err := configure(tls, lib.SQLITE_CONFIG_PCACHE_HDRSZ, space); err != nil {
 		return err
 	}
-	pieces.length = pageSize + *at[int32](space)
+	filePieces.length = filePage + *at[int32](space)
+	memoryPieces.length = memoryPage + *at[int32](space)
 	if err := configure(tls, lib.SQLITE_CONFIG_GETMALLOC, space); err != nil {
 		return err
 	}
@@ -86,8 +102,8 @@ func length(_ *libc.TLS, p uintptr) int32 {
 
 func allocate(tls *libc.TLS, n int32) uintptr {
 	var p uintptr
-	if n == pieces.length {
-		p = takePiece(tls)
+	if pieces := piecesOf(n); pieces != nil {
+		p = pieces.take(tls)
 	} else {
 		p = libc.Xmalloc(tls, types.Size_t(n)+lengthSize)
 	}
@@ -99,13 +115,14 @@ func allocate(tls *libc.TLS, n int32) uintptr {
 }
 
 func release(tls *libc.TLS, p uintptr) {
-	switch {
-	case p == 0:
-	case length(tls, p) == pieces.length:
-		putPiece(p - lengthSize)
-	default:
-		libc.Xfree(tls, p-lengthSize)
+	if p == 0 {
+		return
 	}
+	if pieces := piecesOf(length(tls, p)); pieces != nil {
+		pieces.put(p - lengthSize)
+		return
+	}
+	libc.Xfree(tls, p-lengthSize)
 }
 
 func reallocate(tls *libc.TLS, p uintptr, n int32) uintptr {
@@ -113,7 +130,7 @@ func reallocate(tls *libc.TLS, p uintptr, n int32) uintptr {
 	if old == n {
 		return p
 	}
-	if old != pieces.length && n != pieces.length {
+	if piecesOf(old) == nil && piecesOf(n) == nil {
 		if p = libc.Xrealloc(tls, p-lengthSize, types.Size_t(n)+lengthSize); p == 0 {
 			return 0
 		}
@@ -128,30 +145,30 @@ func reallocate(tls *libc.TLS, p uintptr, n int32) uintptr {
 	return fresh
 }
 
-func takePiece(tls *libc.TLS) uintptr {
-	pieces.mu.Lock()
-	defer pieces.mu.Unlock()
-	if p := pieces.free; p != 0 {
-		pieces.free = *at[uintptr](p)
-		return p
+func (p *pieces) take(tls *libc.TLS) uintptr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if piece := p.free; piece != 0 {
+		p.free = *at[uintptr](piece)
+		return piece
 	}
-	size := types.Size_t(pieces.length) + lengthSize
-	if pieces.left < size {
+	size := types.Size_t(p.length) + lengthSize
+	if p.left < size {
 		slab := libc.Xmalloc(tls, slabSize)
 		if slab == 0 {
 			return 0
 		}
-		pieces.slab, pieces.left = slab, slabSize
+		p.slab, p.left = slab, slabSize
 	}
-	p := pieces.slab
-	pieces.slab += uintptr(size)
-	pieces.left -= size
-	return p
+	piece := p.slab
+	p.slab += uintptr(size)
+	p.left -= size
+	return piece
 }
 
-func putPiece(p uintptr) {
-	pieces.mu.Lock()
-	defer pieces.mu.Unlock()
-	*at[uintptr](p) = pieces.free
-	pieces.free = p
+func (p *pieces) put(piece uintptr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*at[uintptr](piece) = p.free
+	p.free = piece
 }

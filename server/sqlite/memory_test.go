@@ -16,9 +16,10 @@ import (
 func TestReallocate(t *testing.T) {
 	tls := libc.NewTLS()
 	defer tls.Close()
-	page := pieces.length
+	page, other := filePieces.length, memoryPieces.length
 	for _, sizes := range [][]int32{
 		{1, 8, 100, page, 100}, {page, page, page + 1, page - 1, page, 1}, {page - 1, page, 3 * page, page},
+		{page, other, other - 1, other, page}, {other, 1, other, other + 1, page, other},
 	} {
 		p, kept := allocate(tls, sizes[0]), sizes[0]
 		fill(p, kept)
@@ -80,9 +81,9 @@ func fillAndClose(t *testing.T) (pages int) {
 }
 
 func freePieces() (n int) {
-	pieces.mu.Lock()
-	defer pieces.mu.Unlock()
-	for p := pieces.free; p != 0; p = *at[uintptr](p) {
+	memoryPieces.mu.Lock()
+	defer memoryPieces.mu.Unlock()
+	for p := memoryPieces.free; p != 0; p = *at[uintptr](p) {
 		n++
 	}
 	return n

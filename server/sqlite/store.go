@@ -93,6 +93,8 @@ func (s *Store) prepare(path string, o Options) error {
 		if err := s.prepareFile(path, o); err != nil {
 			return err
 		}
+	} else if err := s.preparePages(); err != nil {
+		return err
 	}
 	if err := executeScript(s.writer, schema); err != nil {
 		return err
@@ -104,6 +106,11 @@ func (s *Store) prepare(path string, o Options) error {
 		return err
 	}
 	return s.loadNamespaces()
+}
+
+// preparePages sets the size of pages of a store in memory.
+func (s *Store) preparePages() error {
+	return sqlitex.ExecuteTransient(s.writer, fmt.Sprintf("PRAGMA page_size=%d", memoryPage), nil)
 }
 
 // prepareFile sets up the write-ahead log, which lets readers go on beside the
