@@ -30,7 +30,7 @@ func (s *Store) importInto(ns *namespace, records []server.Record) error {
 	}
 	err := s.transact(func() error {
 		for i, r := range records {
-			if err := ns.importRecord(s.writer, &s.room, r); err != nil {
+			if err := ns.importRecord(s.writer, r); err != nil {
 				return atIndex(i, r, err)
 			}
 		}
@@ -45,7 +45,7 @@ func (s *Store) importInto(ns *namespace, records []server.Record) error {
 	return err
 }
 
-func (ns *namespace) importRecord(conn *sqlite.Conn, room *room, r server.Record) error {
+func (ns *namespace) importRecord(conn *sqlite.Conn, r server.Record) error {
 	st, err := ns.stream(conn, r.Stream)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (ns *namespace) importRecord(conn *sqlite.Conn, room *room, r server.Record
 	if err != nil {
 		return err
 	}
-	room.bindMessage(stmt, st, r.Position.Position, r.NewMessage)
+	bindMessage(stmt, st, r.Position.Position, r.NewMessage)
 	stmt.BindInt64(9, r.GlobalPosition)
 	_, err = stmt.Step()
 	if err := finish(stmt, err); err != nil {

@@ -127,14 +127,12 @@ func selectNumber(conn *sqlite.Conn, query string, texts ...string) (n int64, er
 }
 
 // append adds a message at the end of its stream.
-func (ns *namespace) append(
-	conn *sqlite.Conn, room *room, st *stream, m server.NewMessage,
-) (server.Position, error) {
+func (ns *namespace) append(conn *sqlite.Conn, st *stream, m server.NewMessage) (server.Position, error) {
 	stmt, err := conn.Prepare(ns.sql.insertMessage)
 	if err != nil {
 		return server.Position{}, err
 	}
-	room.bindMessage(stmt, st, st.version+1, m)
+	bindMessage(stmt, st, st.version+1, m)
 	_, err = stmt.Step()
 	if err := finish(stmt, err); err != nil {
 		switch sqlite.ErrCode(err) {
@@ -149,19 +147,17 @@ func (ns *namespace) append(
 	return server.Position{Position: st.version, GlobalPosition: conn.LastInsertRowID()}, nil
 }
 
-// bindMessage binds a statement that is executed before the next one is bound.
-func (r *room) bindMessage(stmt *sqlite.Stmt, st *stream, position int64, m server.NewMessage) {
-	r.empty()
+func bindMessage(stmt *sqlite.Stmt, st *stream, position int64, m server.NewMessage) {
 	stmt.BindInt64(1, st.id)
 	stmt.BindInt64(2, st.category)
 	stmt.BindInt64(3, position)
-	r.bindBytes(stmt, 4, m.ID[:])
-	r.bindText(stmt, 5, m.Type)
-	r.bindBytes(stmt, 6, m.Data)
+	stmt.BindBytes(4, m.ID[:])
+	stmt.BindText(5, m.Type)
+	stmt.BindBytes(6, m.Data)
 	if m.Metadata == nil {
 		stmt.BindNull(7)
 	} else {
-		r.bindBytes(stmt, 7, m.Metadata)
+		stmt.BindBytes(7, m.Metadata)
 	}
 	stmt.BindInt64(8, m.Time.UnixNano())
 }

@@ -26,7 +26,6 @@ const Memory = ":memory:"
 type Store struct {
 	mu     sync.Mutex // guards writer and, through it, all changes
 	writer *sqlite.Conn
-	room   room          // of the writer's statements
 	pool   *sqlitex.Pool // nil in memory, where the writer reads too
 	batch  *batcher      // nil if every write has a commit of its own
 
@@ -79,9 +78,6 @@ func Open(path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("opening the SQLite store %s: %w", path, err)
 	}
 	s := &Store{writer: conn, byName: map[string]*namespace{}}
-	if s.room, err = newRoom(); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
 	if err := s.prepare(path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the SQLite store %s: %w", path, explainDamage(err)), s.Close())
 	}
@@ -172,7 +168,6 @@ func (s *Store) Close() (err error) {
 			err = errors.Join(err, fmt.Errorf("syncing the log: %w", failed))
 		} else {
 			err = errors.Join(err, s.writer.Close())
-			s.room.free()
 		}
 		s.writer = nil
 	})
@@ -280,7 +275,7 @@ func (s *Store) apply(w *write) (p server.Position, err error) {
 	if st.id == 0 {
 		p, err = s.writeFirst(ns, st, w.message)
 	} else {
-		p, err = ns.append(s.writer, &s.room, st, w.message)
+		p, err = ns.append(s.writer, st, w.message)
 	}
 	if err == nil {
 		s.durable.added++
@@ -295,7 +290,7 @@ func (s *Store) writeFirst(ns *namespace, st *stream, m server.NewMessage) (p se
 		if err := ns.numberStream(s.writer, st, m.Stream); err != nil {
 			return err
 		}
-		if p, err = ns.append(s.writer, &s.room, st, m); err != nil {
+		if p, err = ns.append(s.writer, st, m); err != nil {
 			return err
 		}
 		return ns.addStream(s.writer, st, m.Stream)
