@@ -56,12 +56,13 @@ func (p Plan) WithSlices(length time.Duration) Plan {
 	return p
 }
 
-// CountsPlan is for counts per operation, such as allocations, which a tenth of a
-// second tells as well as a minute: its blocks are as short as they can be.
+// CountsPlan is for counts per operation, such as allocations, which some tenths of a
+// second tell as well as a minute: its blocks are short, though long against what a
+// process allocates once, in its first requests.
 func CountsPlan() Plan {
 	return Plan{
-		Blocks: 16, Sequential: true, FirstLook: FirstLook,
-		Rounds: 6, Slice: 25 * time.Millisecond, Warmup: 500,
+		Blocks: 12, Sequential: true, FirstLook: FirstLook,
+		Rounds: 10, Slice: MiddleSlice, Warmup: 2000,
 	}
 }
 
