@@ -294,8 +294,45 @@ func TestSubjectAgentOfSearch(t *testing.T) {
 	}
 }
 
-// startBox starts NATS and an agent that starts subjects, box.
-func startBox(t *testing.T) (bus *agent.Server, box *exec.Cmd) {
+// TestNothingOnDisk: an agent that is killed leaves no file: neither a subject's folder nor
+// a program that was sent.
+func TestNothingOnDisk(t *testing.T) {
+	program, err := exec.LookPath("eventobench")
+	if err != nil {
+		t.Fatal(err)
+	}
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	bus, box := startBox(t, "--allow-upload", "--allow-exec="+program)
+	files := func() []string {
+		found, err := filepath.Glob(filepath.Join(temp, "*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	r := &running{out: t.TempDir()}
+	r.launch(t, "run", "--nats="+bus.URL, "--subject-agent=box", "--profiles=none", "--get=/health", "--blocks=2",
+		"--slice=1s", "--rounds=100", "--warmup=5", "--out="+r.out, "--subject=sent=builtin:fasthttp,binary="+program,
+		"--subject=there=exec:"+program+" serve --addr={addr} --store=sqlite:{dir}/bench.db")
+	eventually(t, "there is no folder of a subject", func() bool { return len(files()) > 0 })
+	servers := nextServers(t, box.Process.Pid, nil)
+	strikeAt(t, box.Process.Pid, strike{signal: syscall.SIGKILL})
+	_ = box.Wait() // it was killed
+	if code, text := r.end(t); code != exitFailed {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+	for _, pid := range servers {
+		eventually(t, "a server lives on", func() bool { return !exists(pid) })
+	}
+	eventually(t, "something is left on disk", func() bool {
+		left, err := os.ReadDir(temp)
+		return err == nil && len(left) == 0
+	})
+}
+
+// startBox starts NATS and an agent that starts subjects, box, with more flags.
+func startBox(t *testing.T, flags ...string) (bus *agent.Server, box *exec.Cmd) {
 	t.Helper()
 	bus, err := agent.StartServer("127.0.0.1:0", "secret", "", "")
 	if err != nil {
@@ -303,7 +340,8 @@ func startBox(t *testing.T) (bus *agent.Server, box *exec.Cmd) {
 	}
 	t.Cleanup(bus.Stop)
 	t.Setenv(tokenVariable, "secret")
-	box = exec.CommandContext(t.Context(), "eventobench", "agent", "--subjects", "--nats="+bus.URL, "--name=box")
+	box = exec.CommandContext(t.Context(), "eventobench",
+		append([]string{"agent", "--subjects", "--nats=" + bus.URL, "--name=box"}, flags...)...)
 	box.Stderr = t.Output()
 	if err := box.Start(); err != nil {
 		t.Fatal(err)

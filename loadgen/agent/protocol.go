@@ -46,9 +46,10 @@ func subjectOf(id, endpoint string) string { return "eventobench.agent." + id + 
 
 // The limits of what an agent takes in.
 const (
-	maxWorkload  = 64 << 20  // bytes of a workload
-	maxWorkloads = 256 << 20 // of all workloads of a session
-	maxKinds     = 2000      // of requests of a workload
+	maxWorkload  = 64 << 20   // bytes of a workload
+	maxWorkloads = 256 << 20  // of all workloads of a session
+	maxKinds     = 2000       // of requests of a workload
+	maxWorkers   = 10_000_000 // of a whole load
 	maxLead      = 2 * time.Second
 
 	// maxHistograms are those of all drivers of a session, of 280 kB each as far as they
@@ -194,6 +195,9 @@ func (j job) check() error {
 func (p prepare) check() error {
 	if err := p.Load.Validate(); err != nil {
 		return err
+	}
+	if p.Load.Workers > maxWorkers {
+		return fmt.Errorf("a load of %d workers", p.Load.Workers)
 	}
 	if p.Index < 0 || p.Of < 1 || p.Index >= p.Of || p.Of > p.Load.Workers {
 		return fmt.Errorf("part %d of %d of a load of %d workers", p.Index, p.Of, p.Load.Workers)

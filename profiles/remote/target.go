@@ -128,13 +128,16 @@ func (t *Target) ask(ctx context.Context, session *agent.Session, id int) (reply
 	}
 	r := request{Do: doStart, Subject: id, Start: &s}
 	answer, err := ask(ctx, session, r)
-	if err != nil || !answer.Unsent {
-		return answer, err
+	if err == nil && answer.Unsent && t.upload != "" {
+		if err := send(ctx, session, s.Upload, data); err != nil {
+			return reply{}, err
+		}
+		answer, err = ask(ctx, session, r)
 	}
-	if err := send(ctx, session, s.Upload, data); err != nil {
-		return reply{}, err
+	if err == nil && answer.Unsent {
+		err = &refusal{"it lacks a program that it was sent, or that nobody sends"}
 	}
-	return ask(ctx, session, r)
+	return answer, err
 }
 
 // send sends a program.
