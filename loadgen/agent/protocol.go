@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -52,14 +53,16 @@ const (
 	maxWorkers   = 10_000_000 // of a whole load
 	maxLead      = 2 * time.Second
 
-	// maxHistograms are those of all drivers of a session, of 280 kB each as far as they
-	// are used. A slice lays out when its requests are due, in 8 B each.
-	maxHistograms = 20_000
-	maxDue        = 20_000_000
+	// maxDue is how many requests may be due in a slice, which are laid out in 8 B each.
+	maxDue = 20_000_000
 
 	// maxCount is more than any count of a slice: two years in ns, or 64 PiB.
 	maxCount = 1 << 56
 )
+
+// maxHistograms is how many histograms all drivers of a session may have, of 280 kB each as
+// far as they are used: each driver has its own for every CPU.
+func maxHistograms() int { return 16_000 + 2_000*runtime.GOMAXPROCS(0) }
 
 // control is a request to the control endpoint.
 type control struct {

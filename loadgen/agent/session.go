@@ -201,9 +201,9 @@ func (s *session) prepare(p prepare) error {
 	case connections > a.MaxConnections:
 		return fmt.Errorf("agent %s makes at most %d connections (--max-connections), not %d",
 			a.Name, a.MaxConnections, connections)
-	case counted > maxHistograms:
+	case counted > maxHistograms():
 		return fmt.Errorf("agent %s counts latencies in at most %d histograms, not %d: make fewer kinds of requests",
-			a.Name, maxHistograms, counted)
+			a.Name, maxHistograms(), counted)
 	}
 	s.drivers[p.Driver] = &driver{
 		Driver:  loadgen.NewPart(server, w, p.Load, connect, p.Seed, part, a.MaxRate),
