@@ -34,6 +34,9 @@ type CapacityReport struct {
 	Machine    MachineUse        `json:"machine"`
 	Warnings   []Warning         `json:"warnings"`
 
+	// SubjectAgent is what started the subjects; nil if the recorder did.
+	SubjectAgent *runfolder.SubjectAgent `json:"subject_agent,omitempty"`
+
 	recorded []Recording // of the subjects
 	rule     Rule
 }
@@ -107,7 +110,7 @@ func NewCapacityReport(c *runfolder.Capacity, criteria Criteria) (*CapacityRepor
 	r := &CapacityReport{
 		Format: CapacityReportFormat, Experiment: c.Experiment, Limits: c.Limits,
 		Blocks: len(c.Subjects[0].Blocks), Plan: c.Plan, Host: c.Host, Workers: c.Load.Workers, Load: c.Load.Workload,
-		State: c.State, Reason: c.Reason, Ratios: []CapacityRatio{}, rule: criteria.rule(capacityMetric, nil),
+		SubjectAgent: c.SubjectAgent, State: c.State, Reason: c.Reason, Ratios: []CapacityRatio{}, rule: criteria.rule(capacityMetric, nil),
 	}
 	if r.Blocks == 0 {
 		return nil, errors.New(cmp.Or(c.Reason, "it has no complete block"))
@@ -235,7 +238,9 @@ func trialShares(c *runfolder.Capacity, run runfolder.CapacityRun) *CPUShare {
 	var server, generator, capacity float64
 	for _, t := range counting(run) {
 		server += t.Server.Seconds()
-		generator += t.Generator.Seconds()
+		if !c.LoadedFromElsewhere() {
+			generator += t.Generator.Seconds()
+		}
 		capacity += t.Duration.Seconds() * float64(c.Host.Affinity)
 	}
 	if _, unknown := c.Unavailable[run.Subject.Name]; unknown || capacity == 0 {
@@ -281,22 +286,30 @@ func (s *SubjectCapacity) held(c *runfolder.Capacity, run runfolder.CapacityRun)
 // they were sent, or failed, that was the server. If they were late only because they
 // were sent late, there was no free worker, or the generator did not come to it. Where
 // the server had all the CPU time that the machine could give it, more workers or a
-// swifter generator would have been of no use.
+// swifter generator would have been of no use. A recorder on another machine has CPUs of
+// its own, which it may use nearly all of.
 func heldTrial(c *runfolder.Capacity, t runfolder.Trial, clock bool) Bottleneck {
 	const (
 		most      = 0.5 // of the CPUs: a generator that uses more is what limits
+		mostOfOwn = 0.9 // of a generator on a machine of its own
 		saturated = 0.1 // idle
 		busy      = 0.5 // of the workers, on average
 	)
-	cpus := t.Duration.Seconds() * float64(max(1, c.Host.Affinity))
-	generator, server := t.Generator.Seconds()/cpus, t.Server.Seconds()/cpus
+	share := func(used time.Duration, cpus int) float64 {
+		return used.Seconds() / (t.Duration.Seconds() * float64(max(1, cpus)))
+	}
+	generator, server := share(t.Generator, c.Host.Affinity), share(t.Server, c.Host.Affinity)
+	elsewhere := c.LoadedFromElsewhere()
+	if elsewhere {
+		generator = 0
+	}
 	fromSent := t.Fitted()
 	for limit, over := range t.OverSent {
 		fromSent.Crossed[limit] = float64(over + t.Failed)
 	}
 	fromSent.Crossed[len(t.OverSent)] = float64(t.Failed) // those left unsent are no fault of the server yet
 	switch {
-	case generator > most:
+	case generator > most, elsewhere && share(t.Generator, c.RecorderCPUs) > mostOfOwn:
 		return ByGenerator
 	case !c.Limits.Allowed().Met(fromSent):
 		return ByServer
@@ -429,7 +442,7 @@ func capacityManifest(c *runfolder.Capacity, run runfolder.CapacityRun) runfolde
 	m := runfolder.Manifest{
 		Format: runfolder.Format, Schema: runfolder.Schema, Experiment: c.Experiment, Tool: c.Tool, Label: c.Label,
 		Subject: run.Subject, Load: c.Load, Plan: c.Plan, Host: c.Host, Start: c.Start, End: c.End,
-		State: c.State, Reason: c.Reason, Repeated: c.Repeated, Unavailable: map[runfolder.Source]string{},
+		SubjectAgent: c.SubjectAgent, State: c.State, Reason: c.Reason, Repeated: c.Repeated, Unavailable: map[runfolder.Source]string{},
 	}
 	if why, unknown := c.Unavailable[run.Subject.Name]; unknown {
 		m.Unavailable[runfolder.SourceCPUClock] = why

@@ -239,6 +239,43 @@ func TestRecordedCapacity(t *testing.T) {
 	}
 }
 
+// TestCapacityFromElsewhere: a recorder on another machine than the subjects takes none of
+// their CPU time, and holds the rate only if its own CPUs are used up.
+func TestCapacityFromElsewhere(t *testing.T) {
+	away := &runfolder.SubjectAgent{Name: "box", Elsewhere: true}
+	for _, tt := range []struct {
+		name      string
+		agent     *runfolder.SubjectAgent
+		cpus      int // of the recorder
+		held      Bottleneck
+		generator float64 // its share of the CPUs of the subjects
+	}{
+		{"at home", nil, 2, ByGenerator, 0.75},
+		{"same machine", &runfolder.SubjectAgent{Name: "box"}, 2, ByGenerator, 0.75},
+		{"elsewhere", away, 2, ByServer, 0},
+		{"elsewhere, with fewer CPUs", away, 1, ByGenerator, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := searchOf(4, 3, queues[0])
+			c.SubjectAgent, c.RecorderCPUs = tt.agent, tt.cpus
+			for _, b := range c.Subjects[0].Blocks {
+				for i := range b.Trials {
+					b.Trials[i].Server = b.Trials[i].Duration / 10
+					b.Trials[i].Generator = b.Trials[i].Duration * 3 / 2
+				}
+			}
+			r, err := NewCapacityReport(c, DefaultCriteria())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := r.Subjects[0]
+			if s.Bottleneck != tt.held || math.Abs(s.Shares.Generator-tt.generator) > 1e-9 || r.SubjectAgent != tt.agent {
+				t.Errorf("held by the %s, shares %+v, agent %+v", s.Bottleneck, *s.Shares, r.SubjectAgent)
+			}
+		})
+	}
+}
+
 // TestCapacityGate: a gate judges the ratio by the tolerance it is given, and waives it; a
 // side whose limit was not found makes it inconclusive, with the reason and what helps.
 func TestCapacityGate(t *testing.T) {

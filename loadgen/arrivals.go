@@ -66,6 +66,7 @@ type schedule struct {
 	due   []time.Duration // since start, ascending
 	end   time.Time
 	taken atomic.Int64
+	most  *ceiling
 }
 
 func (s *schedule) Next(now time.Time) (time.Time, int64, bool) {
@@ -76,7 +77,18 @@ func (s *schedule) Next(now time.Time) (time.Time, int64, bool) {
 	if n >= int64(len(s.due)) {
 		return time.Time{}, 0, false
 	}
-	return s.start.Add(s.due[n]), s.first + n*int64(s.part.of()), true
+	due := s.start.Add(s.due[n])
+	if s.most != nil && !s.most.allows(later(due, now)) {
+		return time.Time{}, 0, false
+	}
+	return due, s.first + n*int64(s.part.of()), true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // missed returns the number of requests that no worker has taken.

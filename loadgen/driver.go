@@ -153,8 +153,11 @@ func (d *Driver) Slice(ctx context.Context, length time.Duration) Result {
 	s := &schedule{
 		first: first, part: d.part, start: start, due: due, end: end.Add(backlogTime),
 	}
+	if d.timeline.mean == 0 { // a recording, whose rate is one on average
+		s.most = d.ceiling(start)
+	}
 	r := d.run(ctx, start, s, end)
-	r.Missed = s.missed()
+	r.Missed, r.Limited = s.missed(), s.most.isExceeded()
 	return r
 }
 

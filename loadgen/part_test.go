@@ -2,6 +2,9 @@ package loadgen
 
 import (
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"slices"
 	"testing"
@@ -128,5 +131,33 @@ func TestMerge(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// burstOf is a recording of a hundred requests at once, every 200 ms.
+type burstOf struct{ recorded }
+
+func (b burstOf) Source(uint64, int) Source { return b }
+func (burstOf) Times() ([]time.Duration, time.Duration) {
+	return make([]time.Duration, 100), 200 * time.Millisecond
+}
+
+// TestCeilingOfRecording: a recording, whose rate is one on average, is held down where it
+// is faster.
+func TestCeilingOfRecording(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := Load{Workers: 4, Timeout: 10 * time.Second, Rate: 500, Arrivals: Replay}
+	for limit, limited := range map[float64]bool{500: true, 5000: false, 0: false} {
+		d := NewPart(u, burstOf{}, load, Connect{}, 1, Part{}, limit)
+		r := d.Slice(t.Context(), 200*time.Millisecond)
+		d.Close()
+		if r.Limited != limited || limited && r.Ops() > 40 || !limited && r.Ops()+r.Missed != 100 {
+			t.Errorf("at most %v/s: %d requests, limited %v", limit, r.Ops(), r.Limited)
+		}
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/url"
+	"runtime"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/eventobench/eventobench/internal/ratefit"
 	"github.com/eventobench/eventobench/loadgen"
-	"github.com/eventobench/eventobench/profiles/host"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -43,6 +43,10 @@ type CapacityExperiment struct {
 
 	// NewGenerator is as that of an Experiment. What it makes must be RateGenerators.
 	NewGenerator func(s runfolder.SubjectInfo, server *url.URL, seed uint64) Generator
+
+	// Machine and SubjectAgent are as those of an Experiment.
+	Machine      Machine
+	SubjectAgent *runfolder.SubjectAgent
 }
 
 // CapacityProgress tells how far the search has come.
@@ -60,11 +64,14 @@ func (e CapacityExperiment) Record(ctx context.Context) (path string, err error)
 	if err != nil {
 		return "", err
 	}
+	if e.Machine == nil {
+		e.Machine = here{}
+	}
 	r := &capacityRecorder{
 		CapacityExperiment: e, start: time.Now(), rng: rand.New(rand.NewPCG(e.Plan.Seed, 0)),
 		databases: databasesOf(e.Subjects), allowed: e.Limits.Allowed(),
 	}
-	if err := r.create(infos); err != nil {
+	if err := r.create(ctx, infos); err != nil {
 		return "", err
 	}
 	err = r.databases.start(ctx)
@@ -110,9 +117,14 @@ type capacityRecorder struct {
 	early     string
 }
 
-func (r *capacityRecorder) create(infos []runfolder.SubjectInfo) (err error) {
+func (r *capacityRecorder) create(ctx context.Context, infos []runfolder.SubjectInfo) error {
+	machine, _, err := r.Machine.Describe(ctx)
+	if err != nil {
+		return err
+	}
 	c := runfolder.Capacity{
-		Tool: r.Tool, Label: r.Label, Host: host.Read(), Load: r.Load, Limits: r.Limits, Plan: r.Plan,
+		Tool: r.Tool, Label: r.Label, Host: machine, SubjectAgent: r.SubjectAgent, RecorderCPUs: runtime.GOMAXPROCS(0),
+		Load: r.Load, Limits: r.Limits, Plan: r.Plan,
 		MaxRate: r.MaxRate, Start: r.start.UTC(), Unavailable: map[string]string{},
 	}
 	for n, info := range infos {
@@ -173,7 +185,7 @@ type contender struct {
 	database  bool           // it uses a database server
 	block     runfolder.CapacityBlock
 	fitted    int           // trials that count
-	agents    time.Duration // CPU time of agents on this machine in all trials
+	agents    time.Duration // CPU time of agents on the subjects' machine in all trials
 }
 
 // block records one block of all subjects, and keeps it only if it is complete.
@@ -255,10 +267,15 @@ func (r *capacityRecorder) warmUp(ctx context.Context, c *contender) error {
 // rounds tries every subject until each has as many trials that count as there are
 // rounds.
 func (r *capacityRecorder) rounds(ctx context.Context, all []*contender) error {
-	window := host.OpenWindow(host.Root)
+	window, err := r.Machine.Follow(ctx)
+	if err != nil {
+		return err
+	}
 	for left := true; left; {
 		left = false
-		window.Look()
+		if err := window.Look(); err != nil {
+			return err
+		}
 		for _, s := range r.rng.Perm(len(all)) {
 			c := all[s]
 			if c.fitted == r.Plan.Rounds {
@@ -270,14 +287,17 @@ func (r *capacityRecorder) rounds(ctx context.Context, all []*contender) error {
 			}
 		}
 	}
-	machine := window.Close(usedBy(all))
+	machine, err := window.Close(usedBy(all))
+	if err != nil {
+		return err
+	}
 	for _, c := range all {
 		c.block.Machine = machine
 	}
 	return nil
 }
 
-// usedBy is what all servers, and agents on this machine, used in their trials, or nil if
+// usedBy is what all servers, and agents on their machine, used in their trials, or nil if
 // that is not known. A database's time is not in it.
 func usedBy(all []*contender) *time.Duration {
 	var sum time.Duration

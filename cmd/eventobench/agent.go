@@ -61,7 +61,7 @@ recorder fell silent, and waits for the next one; when NATS is gone it waits for
 too. It writes nothing to disk.
 
 With --subjects it makes no load, but starts and measures the servers of a recorder
-("run --subject-agent", "gate --subject-agent"): the built-in store, and beyond that
+("run", "gate" and "capacity" with --subject-agent): the built-in store, and beyond that
 only what its own flags allow. They end with the recorder, and with the agent.
 docs/agents.md has more.
 

@@ -53,11 +53,6 @@ func (o *agentsOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.cert, "nats-cert", "", "file of the certificate (PEM) of NATS if it is started, for TLS")
 	f.StringVar(&o.key, "nats-key", "", "file of the key of --nats-cert")
 	f.DurationVar(&o.wait, "agents-wait", time.Minute, "time to wait for agents")
-}
-
-// addSubjectFlag is for recorders of runs: a search does not yet follow the machine of
-// its subjects if that is another one.
-func (o *agentsOptions) addSubjectFlag(f *pflag.FlagSet) {
 	f.StringVar(&o.subjectAgent, "subject-agent", "",
 		"name of the agent (agent --subjects) that starts and measures the subjects, on its machine")
 }

@@ -228,57 +228,151 @@ func TestRecorderKilled(t *testing.T) {
 	}
 }
 
+// hostStrikes are what happens to an agent that starts the subjects of a recorder.
+var hostStrikes = []hostStrike{
+	{"killed", syscall.SIGKILL, "", exitFailed},
+	{"held up", syscall.SIGSTOP, "agent box does not answer", exitOK},
+}
+
+type hostStrike struct {
+	name   string
+	signal syscall.Signal
+	said   string // by the recorder, before the agent goes on; empty if it does not
+	code   int    // of the recorder
+}
+
 // TestSubjectAgent: when an agent that starts the subjects is held up, the block is
 // recorded again, and when it is killed, nothing of them is left.
 func TestSubjectAgent(t *testing.T) {
-	for _, s := range []struct {
-		name   string
-		signal syscall.Signal
-		said   string // by the recorder, before the agent goes on; empty if it does not
-		code   int
-	}{
-		{"killed", syscall.SIGKILL, "", exitFailed},
-		{"held up", syscall.SIGSTOP, "agent box does not answer", exitOK},
-	} {
+	for _, s := range hostStrikes {
 		t.Run(s.name, func(t *testing.T) {
 			if s.code == exitOK {
 				testlong.Need(t)
 			}
-			bus, err := agent.StartServer("127.0.0.1:0", "secret", "", "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer bus.Stop()
-			t.Setenv(tokenVariable, "secret")
-			box := exec.CommandContext(t.Context(), "eventobench", "agent", "--subjects", "--nats="+bus.URL, "--name=box")
-			box.Stderr = t.Output()
-			if err := box.Start(); err != nil {
-				t.Fatal(err)
-			}
+			bus, box := startBox(t)
 			r := &running{out: t.TempDir(), blocks: "4"}
 			r.start(t, "--nats="+bus.URL, "--subject-agent=box", "--profiles=none", "--transport=fasthttp,nethttp",
 				"--rounds=10", "--slice=20ms")
-			// Those that are seen first may be of a block that is complete: what is lost while they
-			// are stopped is no reason to record it again.
-			servers := nextServers(t, box.Process.Pid, nil)
-			servers = nextServers(t, box.Process.Pid, servers)
-			strikeAt(t, box.Process.Pid, strike{signal: s.signal})
-			if s.said != "" {
-				r.waitFor(t, s.said)
-				strikeAt(t, box.Process.Pid, strike{signal: syscall.SIGCONT})
-			}
-			code, text := r.end(t)
-			if code != s.code {
-				t.Errorf("exit code %d: %s", code, text)
-			}
-			for _, pid := range servers {
-				eventually(t, "a server lives on", func() bool { return !exists(pid) })
-			}
-			_ = box.Process.Signal(syscall.SIGTERM)
-			_ = box.Wait() // it may have been killed
+			text := strikeBox(t, r, box, s)
 			checkHosted(t, r.out, s.code, s.said, text)
 		})
 	}
+}
+
+// TestSubjectAgentOfSearch: the same of a search for the capacity.
+func TestSubjectAgentOfSearch(t *testing.T) {
+	for _, s := range hostStrikes {
+		t.Run(s.name, func(t *testing.T) {
+			if s.code == exitOK {
+				testlong.Need(t)
+			}
+			bus, box := startBox(t)
+			r := &running{out: t.TempDir()}
+			r.launch(t, "capacity", "--p99=5s", "--max-rate=500/s", "--blocks=4", "--rounds=6", "--slice=50ms", "--warmup=20",
+				"--nats="+bus.URL, "--subject-agent=box", "--transport=fasthttp,nethttp", "--out="+r.out)
+			text := strikeBox(t, r, box, s)
+			files, err := filepath.Glob(filepath.Join(r.out, "*-capacity.json"))
+			if err != nil || len(files) != 1 {
+				t.Fatalf("files %q, %v", files, err)
+			}
+			c, err := runfolder.ReadCapacity(files[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := c.SubjectAgent; a == nil || a.Name != "box" || a.Elsewhere || len(c.Unavailable) > 0 {
+				t.Errorf("agent %+v, unavailable %v", a, c.Unavailable)
+			}
+			blocks := len(c.Subjects[0].Blocks)
+			if s.code == exitOK && (c.State != runfolder.StateComplete || blocks != 4 || len(c.Repeated) == 0 ||
+				!strings.Contains(c.Repeated[0].Reason, s.said)) {
+				t.Errorf("%s, %d blocks, repeated %v; %s", c.State, blocks, c.Repeated, text)
+			}
+			if s.code != exitOK && (c.State != runfolder.StateFailed || blocks == 0 || !strings.Contains(c.Reason, "agent box")) {
+				t.Errorf("%s after %d blocks: %s", c.State, blocks, c.Reason)
+			}
+		})
+	}
+}
+
+// TestNothingOnDisk: an agent that is killed leaves no file: neither a subject's folder nor
+// a program that was sent.
+func TestNothingOnDisk(t *testing.T) {
+	program, err := exec.LookPath("eventobench")
+	if err != nil {
+		t.Fatal(err)
+	}
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	bus, box := startBox(t, "--allow-upload", "--allow-exec="+program)
+	files := func() []string {
+		found, err := filepath.Glob(filepath.Join(temp, "*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	r := &running{out: t.TempDir()}
+	r.launch(t, "run", "--nats="+bus.URL, "--subject-agent=box", "--profiles=none", "--get=/health", "--blocks=2",
+		"--slice=1s", "--rounds=100", "--warmup=5", "--out="+r.out, "--subject=sent=builtin:fasthttp,binary="+program,
+		"--subject=there=exec:"+program+" serve --addr={addr} --store=sqlite:{dir}/bench.db")
+	eventually(t, "there is no folder of a subject", func() bool { return len(files()) > 0 })
+	servers := nextServers(t, box.Process.Pid, nil)
+	strikeAt(t, box.Process.Pid, strike{signal: syscall.SIGKILL})
+	_ = box.Wait() // it was killed
+	if code, text := r.end(t); code != exitFailed {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+	for _, pid := range servers {
+		eventually(t, "a server lives on", func() bool { return !exists(pid) })
+	}
+	eventually(t, "something is left on disk", func() bool {
+		left, err := os.ReadDir(temp)
+		return err == nil && len(left) == 0
+	})
+}
+
+// startBox starts NATS and an agent that starts subjects, box, with more flags.
+func startBox(t *testing.T, flags ...string) (bus *agent.Server, box *exec.Cmd) {
+	t.Helper()
+	bus, err := agent.StartServer("127.0.0.1:0", "secret", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bus.Stop)
+	t.Setenv(tokenVariable, "secret")
+	box = exec.CommandContext(t.Context(), "eventobench",
+		append([]string{"agent", "--subjects", "--nats=" + bus.URL, "--name=box"}, flags...)...)
+	box.Stderr = t.Output()
+	if err := box.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return bus, box
+}
+
+// strikeBox strikes an agent while its servers of the second block or a later one are
+// measured, holds that none of them is left when the recorder has ended, and returns what
+// that said.
+func strikeBox(t *testing.T, r *running, box *exec.Cmd, s hostStrike) (text string) {
+	t.Helper()
+	// Those that are seen first may be of a block that is complete: what is lost while they
+	// are stopped is no reason to record it again.
+	servers := nextServers(t, box.Process.Pid, nil)
+	servers = nextServers(t, box.Process.Pid, servers)
+	strikeAt(t, box.Process.Pid, strike{signal: s.signal})
+	if s.said != "" {
+		r.waitFor(t, s.said)
+		strikeAt(t, box.Process.Pid, strike{signal: syscall.SIGCONT})
+	}
+	code, text := r.end(t)
+	if code != s.code {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+	for _, pid := range servers {
+		eventually(t, "a server lives on", func() bool { return !exists(pid) })
+	}
+	_ = box.Process.Signal(syscall.SIGTERM)
+	_ = box.Wait() // it may have been killed
+	return text
 }
 
 // nextServers waits for the servers of both subjects that an agent has started, none of

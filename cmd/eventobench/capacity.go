@@ -42,7 +42,8 @@ if a longer --slice gives a lower capacity, believe that one.
 If requests are late because the load generator sent them late, the capacity is "at
 least" what was found, and what held it is said: the generator, or too few --workers.
 
---agents makes the load with processes of their own, here or elsewhere (docs/agents.md).
+--agents makes the load with processes of their own, here or elsewhere; --subject-agent
+has one of another machine start and measure the servers (docs/agents.md).
 "gate --metric=capacity@p99=5ms" makes a gate of a search.
 
 The result is a file beside the run folders, which --from shows again (docs/capacity.md).
@@ -52,6 +53,7 @@ nothing (the file is kept, marked failed); 130 interrupted.`,
 		Example: `  eventobench capacity --p99=5ms --transport=fasthttp
   eventobench capacity --p99=5ms --transport=nethttp,fasthttp
   eventobench capacity --p99=5ms --agents=2 --spawn --transport=nethttp,fasthttp
+  eventobench capacity --p99=5ms --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote --transport=nethttp,fasthttp
   eventobench capacity --p99=20ms --errors=0.1% --subject='before=exec:./old -listen {addr}' \
     --subject='after=exec:./new -listen {addr}' --get=/search?q=go
   eventobench capacity --from=profiles/20261124_120000-capacity.json --format=html --write=capacity.html`,

@@ -116,6 +116,7 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
   eventobench gate --base=git:origin/main --head=go: --null-control
   eventobench gate --base=nethttp --head=fasthttp --probe
   eventobench gate --base=nethttp --head=fasthttp --metric=capacity@p99=5ms
+  eventobench gate --base=nethttp --head=fasthttp --metric=capacity@p99=5ms --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote
   eventobench gate --metric=capacity@p99=5ms,errors=0.1%=5% profiles/20261124_120000-capacity.json
   eventobench gate --base=git:origin/main --head=go: --agents=2 --spawn
   eventobench gate --base=git:origin/main --head=go: --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote

@@ -40,9 +40,16 @@ func startRun(t *testing.T, args ...string) *running {
 func (r *running) start(t *testing.T, args ...string) {
 	t.Helper()
 	blocks := cmp.Or(r.blocks, "1000")
-	r.cmd = exec.CommandContext(t.Context(), "eventobench", append([]string{
+	r.launch(t, append([]string{
 		"run", "--blocks=" + blocks, "--rounds=2", "--slice=5ms", "--warmup=5", "--out=" + r.out,
 	}, args...)...)
+	r.waitFor(t, "1 of "+blocks+" blocks")
+}
+
+// launch starts the process.
+func (r *running) launch(t *testing.T, args ...string) {
+	t.Helper()
+	r.cmd = exec.CommandContext(t.Context(), "eventobench", args...)
 	r.cmd.Env = r.env
 	stderr, err := r.cmd.StderrPipe()
 	if err != nil {
@@ -52,7 +59,6 @@ func (r *running) start(t *testing.T, args ...string) {
 		t.Fatal(err)
 	}
 	r.text = bufio.NewReader(stderr)
-	r.waitFor(t, "1 of "+blocks+" blocks")
 }
 
 // waitFor reads stderr up to a line with the given text.

@@ -43,7 +43,6 @@ func (o *recordOptions) addFlags(f *pflag.FlagSet) {
 	theme(f, themeMeasure, o.workload.addFlags)
 	theme(f, themeLoad, o.addLoadFlags)
 	theme(f, themeAgents, o.agents.addFlags)
-	theme(f, themeAgents, o.agents.addSubjectFlag)
 	theme(f, themeLength, o.plan.addFlags)
 	theme(f, themeMeasure, o.instructions.addFlag)
 	theme(f, themeOutput, o.addOutputFlags)

@@ -92,6 +92,9 @@ func (o *searchOptions) record(
 		return "", err
 	}
 	defer release()
+	if err := o.agents.searchElsewhere(&e); err != nil {
+		return "", err
+	}
 	p := newProgress(cmd.ErrOrStderr())
 	if !quiet {
 		e.Progress = p.showCapacity
@@ -132,6 +135,9 @@ func (o *searchOptions) experiment(
 		return e, err
 	}
 	if err := o.agents.validate(load.Workers); err != nil {
+		return e, err
+	}
+	if err := o.agents.checkSubjects(subjects); err != nil {
 		return e, err
 	}
 	connect, err := o.connect.connect()

@@ -95,13 +95,10 @@ func (s *shown) description() string {
 
 // describeSubjectAgent is empty if the recorder started the subject.
 func describeSubjectAgent(a *runfolder.SubjectAgent) string {
-	switch {
-	case a == nil:
+	if a == nil {
 		return ""
-	case a.Elsewhere:
-		return a.Name + " started the subject, on another machine than the recorder's"
 	}
-	return a.Name + " started the subject, on the recorder's machine"
+	return view.StartedBy(*a)
 }
 
 // others are the folders that were recorded together with this one.

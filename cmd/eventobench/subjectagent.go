@@ -122,11 +122,27 @@ func (o *agentsOptions) elsewhere(e *profiles.Experiment) error {
 		}
 		return all, err
 	}
-	e.SubjectAgent = &runfolder.SubjectAgent{Name: o.link.Name, Version: o.link.Version, Elsewhere: !o.link.Here()}
-	if !o.link.Here() {
-		e.Machine = remote.Machine{Link: o.link}
-	}
+	e.Machine, e.SubjectAgent = o.subjectMachine()
 	return nil
+}
+
+// searchElsewhere is the same for a search. That takes no profiles.
+func (o *agentsOptions) searchElsewhere(e *profiles.CapacityExperiment) (err error) {
+	if o.link == nil {
+		return nil
+	}
+	e.Machine, e.SubjectAgent = o.subjectMachine()
+	e.Subjects, err = o.hostedAll(e.Subjects, nil)
+	return err
+}
+
+// subjectMachine is that of the agent, nil for this one, and the agent as files have it.
+func (o *agentsOptions) subjectMachine() (profiles.Machine, *runfolder.SubjectAgent) {
+	by := &runfolder.SubjectAgent{Name: o.link.Name, Version: o.link.Version, Elsewhere: !o.link.Here()}
+	if o.link.Here() {
+		return nil, by
+	}
+	return remote.Machine{Link: o.link}, by
 }
 
 // hostedLayouts are linked here and started by the agent.

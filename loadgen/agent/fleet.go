@@ -9,8 +9,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -25,6 +28,10 @@ const (
 	hostTime  = 10 * time.Second // for one that has to end the subjects of the session before
 	pings     = 16               // of which the fastest tells the clock
 )
+
+// AnswerTime is how long an agent that is alive may take for a job that is done at once:
+// more than any machine needs that can be measured on.
+const AnswerTime = time.Minute
 
 // Info is what an agent tells of itself.
 type Info struct {
@@ -51,6 +58,12 @@ func infoOf(data []byte) (Info, error) {
 		Name: m.Metadata["name"], Version: m.Metadata["version"], Cores: cores, Machine: m.Metadata["machine"],
 		Offers: m.Metadata["subjects"], id: m.ID,
 	}
+	const mostCores, longestName = 1 << 16, 100
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	if cores > mostCores || len(i.Name) > longestName || strings.ContainsFunc(i.Name+i.Version, odd) ||
+		strings.ContainsFunc(i.id, func(r rune) bool { return r > unicode.MaxASCII || strings.ContainsRune(".*> ", r) || odd(r) }) {
+		return Info{}, fmt.Errorf("agent %.100q says of itself what cannot be", i.Name)
+	}
 	if m.Version != protocolVersion {
 		return i, fmt.Errorf("agent %s speaks version %s of the protocol, not %s: use the same eventobench on all machines",
 			i.Name, m.Version, protocolVersion)
@@ -62,8 +75,11 @@ func infoOf(data []byte) (Info, error) {
 // Those that cannot be used are told in the error.
 func discover(ctx context.Context, nc *nats.Conn) ([]Info, error) {
 	const patience = 300 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	inbox, err := nc.SubscribeSync(nc.NewRespInbox())
 	if err != nil {
+		<-ctx.Done() // whoever asks again does so as often as else
 		return nil, err
 	}
 	defer func() { _ = inbox.Unsubscribe() }()
@@ -71,8 +87,6 @@ func discover(ctx context.Context, nc *nats.Conn) ([]Info, error) {
 	if err == nil {
 		err = nc.PublishRequest(subject, inbox.Subject, nil)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	var found []Info
 	var unusable error
 	for err == nil {
@@ -86,11 +100,8 @@ func discover(ctx context.Context, nc *nats.Conn) ([]Info, error) {
 			found = append(found, i)
 		}
 	}
-	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		<-ctx.Done() // there may be some when it is asked again
-		err = nil
-	case errors.Is(err, context.DeadlineExceeded):
+	<-ctx.Done() // there may be some, or more, when it is asked again
+	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) {
 		err = nil
 	}
 	slices.SortFunc(found, func(a, b Info) int {
@@ -111,7 +122,8 @@ type Fleet struct {
 	mu      sync.Mutex
 	number  int // of the sessions so far
 	session *joint
-	drivers int // numbers of drivers that are taken
+
+	drivers atomic.Int64 // numbers of drivers that are taken
 }
 
 // joint is a session of all agents that were there when it began. It ends when one of
@@ -243,12 +255,10 @@ func (f *Fleet) ready(ctx context.Context) (*joint, error) {
 	return fresh, nil
 }
 
-func (f *Fleet) nextDriver() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.drivers++
-	return f.drivers
-}
+func (f *Fleet) nextDriver() int { return int(f.drivers.Add(1)) }
+
+// hasDriver reports whether nextDriver has given a number out.
+func (f *Fleet) hasDriver(id int) bool { return id >= 1 && int64(id) <= f.drivers.Load() }
 
 func (j *joint) infos() (all []Info) {
 	for _, m := range j.members {
@@ -349,14 +359,20 @@ func (m *member) clock(ctx context.Context) (offset, error) {
 	return offsetOf(readings), nil
 }
 
-// do has the agent do a job, for as long as the session lasts.
-func (m *member) do(ctx context.Context, j job) (jobReply, error) {
+// do has the agent do a job, for as long as the session lasts. One that takes longer than
+// it can is a loss: the agent answers that it is there, and does nothing.
+func (m *member) do(ctx context.Context, j job, patience time.Duration) (jobReply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(m.joint.ctx, func() { cancel(context.Cause(m.joint.ctx)) })()
+	limited, end := context.WithTimeout(ctx, patience)
+	defer end()
 	j.Session = m.joint.id
-	msg, err := m.joint.fleet.nc.RequestWithContext(ctx, subjectOf(m.id, jobEndpoint), encode(j))
-	if err != nil {
+	msg, err := m.joint.fleet.nc.RequestWithContext(limited, subjectOf(m.id, jobEndpoint), encode(j))
+	switch {
+	case err != nil && limited.Err() != nil && ctx.Err() == nil:
+		return jobReply{}, m.lost(ctx, fmt.Errorf("agent %s does not do what it was asked for within %v", m.Name, patience))
+	case err != nil:
 		return jobReply{}, m.lost(ctx, m.gone(err))
 	}
 	reply, err := decode[jobReply](msg.Data)

@@ -34,6 +34,7 @@ type Generator struct {
 	joint    *joint  // nil before the first warm-up or slice
 	clocks   []offset
 	agents   []loadgen.Agent // since the latencies were last taken
+	answered [][]int64       // since then, by agent and kind of request
 	sliced   bool            // since then
 }
 
@@ -54,7 +55,29 @@ func (f *Fleet) NewGenerator(
 // left if one was lost before.
 func (g *Generator) Warmup(ctx context.Context, requests int) loadgen.Result {
 	j := func(*member, int) job { return job{Warmup: &warmup{Driver: g.prepare.Driver, Requests: requests}} }
-	return g.run(ctx, 0, j)
+	return g.run(ctx, task{job: j, most: int64(requests), patience: g.warmupTime(requests)})
+}
+
+// task is a job of all agents that has a result.
+type task struct {
+	job      func(*member, int) job
+	most     int64         // requests of the whole load
+	patience time.Duration // more than it takes
+	skew     time.Duration // by which agents may begin apart, at most; 0 if they need not begin together
+}
+
+// warmupTime is more than a warm-up takes whose requests all take as long as they may, if
+// that is less than a slice may.
+func (g *Generator) warmupTime(requests int) time.Duration {
+	rounds := time.Duration(requests/max(g.prepare.Load.Workers, 1) + 1)
+	return AnswerTime + min(rounds, loadgen.MaxSlice/g.longestRequest()+1)*g.longestRequest()
+}
+
+// longestRequest is how long one may take that is sent again once, with what a worker
+// waits after failures.
+func (g *Generator) longestRequest() time.Duration {
+	const rest = time.Second
+	return 2*g.prepare.Load.Timeout + rest
 }
 
 // Slice is like that of a loadgen.Driver. All agents begin at the same moment.
@@ -68,7 +91,15 @@ func (g *Generator) Slice(ctx context.Context, length time.Duration) loadgen.Res
 		at := int64(start + g.clocks[i].ahead)
 		return job{Slice: &slice{Driver: g.prepare.Driver, Start: at, Length: length, Rate: g.rate}}
 	}
-	return g.run(ctx, max(length/4, leastSkew), j)
+	return g.run(ctx, task{
+		job: j, most: mostRequests(length), patience: AnswerTime + length + g.longestRequest(),
+		skew: max(length/4, leastSkew),
+	})
+}
+
+// mostRequests is more than any load has in a slice.
+func mostRequests(length time.Duration) int64 {
+	return int64(loadgen.MaxRate * (length + time.Minute).Seconds())
 }
 
 // SetRate is like that of a loadgen.Driver. No rate may be above that of the load.
@@ -85,30 +116,55 @@ func (g *Generator) guard() time.Duration {
 	return min(trip+2*wrong+slack, maxLead/2)
 }
 
-// run has all agents do a job, and puts together what came of it. A skew of more than
+// run has all agents do a task, and puts together what came of it. A skew of more than
 // is allowed, if any is given, is a loss.
-func (g *Generator) run(ctx context.Context, skew time.Duration, of func(*member, int) job) loadgen.Result {
+func (g *Generator) run(ctx context.Context, t task) loadgen.Result {
 	if err := g.begin(ctx); err != nil {
 		return g.lost(ctx, err)
 	}
 	results := make([]result, len(g.joint.members))
 	err := g.joint.each(func(i int, m *member) error {
-		reply, err := m.do(ctx, of(m, i))
-		if err == nil && (reply.Result == nil || len(reply.Result.Kinds) != g.kinds) {
-			err = &loadgen.LostError{Reason: fmt.Sprintf("agent %s does not tell what it did", m.Name)}
+		asked := g.fleet.now()
+		reply, err := m.do(ctx, t.job(m, i), t.patience)
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			results[i] = *reply.Result
+		if err := g.checkResult(reply.Result, t, i, asked); err != nil {
+			return &loadgen.LostError{Reason: fmt.Sprintf("agent %s tells what cannot be: %v", m.Name, err)}
 		}
-		return err
+		results[i] = *reply.Result
+		return nil
 	})
-	if err == nil && skew > 0 {
-		err = g.keep(results, skew)
+	if err == nil && t.skew > 0 {
+		err = g.keep(results, t.skew)
 	}
 	if err != nil {
 		return g.lost(ctx, err)
 	}
+	for i, r := range results {
+		for kind, k := range r.Kinds {
+			g.answered[i][kind] += k.Ops
+		}
+	}
 	return g.merge(results)
+}
+
+// checkResult refuses a result that a task cannot have which an agent was asked for at
+// some time and has just answered.
+func (g *Generator) checkResult(r *result, t task, i int, asked time.Duration) error {
+	const slack = time.Second // for clocks that drift
+	if r == nil || len(r.Kinds) != g.kinds {
+		return errors.New("nothing, or of other kinds of requests")
+	}
+	began := time.Duration(r.Start) - g.clocks[i].ahead
+	ended := began + r.Duration
+	switch now := g.fleet.now(); {
+	case began < asked-slack || ended > now+slack:
+		return fmt.Errorf("it made load from %v after it was asked until %v before it answered", began-asked, now-ended)
+	case r.made() > t.most:
+		return fmt.Errorf("it made %d requests of %d", r.made(), t.most)
+	}
+	return r.agrees()
 }
 
 // begin makes the drivers of the agents that are there, before the first job.
@@ -130,7 +186,7 @@ func (g *Generator) begin(ctx context.Context) error {
 	err = j.each(func(i int, m *member) (err error) {
 		p := g.prepare
 		p.Index, p.Of = i, len(j.members)
-		if _, err = m.do(ctx, job{Prepare: &p}); err == nil {
+		if _, err = m.do(ctx, job{Prepare: &p}, AnswerTime); err == nil {
 			g.clocks[i], err = m.clock(ctx)
 		}
 		return err
@@ -148,7 +204,7 @@ func (j *joint) send(ctx context.Context, hash string, data []byte) error {
 	}
 	err := j.each(func(_ int, m *member) error {
 		for p := range Pieces(hash, data) {
-			if _, err := m.do(ctx, job{Workload: &p}); err != nil {
+			if _, err := m.do(ctx, job{Workload: &p}, AnswerTime); err != nil {
 				return err
 			}
 		}
@@ -161,7 +217,9 @@ func (j *joint) send(ctx context.Context, hash string, data []byte) error {
 // reset begins the figures of the agents anew.
 func (g *Generator) reset() {
 	g.agents, g.sliced = make([]loadgen.Agent, len(g.joint.members)), false
+	g.answered = make([][]int64, len(g.agents))
 	for i, m := range g.joint.members {
+		g.answered[i] = make([]int64, g.kinds)
 		part := loadgen.Part{Index: i, Of: len(g.agents)}
 		g.agents[i] = loadgen.Agent{
 			Name: m.Name, Version: m.Version, Cores: m.Cores, Elsewhere: m.Machine != g.fleet.machine,
@@ -258,7 +316,7 @@ func (g *Generator) TakeLatency() loadgen.Latency {
 			err = g.lookAgain(ctx, i, m)
 		}
 		if err == nil {
-			parts[i], err = g.latencies(ctx, m)
+			parts[i], err = g.latencies(ctx, i, m)
 		}
 		return err
 	})
@@ -283,15 +341,18 @@ func (g *Generator) lookAgain(ctx context.Context, i int, m *member) error {
 	return nil
 }
 
-// latencies are those of one agent.
-func (g *Generator) latencies(ctx context.Context, m *member) (loadgen.Latency, error) {
+// latencies are those of one agent: as many as it has told of answers.
+func (g *Generator) latencies(ctx context.Context, i int, m *member) (loadgen.Latency, error) {
 	var l loadgen.Latency
 	take := func(kind int, sent bool) (*hdrhistogram.Histogram, error) {
-		reply, err := m.do(ctx, job{Latency: &latency{Driver: g.prepare.Driver, Kind: kind, Sent: sent}})
+		reply, err := m.do(ctx, job{Latency: &latency{Driver: g.prepare.Driver, Kind: kind, Sent: sent}}, AnswerTime)
 		if err != nil {
 			return nil, err
 		}
 		h, err := histogram(reply.Buckets)
+		if err == nil && h.TotalCount() != g.answered[i][kind] {
+			err = fmt.Errorf("%d latencies of %d answers of kind %d", h.TotalCount(), g.answered[i][kind], kind)
+		}
 		if err != nil {
 			err = &loadgen.LostError{Reason: fmt.Sprintf("agent %s: %v", m.Name, err)}
 		}

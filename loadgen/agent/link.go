@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -46,10 +47,10 @@ type Session struct{ member *member }
 // Next is a number that no other subject of the session has.
 func (s *Session) Next() int { return s.member.joint.fleet.nextDriver() }
 
-// Do has the agent's Host answer a request. An error is a *loadgen.LostError, or that
-// ctx has ended.
-func (s *Session) Do(ctx context.Context, request []byte) ([]byte, error) {
-	reply, err := s.member.do(ctx, job{Subject: request})
+// Do has the agent's Host answer a request, in so much time at most. An error is a
+// *loadgen.LostError, or that ctx has ended.
+func (s *Session) Do(ctx context.Context, request []byte, patience time.Duration) ([]byte, error) {
+	reply, err := s.member.do(ctx, job{Subject: request}, patience)
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
@@ -79,9 +80,12 @@ func (j *joint) endOf(id int) chan struct{} {
 	return j.ended[id]
 }
 
-// noteEnded notes subjects that have ended.
+// noteEnded notes subjects that have ended, of those that there are.
 func (j *joint) noteEnded(ids []int) {
 	for _, id := range ids {
+		if !j.fleet.hasDriver(id) {
+			continue
+		}
 		end := j.endOf(id)
 		j.mu.Lock()
 		select {

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -46,10 +47,22 @@ func subjectOf(id, endpoint string) string { return "eventobench.agent." + id + 
 
 // The limits of what an agent takes in.
 const (
-	maxWorkload = 64 << 20 // bytes of a workload
-	maxKinds    = 2000     // of requests
-	maxLead     = 2 * time.Second
+	maxWorkload  = 64 << 20   // bytes of a workload
+	maxWorkloads = 256 << 20  // of all workloads of a session
+	maxKinds     = 2000       // of requests of a workload
+	maxWorkers   = 10_000_000 // of a whole load
+	maxLead      = 2 * time.Second
+
+	// maxDue is how many requests may be due in a slice, which are laid out in 8 B each.
+	maxDue = 20_000_000
+
+	// maxCount is more than any count of a slice: two years in ns, or 64 PiB.
+	maxCount = 1 << 56
 )
+
+// maxHistograms is how many histograms all drivers of a session may have, of 280 kB each as
+// far as they are used: each driver has its own for every CPU.
+func maxHistograms() int { return 16_000 + 2_000*runtime.GOMAXPROCS(0) }
 
 // control is a request to the control endpoint.
 type control struct {
@@ -80,7 +93,20 @@ type controlReply struct {
 	Error string `json:"error,omitempty"`
 }
 
-func (controlReply) check() error { return nil }
+// check refuses a clock that could not be counted with.
+func (r controlReply) check() error {
+	if !isTime(r.Now) {
+		return fmt.Errorf("a clock at %d ns", r.Now)
+	}
+	return nil
+}
+
+// isTime reports whether a clock of an agent may show so many ns: less than a hundred
+// years, so that differences are no trouble.
+func isTime(ns int64) bool {
+	const most = int64(100 * 365 * 24 * time.Hour)
+	return -most < ns && ns < most
+}
 
 // job is a request to the job endpoint. Exactly one of its pointers is set.
 type job struct {
@@ -173,6 +199,9 @@ func (p prepare) check() error {
 	if err := p.Load.Validate(); err != nil {
 		return err
 	}
+	if p.Load.Workers > maxWorkers {
+		return fmt.Errorf("a load of %d workers", p.Load.Workers)
+	}
 	if p.Index < 0 || p.Of < 1 || p.Index >= p.Of || p.Of > p.Load.Workers {
 		return fmt.Errorf("part %d of %d of a load of %d workers", p.Index, p.Of, p.Load.Workers)
 	}
@@ -230,8 +259,51 @@ func (r result) check() error {
 	for _, n := range r.Errors.Kinds {
 		counts = append(counts, n)
 	}
-	if slices.Min(counts) < 0 {
+	switch {
+	case slices.Min(counts) < 0:
 		return errors.New("a count is negative")
+	case slices.Max(counts) > maxCount:
+		return fmt.Errorf("a count is %d", slices.Max(counts))
+	case !isTime(r.Start) || r.Duration == 0:
+		return fmt.Errorf("it began at %d ns of the clock and took %v", r.Start, r.Duration)
+	}
+	for _, k := range r.Kinds {
+		for status := range k.Statuses {
+			if status < 0 || status > 999 {
+				return fmt.Errorf("answers have status %d", status)
+			}
+		}
+	}
+	return nil
+}
+
+// made is how many requests were sent, or due and never sent.
+func (r result) made() int64 {
+	made := r.Missed
+	for _, k := range r.Kinds {
+		made += k.Ops + k.Errors
+	}
+	return made
+}
+
+// agrees holds that what a result says of the same thing in two ways is the same.
+func (r result) agrees() error {
+	var failed, all int64
+	for _, n := range r.Errors.Kinds {
+		all += n
+	}
+	for kind, k := range r.Kinds {
+		failed += k.Errors
+		var answers int64
+		for _, n := range k.Statuses {
+			answers += n
+		}
+		if answers < k.Ops || answers > k.Ops+k.Errors {
+			return fmt.Errorf("%d answers to %d requests of kind %d, of which %d failed", answers, k.Ops+k.Errors, kind, k.Errors)
+		}
+	}
+	if failed != all || r.Late > r.made() {
+		return fmt.Errorf("%d requests failed and %d errors; of %d requests %d were late", failed, all, r.made(), r.Late)
 	}
 	return nil
 }
@@ -266,7 +338,7 @@ func bucketsOf(h *hdrhistogram.Histogram) []buckets {
 func histogram(all []buckets) (*hdrhistogram.Histogram, error) {
 	h := loadgen.NewHistogram()
 	for _, b := range all {
-		if b[0] < 0 || b[1] < 1 {
+		if b[0] < 0 || b[1] < 1 || b[1] > maxCount {
 			return nil, fmt.Errorf("a histogram counts %d at %d", b[1], b[0])
 		}
 		if err := h.RecordValues(b[0], b[1]); err != nil {

@@ -43,11 +43,14 @@ func TestBuckets(t *testing.T) {
 func TestBadMessages(t *testing.T) {
 	load := loadgen.Load{Workers: 2, Timeout: time.Second}
 	for want, m := range map[string]message{
-		"no session":       control{Do: doOpen},
-		`called "dance"`:   control{Do: "dance", Session: "a.1"},
-		"0 jobs":           job{Session: "a.1"},
-		"2 jobs":           job{Session: "a.1", Warmup: &warmup{}, Close: &closeJob{}},
-		"part 1 of 1":      job{Session: "a.1", Prepare: &prepare{Load: load, Index: 1, Of: 1}},
+		"no session":     control{Do: doOpen},
+		`called "dance"`: control{Do: "dance", Session: "a.1"},
+		"0 jobs":         job{Session: "a.1"},
+		"2 jobs":         job{Session: "a.1", Warmup: &warmup{}, Close: &closeJob{}},
+		"part 1 of 1":    job{Session: "a.1", Prepare: &prepare{Load: load, Index: 1, Of: 1}},
+		"of 9223372036854775807 workers": job{Session: "a.1", Prepare: &prepare{
+			Load: loadgen.Load{Workers: 1<<63 - 1, Timeout: time.Second}, Index: 1, Of: 3,
+		}},
 		"part 0 of 3":      job{Session: "a.1", Prepare: &prepare{Load: load, Of: 3}},
 		"a slice of":       job{Session: "a.1", Slice: &slice{Length: 2 * loadgen.MaxSlice}},
 		"a slice of -1 r":  job{Session: "a.1", Slice: &slice{Rate: -1}},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type session struct {
 	mu        sync.Mutex // of the jobs, which are done one after another
 	received  Assembly   // of the next workload
 	workloads map[string]loadgen.Workload
+	held      int // bytes that the workloads came in
 	drivers   map[int]*driver
 	host      Host // nil of an agent that makes load
 }
@@ -34,6 +36,7 @@ type session struct {
 type driver struct {
 	*loadgen.Driver
 	workers int
+	counted int             // histograms that its latencies are counted in at most
 	rate    float64         // of the whole load, at most; 0 for a closed loop
 	latency loadgen.Latency // that was taken last
 }
@@ -136,12 +139,27 @@ func (s *session) receive(p Piece) error {
 	case !complete:
 		return nil
 	}
-	w, err := workload.Decode(data)
-	if err == nil && len(w.Kinds()) > maxKinds {
-		err = fmt.Errorf("a workload of %d kinds of requests", len(w.Kinds()))
+	return s.keep(p.Hash, data)
+}
+
+// keep keeps a workload until the session ends, unless it is there or is too much.
+func (s *session) keep(hash string, data []byte) error {
+	if s.workloads[hash] != nil {
+		return nil
 	}
-	s.workloads[p.Hash] = w
-	return err
+	if s.held+len(data) > maxWorkloads {
+		return fmt.Errorf("agent %s takes workloads of %d MiB in one session", s.agent.Name, maxWorkloads>>20)
+	}
+	w, err := workload.Decode(data)
+	switch {
+	case err != nil:
+		return err
+	case len(w.Kinds()) > maxKinds:
+		return fmt.Errorf("a workload of %d kinds of requests, more than %d", len(w.Kinds()), maxKinds)
+	}
+	s.workloads[hash] = w
+	s.held += len(data)
+	return nil
 }
 
 // prepare makes a driver, unless that would overstep what the agent may do.
@@ -164,25 +182,57 @@ func (s *session) prepare(p prepare) error {
 	if err != nil {
 		return fmt.Errorf("agent %s: %w", a.Name, err)
 	}
+	if err := checkReplay(p.Load, w); err != nil {
+		return err
+	}
 	if rate := p.Load.Rate / float64(p.Of); rate > a.MaxRate {
 		return fmt.Errorf("agent %s sends at most %.0f requests per second (--max-rate), not %.0f",
 			a.Name, a.MaxRate, rate)
 	}
 	part := loadgen.Part{Index: p.Index, Of: p.Of}
 	workers := part.Workers(p.Load.Workers)
-	connections := workers
+	connections, counted := workers, histogramsOf(w, p.Load, workers)
+	own := counted
 	for _, d := range s.drivers {
 		connections += d.workers
+		counted += d.counted
 	}
-	if connections > a.MaxConnections {
+	switch {
+	case connections > a.MaxConnections:
 		return fmt.Errorf("agent %s makes at most %d connections (--max-connections), not %d",
 			a.Name, a.MaxConnections, connections)
+	case counted > maxHistograms():
+		return fmt.Errorf("agent %s counts latencies in at most %d histograms, not %d: make fewer kinds of requests",
+			a.Name, maxHistograms(), counted)
 	}
 	s.drivers[p.Driver] = &driver{
 		Driver:  loadgen.NewPart(server, w, p.Load, connect, p.Seed, part, a.MaxRate),
-		workers: workers, rate: p.Load.Rate,
+		workers: workers, counted: own, rate: p.Load.Rate,
 	}
 	return nil
+}
+
+// checkReplay holds that the rate of a load is that of its recording, if it has one:
+// requests are sent at the recording's times, and the rate is what is allowed.
+func checkReplay(l loadgen.Load, w loadgen.Workload) error {
+	if l.Arrivals != loadgen.Replay {
+		return nil
+	}
+	r, ok := w.(*workload.Replay)
+	if !ok || r.Rate() != l.Rate {
+		return fmt.Errorf("a rate of %v/s is not that of the recording", l.Rate)
+	}
+	return nil
+}
+
+// histogramsOf is how many histograms a driver of so many workers has at most, with those
+// that were taken last.
+func histogramsOf(w loadgen.Workload, l loadgen.Load, workers int) int {
+	n := len(w.Kinds())
+	if l.Open() {
+		n *= 2
+	}
+	return n * (min(workers, runtime.GOMAXPROCS(0)) + 1)
 }
 
 // Config is nil if the system's authorities are trusted.
@@ -213,12 +263,17 @@ func (s *session) driver(id int) (*driver, error) {
 func (s *session) setRate(j slice) error {
 	d, err := s.driver(j.Driver)
 	switch {
-	case err != nil || j.Rate == 0:
+	case err != nil:
 		return err
 	case j.Rate > d.rate:
 		return fmt.Errorf("a slice of %v requests per second, of a load of %v", j.Rate, d.rate)
+	case d.rate*j.Length.Seconds() > maxDue:
+		return fmt.Errorf("agent %s makes slices of up to %d requests, not %.0f; make them shorter",
+			s.agent.Name, maxDue, d.rate*j.Length.Seconds())
 	}
-	d.SetRate(j.Rate)
+	if j.Rate > 0 {
+		d.SetRate(j.Rate)
+	}
 	return nil
 }
 

@@ -370,6 +370,25 @@ func TestReadsMixes(t *testing.T) {
 	}
 }
 
+// What aliases make of a few lines is bounded, as is what files of bodies make.
+func TestMixTooLarge(t *testing.T) {
+	const room = 1 << 16
+	many := func(what string) string { return strings.TrimSuffix(strings.Repeat(what+", ", 100), ", ") }
+	for name, tt := range map[string]struct{ setup, want string }{
+		"few":   {"&a {path: /, body_file: b}, *a, *a", ""},
+		"lists": {"&a {path: /, headers: {A: [" + many("x") + "]}}, " + many("*a"), "all requests together take more than"},
+		"texts": {"{path: /, headers: {A: &a " + strings.Repeat("x", 1000) + ", B: [" + many("*a") + "]}}", "all requests together"},
+		"files": {"&a {path: /, body_file: b}, " + many("*a"), "all requests together"},
+	} {
+		text := "setup: [" + tt.setup + "]\nrequests: [{path: /}]"
+		r := newMixReader("w.yaml", text, func(string) ([]byte, error) { return make([]byte, 1000), nil })
+		*r.room = room
+		if _, err := r.read(); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %.200v", name, err)
+		}
+	}
+}
+
 // A request costs no allocation but for texts that are drawn in path and header.
 func TestMixAllocates(t *testing.T) {
 	for text, most := range map[string]float64{

@@ -42,14 +42,22 @@ type variable struct {
 }
 
 func parseMix(file, text string, body func(string) ([]byte, error)) (*Mix, error) {
+	return newMixReader(file, text, body).read()
+}
+
+func newMixReader(file, text string, body func(string) ([]byte, error)) *mixReader {
 	mix := &Mix{file: file, text: text, bodies: map[string][]byte{}}
-	r := &mixReader{yamlFile: yamlFile{file}, mix: mix, content: []byte(text)}
+	r := &mixReader{yamlFile: newYAMLFile(file), mix: mix, content: []byte(text)}
 	r.body = func(name string) (content []byte, err error) {
 		content, err = body(name)
 		mix.bodies[name] = content
 		return content, err
 	}
-	doc, err := r.parse(text)
+	return r
+}
+
+func (r *mixReader) read() (*Mix, error) {
+	doc, err := r.parse(r.mix.text)
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +69,9 @@ func parseMix(file, text string, body func(string) ([]byte, error)) (*Mix, error
 		return nil, err
 	}
 	if len(r.mix.requests) == 0 {
-		return nil, fmt.Errorf("%s: no requests in it", file)
+		return nil, fmt.Errorf("%s: no requests in it", r.mix.file)
 	}
-	r.mix.name = contentName(file, r.content)
+	r.mix.name = contentName(r.mix.file, r.content)
 	return r.mix, r.resolve()
 }
 
@@ -188,6 +196,9 @@ func (r *mixReader) assembleBody(raw *rawStep) (err error) {
 	body, err := r.body(name)
 	if err != nil {
 		return r.errorf(raw.bodyFile, "reading the body: %v", err)
+	}
+	if err := r.take(raw.bodyFile, len(body)); err != nil {
+		return err
 	}
 	r.content = append(r.content, body...)
 	raw.step.body = &template{parts: []part{literal(string(body))}, fixed: string(body)}

@@ -14,7 +14,27 @@ import (
 )
 
 // yamlFile reads nodes of a YAML file. Its errors tell the place in the file.
-type yamlFile struct{ name string }
+type yamlFile struct {
+	name string
+	room *int // bytes that may still be read
+}
+
+// What a file may come to when all aliases stand for what they name, of which a few
+// lines can make any number: its texts, and something for everything that it lists.
+const (
+	mostOfFile = 256 << 20
+	perNode    = 100
+)
+
+func newYAMLFile(name string) yamlFile { return yamlFile{name, new(mostOfFile)} }
+
+// take is an error if there is no room for so many bytes more.
+func (f yamlFile) take(n *yaml.Node, bytes int) error {
+	if *f.room -= bytes; *f.room < 0 {
+		return f.errorf(n, "all requests together take more than %d MiB", mostOfFile>>20)
+	}
+	return nil
+}
 
 // visit reads a node.
 type visit func(n *yaml.Node) error
@@ -73,6 +93,9 @@ func (f yamlFile) pairs(n *yaml.Node, what string, visit func(key, value *yaml.N
 	}
 	seen := map[string]bool{}
 	for i := 0; i < len(n.Content); i += 2 {
+		if err := f.take(n, perNode); err != nil {
+			return err
+		}
 		key := resolved(n.Content[i])
 		if key.Kind != yaml.ScalarNode {
 			return f.errorf(key, "a name in %s must be a text", what)
@@ -107,6 +130,9 @@ func (f yamlFile) list(n *yaml.Node, what string, item visit) error {
 		return f.errorf(n, "%s must be a list", what)
 	}
 	for _, child := range n.Content {
+		if err := f.take(n, perNode); err != nil {
+			return err
+		}
 		if err := item(child); err != nil {
 			return err
 		}
@@ -128,7 +154,7 @@ func (f yamlFile) scalar(n *yaml.Node, what string) (string, error) {
 	if v.Kind != yaml.ScalarNode || v.Tag == "!!null" {
 		return "", f.errorf(n, "%s must be a text", what)
 	}
-	return v.Value, nil
+	return v.Value, f.take(n, len(v.Value))
 }
 
 // into reads a text.

@@ -26,6 +26,7 @@ type Host struct {
 type started struct {
 	subject.Instance
 	output *tail
+	upload string // hash of its program, if that was sent
 }
 
 // NewHost returns a host that starts what a policy allows.
@@ -128,7 +129,19 @@ func (h *Host) upload(p agent.Piece) error {
 		_, err := h.policy.subject(start{Command: []string{subject.Program}, Upload: p.Hash}, "")
 		return err
 	}
-	return h.programs.receive(p)
+	return h.programs.receive(p, h.runs)
+}
+
+// runs reports whether a subject runs a program that was sent.
+func (h *Host) runs(hash string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.subjects {
+		if s.upload == hash {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *Host) start(ctx context.Context, id int, s start) (reply, error) {
@@ -153,7 +166,7 @@ func (h *Host) start(ctx context.Context, id int, s start) (reply, error) {
 		instance.Stop()
 		return reply{}, err
 	}
-	h.keep(id, &started{instance, output})
+	h.keep(id, &started{instance, output, s.Upload})
 	return reply{Started: &running{
 		URL: instance.URL().String(), Pages: instance.Debug().Apart(), Process: instance.Process(), Binary: binary,
 		Missing: instance.Missing(),

@@ -19,10 +19,11 @@ type programs struct {
 type program struct {
 	hash string
 	file *os.File
+	size int
 }
 
-// receive puts a program together. What runs of one that is no longer kept goes on.
-func (ps *programs) receive(p agent.Piece) error {
+// receive puts a program together. Programs that run keep their place.
+func (ps *programs) receive(p agent.Piece, runs func(hash string) bool) error {
 	data, complete, err := ps.received.Add(p, maxProgram)
 	switch {
 	case errors.Is(err, agent.ErrTooLarge):
@@ -32,16 +33,38 @@ func (ps *programs) receive(p agent.Piece) error {
 	case !complete:
 		return nil
 	}
+	if _, there := ps.path(p.Hash); there {
+		return nil
+	}
+	if err := ps.makeRoom(len(data), runs); err != nil {
+		return err
+	}
 	file, err := inMemory(data)
 	if err != nil {
 		return err
 	}
-	ps.all = append(ps.all, program{p.Hash, file})
-	if len(ps.all) > maxPrograms {
-		_ = ps.all[0].file.Close() // nothing was written that could fail
-		ps.all = slices.Delete(ps.all, 0, 1)
+	ps.all = append(ps.all, program{p.Hash, file, len(data)})
+	return nil
+}
+
+// makeRoom forgets the oldest programs that do not run until there is room for one more.
+func (ps *programs) makeRoom(size int, runs func(hash string) bool) error {
+	for len(ps.all) == maxPrograms || ps.size()+size > maxHeld {
+		i := slices.IndexFunc(ps.all, func(p program) bool { return !runs(p.hash) })
+		if i < 0 {
+			return fmt.Errorf("it takes %d programs of %d MiB at a time, and those that it has run", maxPrograms, maxHeld>>20)
+		}
+		_ = ps.all[i].file.Close() // nothing was written that could fail
+		ps.all = slices.Delete(ps.all, i, i+1)
 	}
 	return nil
+}
+
+func (ps *programs) size() (sum int) {
+	for _, p := range ps.all {
+		sum += p.size
+	}
+	return sum
 }
 
 // path is where a program can be started, if it is there; of no hash it is empty.

@@ -12,7 +12,9 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/eventobench/eventobench/internal/strictjson"
@@ -89,8 +91,9 @@ type running struct {
 // The limits of what a host takes in.
 const (
 	maxProgram  = 256 << 20
-	maxPrograms = 8  // that are kept, the latest
-	maxSubjects = 16 // at a time
+	maxHeld     = 2 * maxProgram // bytes of programs that are kept, those that run with them
+	maxPrograms = 8              // that are kept, the latest
+	maxSubjects = 16             // at a time
 	maxTimeout  = 10 * time.Minute
 	maxOutput   = 64 << 10 // of a subject that is kept
 )
@@ -109,11 +112,79 @@ func (r request) check() error {
 	return nil
 }
 
+// check refuses what no host answers to a request, unless it is an error.
+func (r reply) check(to request) error {
+	c := r.Counters
+	least := min(int64(r.CPU), r.RSS, c.VoluntarySwitches, c.InvoluntarySwitches, c.ReadBytes, c.WrittenBytes, c.Instructions)
+	switch {
+	case r.Started != nil && !areSources(r.Started.Missing), !areSources(r.Missing):
+		return errors.New("it lacks figures that nobody knows, or for no reason")
+	case least < 0:
+		return errors.New("a figure of a process is negative")
+	case to.Do == doInfo && r.Info == nil:
+		return errors.New("it does not say what it would start")
+	case to.Do == doStart && r.Started == nil && !r.Unsent:
+		return errors.New("it does not say what it started")
+	case to.Do == doDeath:
+		return errors.New("it does not say why a subject has ended")
+	case to.Do == doMachine:
+		return checkHost(r.Host)
+	case to.Do == doClose:
+		return checkMachine(r.Machine)
+	}
+	return nil
+}
+
+// areSources reports whether figures are known ones, each missing for some reason.
+func areSources(missing map[runfolder.Source]string) bool {
+	for source, why := range missing {
+		if why == "" || !slices.Contains(runfolder.Sources(), source) {
+			return false
+		}
+	}
+	return true
+}
+
+func checkHost(h *runfolder.Host) error {
+	if h == nil || h.Affinity < 1 || h.Cores < 0 || h.GOMAXPROCS < 0 || h.Memory < 0 {
+		return errors.New("it does not say what its machine is")
+	}
+	return nil
+}
+
+// checkMachine refuses what no machine does, by far: kernels count in ticks, and not all
+// of their counters only grow. JSON has neither NaN nor infinities.
+func checkMachine(m *runfolder.Machine) error {
+	const day, mostCPUs, mostTasks = 24 * time.Hour, 1 << 20, 1e9
+	if m == nil || m.Window <= 0 || m.Window > 365*day || m.CPUs < 0 || m.CPUs > mostCPUs {
+		return errors.New("it does not say what its machine did")
+	}
+	mostTime := 2*m.Window.Seconds()*float64(m.CPUs+1) + 10
+	for _, d := range []*time.Duration{m.Busy, m.Ours, m.Idle, m.Steal, m.Pressure, m.Throttled} {
+		if d != nil && math.Abs(d.Seconds()) > mostTime {
+			return fmt.Errorf("its machine did something for %v in %v", *d, m.Window)
+		}
+	}
+	if r := m.Runnable; r != nil && !(*r >= 0 && *r <= mostTasks) {
+		return fmt.Errorf("its machine had %v tasks to run", *r)
+	}
+	return nil
+}
+
+// patience is how long a host may take to answer, at most: to start a subject a second
+// time if another program has taken its port.
+func (r request) patience() time.Duration {
+	if r.Do == doStart {
+		return agent.AnswerTime + 2*r.Start.Timeout
+	}
+	return agent.AnswerTime
+}
+
 // server is the URL of a subject and where its debug pages are: on loopback, unless
 // elsewhere allows for others.
 func (r running) server(elsewhere bool) (*url.URL, subject.DebugPages, error) {
 	u, err := url.Parse(r.URL)
-	if err != nil || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, subject.DebugPages{}, fmt.Errorf("the agent says that it listens on %q", r.URL)
 	}
 	pages, err := subject.PagesOf(u, r.Pages)

@@ -466,19 +466,24 @@ func FuzzHost(f *testing.F) {
 func TestPrograms(t *testing.T) {
 	ps := &programs{}
 	defer ps.close()
+	nothingRuns := func(string) bool { return false }
 	var hashes []string
 	for n := range maxPrograms + 1 {
 		text := fmt.Sprintf("program %d", n)
 		sum := sha256.Sum256([]byte(text))
 		hashes = append(hashes, hex.EncodeToString(sum[:]))
 		for i, part := range []string{text[:3], text[3:]} {
-			if err := ps.receive(agent.Piece{Hash: hashes[n], Data: []byte(part), Last: i == 1}); err != nil {
+			if err := ps.receive(agent.Piece{Hash: hashes[n], Data: []byte(part), Last: i == 1}, nothingRuns); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := ps.receive(agent.Piece{Hash: hashes[0], Data: []byte("another"), Last: true}); err == nil {
+	if err := ps.receive(agent.Piece{Hash: hashes[0], Data: []byte("another"), Last: true}, nothingRuns); err == nil {
 		t.Error("a program is kept that is another one")
+	}
+	again := agent.Piece{Hash: hashes[1], Data: []byte("program 1"), Last: true}
+	if err := ps.receive(again, nothingRuns); err != nil || len(ps.all) != maxPrograms {
+		t.Errorf("of a program that is sent again: %v, %d are kept", err, len(ps.all))
 	}
 	for n, hash := range hashes {
 		path, there := ps.path(hash)
@@ -488,5 +493,39 @@ func TestPrograms(t *testing.T) {
 		if text, err := os.ReadFile(path); there && (err != nil || string(text) != fmt.Sprintf("program %d", n)) {
 			t.Errorf("program %d is %q, %v", n, text, err)
 		}
+	}
+}
+
+// TestRoomForPrograms: programs take no more than some memory, those that run included:
+// of the others the oldest goes, and where all run no other is taken.
+func TestRoomForPrograms(t *testing.T) {
+	ps := &programs{}
+	defer ps.close()
+	runs := map[string]bool{}
+	send := func(text string, claimed int) error {
+		hash := agent.HashOf([]byte(text))
+		err := ps.receive(agent.Piece{Hash: hash, Data: []byte(text), Last: true}, func(h string) bool { return runs[h] })
+		if n := len(ps.all); err == nil {
+			ps.all[n-1].size = claimed // as if it were as large
+		}
+		return err
+	}
+	for _, text := range []string{"a", "b"} {
+		if err := send(text, maxProgram); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs[agent.HashOf([]byte("a"))] = true
+	if err := send("c", maxProgram); err != nil {
+		t.Fatal(err)
+	}
+	for text, kept := range map[string]bool{"a": true, "b": false, "c": true} {
+		if _, there := ps.path(agent.HashOf([]byte(text))); there != kept {
+			t.Errorf("program %s is there: %v", text, there)
+		}
+	}
+	runs[agent.HashOf([]byte("c"))] = true
+	if err := send("d", 1); err == nil || !strings.Contains(err.Error(), "programs of 512 MiB at a time") {
+		t.Errorf("one more: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eventobench/eventobench/loadgen/agent"
@@ -78,9 +79,6 @@ func (t *Target) Info() (runfolder.SubjectInfo, error) {
 	if err != nil {
 		return own, t.explain(err)
 	}
-	if answer.Info == nil {
-		return own, t.explain(&refusal{"it does not say what it would start"})
-	}
 	own.Command, own.Binary = answer.Info.Command, answer.Info.Binary
 	return own, nil
 }
@@ -99,11 +97,11 @@ func (t *Target) Start(ctx context.Context, log io.Writer) (subject.Instance, er
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{session: session, id: session.Next(), log: log, stopped: make(chan struct{}), exited: make(chan struct{})}
-	answer, err := t.ask(ctx, session, i.id)
-	if err == nil && answer.Started == nil {
-		err = &refusal{"it does not say what it started"}
+	i := &instance{
+		target: t, session: session, id: session.Next(), log: log,
+		stopped: make(chan struct{}), exited: make(chan struct{}),
 	}
+	answer, err := t.ask(ctx, session, i.id)
 	if err != nil {
 		_, _ = log.Write(answer.Output) // a full disk shows elsewhere
 		return nil, t.explain(err)
@@ -130,13 +128,16 @@ func (t *Target) ask(ctx context.Context, session *agent.Session, id int) (reply
 	}
 	r := request{Do: doStart, Subject: id, Start: &s}
 	answer, err := ask(ctx, session, r)
-	if err != nil || !answer.Unsent {
-		return answer, err
+	if err == nil && answer.Unsent && t.upload != "" {
+		if err := send(ctx, session, s.Upload, data); err != nil {
+			return reply{}, err
+		}
+		answer, err = ask(ctx, session, r)
 	}
-	if err := send(ctx, session, s.Upload, data); err != nil {
-		return reply{}, err
+	if err == nil && answer.Unsent {
+		err = &refusal{"it lacks a program that it was sent, or that nobody sends"}
 	}
-	return ask(ctx, session, r)
+	return answer, err
 }
 
 // send sends a program.
@@ -155,21 +156,29 @@ type refusal struct{ reason string }
 func (r *refusal) Error() string { return r.reason }
 
 func ask(ctx context.Context, s *agent.Session, r request) (answer reply, err error) {
-	data, err := s.Do(ctx, agent.Encode(r))
-	if err == nil {
-		err = decode(data, &answer)
+	data, err := s.Do(ctx, agent.Encode(r), r.patience())
+	if err != nil {
+		return answer, err
 	}
-	if err == nil && answer.Error != "" {
-		err = &refusal{answer.Error}
+	switch err := decode(data, &answer); {
+	case err != nil:
+		return answer, &refusal{err.Error()}
+	case answer.Error != "":
+		return answer, &refusal{answer.Error}
 	}
-	return answer, err
+	if err := answer.check(r); err != nil {
+		return answer, &refusal{"it answers what cannot be: " + err.Error()}
+	}
+	return answer, nil
 }
 
 // instance is a subject that an agent has started.
 type instance struct {
 	running
+	target  *Target
 	session *agent.Session
 	id      int
+	cpu     atomic.Int64 // ns, as it was read last
 	log     io.Writer
 	url     *url.URL
 	debug   subject.DebugPages
@@ -189,7 +198,8 @@ func (i *instance) watch() {
 }
 
 func (i *instance) ask(do string) (reply, error) {
-	return ask(context.Background(), i.session, request{Do: do, Subject: i.id}) // until the session ends
+	answer, err := ask(context.Background(), i.session, request{Do: do, Subject: i.id}) // until the session ends
+	return answer, i.target.explain(err)
 }
 
 func (i *instance) URL() *url.URL                        { return i.url }
@@ -202,6 +212,9 @@ func (i *instance) Exited() <-chan struct{}              { return i.exited }
 // CPU reads the clock between the moment it is called and the one it returns.
 func (i *instance) CPU() (time.Duration, error) {
 	answer, err := i.ask(doCPU)
+	if before := time.Duration(i.cpu.Swap(int64(answer.CPU))); err == nil && answer.CPU < before {
+		err = i.target.explain(&refusal{fmt.Sprintf("its CPU time was %v, and is %v now", before, answer.CPU)})
+	}
 	return answer.CPU, err
 }
 
@@ -215,14 +228,15 @@ func (i *instance) Counters() (runfolder.ProcessCounters, error) {
 	return answer.Counters, err
 }
 
-// Death is the loss of the agent if that was lost.
+// Death is the loss of the agent if that was lost. What the agent answers is always an
+// error: the reason.
 func (i *instance) Death(when string) error {
 	<-i.exited
 	_, err := ask(context.Background(), i.session, request{Do: doDeath, Subject: i.id, When: when})
 	if lost := i.session.Err(); lost != nil {
 		return lost
 	}
-	return err
+	return i.target.explain(err)
 }
 
 // Stop ends the instance. If the agent is lost, it ends it by itself.
@@ -244,11 +258,8 @@ func (m Machine) Describe(ctx context.Context) (runfolder.Host, map[runfolder.So
 		return runfolder.Host{}, nil, err
 	}
 	answer, err := ask(ctx, session, request{Do: doMachine})
-	if err == nil && answer.Host == nil {
-		err = fmt.Errorf("agent %s does not say what its machine is", m.Link.Name)
-	}
 	if err != nil {
-		return runfolder.Host{}, nil, err
+		return runfolder.Host{}, nil, m.explain(err)
 	}
 	return *answer.Host, answer.Missing, nil
 }
@@ -260,20 +271,31 @@ func (m Machine) Follow(ctx context.Context) (profiles.Window, error) {
 		return nil, err
 	}
 	_, err = ask(ctx, session, request{Do: doFollow})
-	return window{session}, err
+	return window{m, session}, m.explain(err)
+}
+
+// explain says which agent an error comes from, unless that is lost.
+func (m Machine) explain(err error) error {
+	if _, refused := errors.AsType[*refusal](err); !refused {
+		return err
+	}
+	return fmt.Errorf("the machine of agent %s: %w", m.Link.Name, err)
 }
 
 // window is one of an agent's machine.
-type window struct{ session *agent.Session }
+type window struct {
+	machine Machine
+	session *agent.Session
+}
 
 // Look reads the run queue.
 func (w window) Look() error {
 	_, err := ask(context.Background(), w.session, request{Do: doLook})
-	return err
+	return w.machine.explain(err)
 }
 
 // Close ends the window.
 func (w window) Close(subjects *time.Duration) (*runfolder.Machine, error) {
 	answer, err := ask(context.Background(), w.session, request{Do: doClose, Ours: subjects})
-	return answer.Machine, err
+	return answer.Machine, w.machine.explain(err)
 }

@@ -31,7 +31,7 @@ type Capacity struct {
 	Experiment  string            `json:"experiment"`
 	Tool        string            `json:"tool_version"`
 	Label       string            `json:"label,omitempty"`
-	Host        Host              `json:"host"`
+	Host        Host              `json:"host"` // of the subjects
 	Load        loadgen.Load      `json:"load"` // its rate is that of each trial
 	Limits      Limits            `json:"limits"`
 	Plan        Plan              `json:"plan"` // its rounds are the trials that count
@@ -43,6 +43,17 @@ type Capacity struct {
 	Unavailable map[string]string `json:"unavailable,omitempty"` // by subject, why its CPU time is not known
 	Repeated    []Repeated        `json:"repeated,omitempty"`    // what was thrown away
 	Subjects    []CapacityRun     `json:"subjects"`
+
+	SubjectAgent *SubjectAgent `json:"subject_agent,omitempty"` // nil if the recorder started the subjects
+	RecorderCPUs int           `json:"recorder_cpus,omitempty"` // that the recorder may use
+}
+
+// LoadedFromElsewhere reports whether the recorder made the load, on another machine than
+// that of the subjects.
+func (c *Capacity) LoadedFromElsewhere() bool {
+	byAgents := func(b CapacityBlock) bool { return len(b.Agents) > 0 }
+	return c.SubjectAgent != nil && c.SubjectAgent.Elsewhere &&
+		!slices.ContainsFunc(c.Subjects[0].Blocks, byAgents)
 }
 
 // Limits are what a server must stay within.
@@ -123,8 +134,8 @@ type Trial struct {
 	MaxLate  time.Duration `json:"max_late_ns"`   // longest time from when a request was due until it was sent
 	InFlight float64       `json:"in_flight"`     // mean number of requests that were sent and not answered
 	Server   time.Duration `json:"server_cpu_ns"` // ns; 0 where the run has no CPU clock
-	// Generator is the CPU time of the generator in ns, of agents that of those on the
-	// recorder's machine.
+	// Generator is the CPU time of the recorder's generator in ns, of agents that of those
+	// on the subjects' machine.
 	Generator time.Duration `json:"generator_cpu_ns"`
 }
 
@@ -219,6 +230,9 @@ func decodeCapacity(text []byte) (*Capacity, error) {
 func (c *Capacity) check() error {
 	if len(c.Subjects) == 0 {
 		return errors.New("damaged: no subject")
+	}
+	if a := c.SubjectAgent; a != nil && (a.Name == "" || c.RecorderCPUs < 1) {
+		return errors.New("damaged: the agent that started the subjects has no name, or the recorder no CPU")
 	}
 	for _, s := range c.Subjects {
 		if len(s.Blocks) != len(c.Subjects[0].Blocks) {

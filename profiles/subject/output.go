@@ -13,8 +13,13 @@ import (
 // "listening on http://127.0.0.1:40123".
 const announcement = "listening on "
 
-// lastLines of a subject's output are kept for error messages.
-const lastLines = 10
+// lastLines of a subject's output are kept for error messages, so many bytes of each. A
+// line that is longer than longestLine counts as several.
+const (
+	lastLines   = 10
+	keptOfLine  = 2 << 10
+	longestLine = 64 << 10
+)
 
 // output passes on what a subject prints, and keeps the address it announces
 // and the last lines.
@@ -42,7 +47,7 @@ func (o *output) Write(b []byte) (int, error) {
 	o.partial = append(o.partial, b...)
 	for {
 		line, rest, found := bytes.Cut(o.partial, []byte("\n"))
-		if !found {
+		if !found && len(o.partial) <= longestLine {
 			return o.log.Write(b)
 		}
 		o.line(strings.TrimSuffix(string(line), "\r"))
@@ -51,7 +56,7 @@ func (o *output) Write(b []byte) (int, error) {
 }
 
 func (o *output) line(text string) {
-	o.last = append(o.last, text)
+	o.last = append(o.last, shortened(text))
 	if len(o.last) > lastLines {
 		o.last = o.last[1:]
 	}
@@ -66,6 +71,14 @@ func (o *output) line(text string) {
 	case o.announced <- address:
 	default: // only the first announcement counts
 	}
+}
+
+// shortened is the beginning of a line that is too long to be kept.
+func shortened(text string) string {
+	if len(text) <= keptOfLine {
+		return text
+	}
+	return text[:keptOfLine] + "…"
 }
 
 // copy passes on what comes from a pipe until nobody holds its other end. A log
@@ -89,7 +102,7 @@ func (o *output) tail() string {
 	defer o.mu.Unlock()
 	last := o.last
 	if len(o.partial) > 0 {
-		last = append(last, string(o.partial))
+		last = append(slices.Clone(last), shortened(string(o.partial)))
 	}
 	if len(last) == 0 {
 		return "; it printed nothing"

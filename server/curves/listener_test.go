@@ -3,10 +3,12 @@ package curves
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -31,7 +33,8 @@ func newDelays() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(10*t
 
 // listen plays many subscribers. Its argument is the server's address, an address of its
 // own, and their number. It says when all have subscribed, is told how many messages
-// there were, and says how late they came once every subscriber has all of them.
+// there were, and says what was heard once every subscriber has all of them, or none
+// more has come for a while.
 func listen(argument string) error {
 	var server, own string
 	var n int
@@ -53,16 +56,34 @@ func listen(argument string) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), lost)
+	defer cancel()
+	r := heard{}
 	delays := newDelays()
 	for _, h := range all {
-		if err := h.await(messages); err != nil {
-			return err
-		}
-		for _, d := range h.delays {
-			_ = delays.RecordValue(d) // longer ones than it holds fail the soak
-		}
+		r.add(h.await(ctx, messages), messages, delays)
 	}
-	return json.NewEncoder(os.Stdout).Encode(delays.Export())
+	r.Delays = delays.Export()
+	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+// lost is after how much time, from the last message, an event counts as lost.
+const lost = time.Minute
+
+// heard is what the subscribers of a listener, or all of them, were told.
+type heard struct {
+	Delays *hdrhistogram.Snapshot // ns from before a write to its event
+	Lost   int64                  // events that did not come
+	Twice  int64                  // events that came once more
+}
+
+// add takes in the delays of a subscriber.
+func (r *heard) add(came []int64, messages int, delays *hdrhistogram.Histogram) {
+	r.Lost += int64(max(0, messages-len(came)))
+	r.Twice += int64(max(0, len(came)-messages))
+	for _, d := range came {
+		_ = delays.RecordValue(min(d, delays.HighestTrackableValue()))
+	}
 }
 
 func readNumber() (int, error) {
@@ -76,30 +97,29 @@ func readNumber() (int, error) {
 // hearer takes down how late the events of a subscriber are.
 type hearer struct {
 	*subscriber
+	more chan struct{} // has room for one: something new was heard; closed when nothing more will be
+
 	mu     sync.Mutex
-	more   sync.Cond
 	delays []int64
-	err    error
 }
 
 func newHearer(s *subscriber) *hearer {
-	h := &hearer{subscriber: s}
-	h.more.L = &h.mu
-	return h
+	return &hearer{subscriber: s, more: make(chan struct{}, 1)}
 }
 
 func (h *hearer) hear() {
+	defer close(h.more)
 	for {
 		written, err := h.next()
-		h.mu.Lock()
-		if err == nil {
-			h.delays = append(h.delays, clock()-written)
-		}
-		h.err = err
-		h.more.Broadcast()
-		h.mu.Unlock()
 		if err != nil {
 			return
+		}
+		h.mu.Lock()
+		h.delays = append(h.delays, clock()-written)
+		h.mu.Unlock()
+		select {
+		case h.more <- struct{}{}:
+		default: // it is known
 		}
 	}
 }
@@ -118,20 +138,26 @@ func (h *hearer) next() (int64, error) {
 	}
 }
 
-// await waits for a number of events.
-func (h *hearer) await(n int) error {
+// await waits for a number of events until ctx ends or no more can come, and returns the
+// delays of those that came.
+func (h *hearer) await(ctx context.Context, n int) []int64 {
+	for open := true; open; {
+		if came := h.came(); len(came) >= n {
+			return came
+		}
+		select {
+		case _, open = <-h.more:
+		case <-ctx.Done():
+			open = false
+		}
+	}
+	return h.came()
+}
+
+func (h *hearer) came() []int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for len(h.delays) < n && h.err == nil {
-		h.more.Wait()
-	}
-	if len(h.delays) < n {
-		return fmt.Errorf("a subscriber has %d of %d events: %w", len(h.delays), n, h.err)
-	}
-	if len(h.delays) > n {
-		return fmt.Errorf("a subscriber has %d events of %d messages", len(h.delays), n)
-	}
-	return nil
+	return slices.Clone(h.delays)
 }
 
 // dial connects from an address of its own, of which each has 28,000 ports.

@@ -72,9 +72,9 @@ func (s soak) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	delays := newDelays()
+	delays, all := newDelays(), heard{}
 	for _, st := range stands {
-		if err := st.collect(messages, delays); err != nil {
+		if err := st.collect(messages, delays, &all); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,7 @@ func (s soak) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.print(out, stands, joined, end, halves, messages, delays)
+	return s.print(out, stands, joined, end, halves, messages, delays, all)
 }
 
 func mostPerProcess() (int, error) {
@@ -151,21 +151,22 @@ func (s soak) write(ctx context.Context, stands []*stand) (messages int, halves 
 	}
 }
 
-// collect adds how late the events of all messages were to delays.
-func (st *stand) collect(messages int, delays *hdrhistogram.Histogram) error {
+// collect adds how late the events of all messages were to delays, and which did not come
+// once to all.
+func (st *stand) collect(messages int, delays *hdrhistogram.Histogram, all *heard) error {
 	for _, l := range st.listeners {
 		if _, err := fmt.Fprintln(l.in, messages); err != nil {
 			return err
 		}
 	}
 	for _, l := range st.listeners {
-		var snapshot hdrhistogram.Snapshot
-		if err := json.NewDecoder(l.lines).Decode(&snapshot); err != nil {
+		var h heard
+		if err := json.NewDecoder(l.lines).Decode(&h); err != nil {
 			return fmt.Errorf("a listener has failed: %w", err)
 		}
-		if dropped := delays.Merge(hdrhistogram.Import(&snapshot)); dropped > 0 {
-			return fmt.Errorf("%d delays are longer than a histogram holds", dropped)
-		}
+		delays.Merge(hdrhistogram.Import(h.Delays))
+		all.Lost += h.Lost
+		all.Twice += h.Twice
 	}
 	return nil
 }
@@ -191,18 +192,22 @@ func add(stands []*stand) (all used, err error) {
 	return all, nil
 }
 
-func (s soak) print(out io.Writer, stands []*stand, joined, end used, halves [2]int64, messages int, delays *hdrhistogram.Histogram) error {
+func (s soak) print(
+	out io.Writer, stands []*stand, joined, end used, halves [2]int64, messages int,
+	delays *hdrhistogram.Histogram, all heard,
+) error {
 	events := int64(messages) * int64(s.subscribers)
 	each := func(memory int64) string { return fmt.Sprintf("%.1f", float64(memory)/1e3/float64(s.subscribers)) }
 	delay := func(percent float64) string { return millis(time.Duration(delays.ValueAtQuantile(percent))) }
-	heading(out, "subscribers", "servers", "messages", "events", "write to event, p50 ms", "p99 ms", "most, ms",
-		"us of CPU per event", "KB per subscriber when all have joined", "in the first half, at most", "in the second")
+	heading(out, "subscribers", "servers", "messages", "events", "lost", "twice",
+		"write to event, p50 ms", "p99 ms", "max ms", "us of CPU per event", "KB per subscriber when all have joined", "in the first half, at most", "in the second")
 	row(out, fmt.Sprint(s.subscribers), fmt.Sprint(len(stands)), fmt.Sprint(messages), fmt.Sprint(delays.TotalCount()),
-		delay(50), delay(99), delay(100), micros((end.cpu-joined.cpu)/time.Duration(events)),
+		fmt.Sprint(all.Lost), fmt.Sprint(all.Twice), delay(50), delay(99), delay(100), micros((end.cpu-joined.cpu)/time.Duration(events)),
 		each(joined.memory), each(halves[0]), each(halves[1]))
 	switch limit := int64(float64(halves[0])*mostGrowth) + mostOfMessages; {
-	case delays.TotalCount() != events:
-		return fmt.Errorf("%d events came of %d", delays.TotalCount(), events)
+	case all.Lost > 0 || all.Twice > 0 || delays.TotalCount() != events:
+		return fmt.Errorf("%d events came of %d: %d did not within %v, and %d came twice",
+			delays.TotalCount(), events, all.Lost, lost, all.Twice)
 	case halves[1] > limit:
 		return fmt.Errorf("memory grew from %d bytes in the first half to %d in the second", halves[0], halves[1])
 	case halves[1] > int64(s.subscribers)*mostPerSubscriber+mostOfMessages:

@@ -18,9 +18,9 @@ import (
 
 // fan is what it costs to tell subscribers of a message.
 type fan struct {
-	p50, p99 time.Duration // from before the write to an event
-	cpu      time.Duration // of the server, by the events that it sent
-	memory   int64         // of the server, by subscriber
+	p50, p99, max time.Duration // from before the write to an event
+	cpu           time.Duration // of the server, by the events that it sent
+	memory        int64         // of the server, by subscriber
 }
 
 // fanOut subscribes n clients to one category of a server in another process, and
@@ -57,7 +57,7 @@ func fanOut(n, events int) (f fan, err error) {
 		return f, err
 	}
 	told, err := usage(c.Process.Pid)
-	f.p50, f.p99 = delays[len(delays)/2], delays[len(delays)*99/100]
+	f.p50, f.p99, f.max = delays[len(delays)/2], delays[len(delays)*99/100], delays[len(delays)-1]
 	f.cpu = (told.cpu - joined.cpu) / time.Duration(n*events)
 	f.memory = (joined.memory - before.memory) / int64(n)
 	return f, err
@@ -145,7 +145,7 @@ func (s *subscriber) await(begin string) error {
 }
 
 // tell writes messages one after the other and returns the delays of all events,
-// sorted.
+// sorted. One that is lost is an error.
 func (a *audience) tell(events int) (delays []time.Duration, err error) {
 	arrived := make([]time.Time, len(a.all))
 	failed := make([]error, len(a.all))
@@ -153,7 +153,10 @@ func (a *audience) tell(events int) (delays []time.Duration, err error) {
 		var group sync.WaitGroup
 		for i, s := range a.all {
 			group.Go(func() {
-				failed[i] = s.await("event: poke")
+				failed[i] = s.conn.SetReadDeadline(time.Now().Add(lost))
+				if failed[i] == nil {
+					failed[i] = s.await("event: poke")
+				}
 				arrived[i] = time.Now()
 			})
 		}
@@ -163,8 +166,11 @@ func (a *audience) tell(events int) (delays []time.Duration, err error) {
 			a.leave() // nobody waits for what does not come
 		}
 		group.Wait()
-		if err := errors.Join(append(failed, err)...); err != nil {
+		if err != nil {
 			return nil, err
+		}
+		if err := errors.Join(failed...); err != nil {
+			return nil, fmt.Errorf("events were lost: %w", err)
 		}
 		for _, at := range arrived {
 			delays = append(delays, at.Sub(begin))

@@ -43,13 +43,13 @@ func (o options) printSizes(ctx context.Context, out io.Writer) error {
 }
 
 func (o options) printSubscribers(out io.Writer) error {
-	heading(out, "subscribers", "write to event, p50 ms", "p99 ms", "us of CPU per event", "KB per subscriber")
+	heading(out, "subscribers", "write to event, p50 ms", "p99 ms", "max ms", "us of CPU per event", "KB per subscriber")
 	for _, n := range o.subscribers {
 		f, err := fanOut(n, o.events)
 		if err != nil {
 			return fmt.Errorf("%d subscribers: %w", n, err)
 		}
-		row(out, fmt.Sprint(n), millis(f.p50), millis(f.p99), micros(f.cpu), fmt.Sprintf("%.1f", float64(f.memory)/1e3))
+		row(out, fmt.Sprint(n), millis(f.p50), millis(f.p99), millis(f.max), micros(f.cpu), fmt.Sprintf("%.1f", float64(f.memory)/1e3))
 	}
 	return nil
 }

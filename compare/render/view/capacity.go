@@ -6,6 +6,7 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/internal/texttab"
+	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
 // Capacity is a report of capacities as every format shows it.
@@ -108,12 +109,28 @@ func capacityHow(r *compare.CapacityReport) []string {
 	if len(r.Agents) > 0 {
 		by = ", made by " + strings.Join(r.Agents, " and ")
 	}
-	return []string{
+	return append(subjectsHow(r), []string{
 		fmt.Sprintf("host: %s, %s, %d CPUs for it, kernel %s", h.CPUModel, h.Arch, h.Affinity, h.Kernel),
 		fmt.Sprintf("load: %s, open loop, %d workers%s", r.Load, r.Workers, by),
 		fmt.Sprintf("%s of %d trials of %v each that count, after those that found where to look; seed %d",
 			texttab.Count(r.Blocks, "block"), r.Plan.Rounds, r.Plan.Slice, r.Plan.Seed),
 		fmt.Sprintf("intervals of %.1f%%: what fresh processes differ by is in them, what machines differ by is not",
 			r.Subjects[0].Level*100),
+	}...)
+}
+
+// subjectsHow is a line about who started the subjects, if that was not the recorder.
+func subjectsHow(r *compare.CapacityReport) []string {
+	if r.SubjectAgent == nil {
+		return nil
 	}
+	return []string{"agent: " + StartedBy(*r.SubjectAgent)}
+}
+
+// StartedBy tells which agent started a subject, and where.
+func StartedBy(a runfolder.SubjectAgent) string {
+	if a.Elsewhere {
+		return a.Name + " started the subject, on another machine than the recorder's"
+	}
+	return a.Name + " started the subject, on the recorder's machine"
 }
