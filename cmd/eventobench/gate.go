@@ -202,7 +202,8 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if report.Comparisons[0].Foreign {
-		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by something else, without blocks, so that nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
+		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by another tool, without blocks, "+
+			"so nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
 			dirs[0], dirs[1])
 	}
 	found := outcome{
