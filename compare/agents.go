@@ -78,25 +78,28 @@ func (w *warner) agents(name string, m runfolder.Manifest) {
 	fastest := slices.MinFunc(all, func(a, b AgentSum) int { return cmp.Compare(a.MeanLatency(), b.MeanLatency()) })
 	for _, a := range all {
 		if a.UsualSkew() > muchSkew || a.ClockError > muchSkew {
-			w.add(WarnAgentSkew, "agents did not load at the same time: throughput is that of a longer slice",
-				fmt.Sprintf("%s began 95 of 100 slices within %.1f ms of the first for %s, the latest after %.1f ms, by clocks that may be wrong by %.1f ms",
+			w.add(WarnAgentSkew, "agents did not load at the same time, so throughput is that of a longer slice",
+				fmt.Sprintf("%s began 95 of 100 slices within %.1f ms of the first for %s, the latest after %.1f ms, "+
+					"by clocks that may be wrong by %.1f ms",
 					a.Name, millis(a.UsualSkew()), name, millis(a.MaxSkew()), millis(a.ClockError)),
 				"Record with a longer --slice, or on machines with less to do")
 		}
 		if a.MeanLatency().Seconds() > muchSlower*fastest.MeanLatency().Seconds() {
-			w.add(WarnAgentSlow, "an agent waited longer for answers than another, so that latencies are those of different ways",
+			w.add(WarnAgentSlow,
+				"one agent waited longer for answers than another, so latencies mix different paths to the server",
 				fmt.Sprintf("%s %.2f ms on average and %s %.2f ms, of %s", a.Name, millis(a.MeanLatency()),
 					fastest.Name, millis(fastest.MeanLatency()), name),
-				"See whether its machine or its way to the server is slower")
+				"Check whether its machine or its network is slower")
 		}
 		if a.CPUUse() > muchCPU {
-			w.add(WarnAgentBusy, "an agent had no CPU to spare, so that its own delays are part of latencies and it limits the throughput",
+			w.add(WarnAgentBusy,
+				"an agent had no CPU to spare, so latencies include its own delays, and it limits the throughput",
 				fmt.Sprintf("%s used %.0f%% of its %d CPUs for %s", a.Name, a.CPUUse()*100, a.Cores, name),
 				"Record with more --agents")
 		}
 	}
 	for _, r := range m.Repeated {
-		w.add(WarnAgentLost, "blocks were thrown away and recorded again, since an agent was lost or held up",
+		w.add(WarnAgentLost, "blocks were discarded and recorded again, because an agent was lost or held up",
 			fmt.Sprintf("block %d: %s", r.Block+1, r.Reason), "")
 	}
 }
@@ -105,7 +108,7 @@ func (w *warner) agents(name string, m runfolder.Manifest) {
 func (w *warner) otherAgents(base, head Variant) {
 	b, h := agentNames(base.Manifest), agentNames(head.Manifest)
 	if b != h {
-		w.add(WarnAgents, "the load was made in other places, which is part of every difference in time",
+		w.add(WarnAgents, "the load came from different places, which is part of every difference in time",
 			fmt.Sprintf("of %s by %s, of %s by %s", base.Name, b, head.Name, h), "Record both with the same agents")
 	}
 }

@@ -71,7 +71,8 @@ func held(v Variant) Held {
 	case c.waiting():
 		// Little's law: requests in flight = throughput x latency.
 		workers := v.Manifest.Load.Workers
-		return Held{ByWorkers, fmt.Sprintf("%s; %d workers, each waiting %.2f ms for an answer, can ask for %.0f requests per second and no more",
+		return Held{ByWorkers, fmt.Sprintf(
+			"%s; %d workers, each waiting %.2f ms for an answer, can send at most %.0f requests per second",
 			figures, workers, v.Totals.AvgLatencyMs, float64(workers)/v.Totals.AvgLatencyMs*1e3), moreWorkers}
 	case others > c.Server+c.Generator:
 		return Held{ByMachine, figures, lessOthers}
@@ -86,7 +87,8 @@ func heldOpen(l loadgen.Load, o runfolder.OpenLoop, sent int64, c *CPUShare) Hel
 	const used = 0.1 // idle at most where CPUs are used up
 	// Little's law again, of the rate and the latency from sending.
 	inFlight := l.Rate * o.AvgLatencyMs / 1e3
-	figures := fmt.Sprintf("%d of %d requests late, %d never sent, %.1f of %d workers busy", o.Late, sent, o.Missed, inFlight, l.Workers)
+	figures := fmt.Sprintf("%d of %d requests late, %d never sent, %.1f of %d workers busy",
+		o.Late, sent, o.Missed, inFlight, l.Workers)
 	switch {
 	case !lateOften(o, sent) && o.Missed == 0:
 		return Held{By: ByRate, Figures: figures}
@@ -97,7 +99,8 @@ func heldOpen(l loadgen.Load, o runfolder.OpenLoop, sent int64, c *CPUShare) Hel
 	case inFlight > float64(l.Workers)/2:
 		return Held{ByWorkers, figures, "Record with more --workers"}
 	}
-	return Held{By: ByUnknown, Figures: figures, Do: "The server stood still at times, or the generator did not get a CPU when it needed one"}
+	return Held{By: ByUnknown, Figures: figures,
+		Do: "The server stood still at times, or the generator did not get a CPU when it needed one"}
 }
 
 // lateOften reports whether p99 is made of requests that were sent late.

@@ -101,7 +101,7 @@ func (w *warner) control(c Comparison) {
 	if !c.NullControl.Failed() {
 		return
 	}
-	w.add(WarnNullControl, "the base moved against itself, so that nothing is said of the head",
+	w.add(WarnNullControl, "the base moved against itself, so nothing is said about the head",
 		fmt.Sprintf("%s against %s in %s", c.NullControl.Name, c.Base, strings.Join(c.NullControl.Moved, " and ")),
 		"Find out what disturbs the machine (eventobench doctor), or what the server does differently from start to start")
 }

@@ -160,8 +160,8 @@ func (c Criteria) Gate(id MetricID, tolerance float64) error {
 		rule = m.Rule
 	}
 	if tolerance < 0 || tolerance > 0 && tolerance <= rule.Floor {
-		return fmt.Errorf("tolerance %g%% of %s: it must be above %g%%, the difference that fresh processes of one binary can show",
-			tolerance, id, rule.Floor)
+		return fmt.Errorf("tolerance %g%% of %s: it must be above %g%%, "+
+			"the difference that fresh processes of one binary can show", tolerance, id, rule.Floor)
 	}
 	if tolerance > 0 {
 		rule.Tolerance, rule.Least = tolerance, 0

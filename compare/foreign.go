@@ -72,8 +72,8 @@ func (w *warner) foreign(variants []Variant) {
 		if !v.Manifest.Foreign() {
 			continue
 		}
-		w.add(WarnForeign, "folders were recorded by something else, as one run each without blocks, so that "+
-			"nothing tells how far their figures vary: timing has no interval and no verdict",
+		w.add(WarnForeign, "folders were recorded by another tool, as one run each without blocks, so nothing shows "+
+			"how far their figures vary: timing has no interval and no verdict",
 			v.Name+foreignFiles(v), "Record both sides with \"eventobench run\" for a verdict")
 	}
 }

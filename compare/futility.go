@@ -86,7 +86,7 @@ func (w *warner) givenUp(c Comparison) {
 		return
 	}
 	if last := c.Looks[len(c.Looks)-1]; last.Reason != "" {
-		w.add(WarnGivenUp, "the experiment ended before its last block, because more were not likely to decide what is open",
+		w.add(WarnGivenUp, "the experiment ended early, because more blocks were unlikely to decide what is open",
 			fmt.Sprintf("%s against %s after %d blocks: %s", c.Head, c.Base, last.Blocks, last.Reason),
 			"Record on a quieter machine, with more blocks (--max-blocks), or allow a larger tolerance")
 	}

@@ -69,7 +69,8 @@ type GrownEntry struct {
 func NewGate(r *Report) Gate {
 	c := r.Comparisons[0]
 	g := Gate{
-		Base: c.Base, Head: c.Head, Verdict: c.Verdict, Blocks: c.Blocks, Paired: c.Paired, SameProcess: c.SameProcess,
+		Base: c.Base, Head: c.Head, Verdict: c.Verdict,
+		Blocks: c.Blocks, Paired: c.Paired, SameProcess: c.SameProcess,
 		Layouts: c.LayoutBlocks, NullControl: c.NullControl,
 		Metrics: []GateMetric{}, Layout: c.LayoutSummary(), Requests: c.RequestsSummary(),
 		Explanation: c.Explanation, Grown: []Grown{},
@@ -115,7 +116,8 @@ func newGrown(t profdiff.ChangeTable, byCount bool) Grown {
 	if byCount {
 		g.Unit = t.CountUnit
 	}
-	beyondNoise := slices.DeleteFunc(slices.Clone(t.Functions), func(f profdiff.FunctionChange) bool { return f.Noise })
+	isNoise := func(f profdiff.FunctionChange) bool { return f.Noise }
+	beyondNoise := slices.DeleteFunc(slices.Clone(t.Functions), isNoise)
 	g.Largest = grown(beyondNoise, byCount, mostFunctions)
 	if len(g.Largest) == 0 {
 		g.Groups = grown(t.Groups, byCount, mostOthers)

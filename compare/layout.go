@@ -148,8 +148,8 @@ func (m MetricChange) Layout(blocks int) string {
 	if m.Change != nil && m.Change.Level < 1-FalseAlarms {
 		over += ", too few to judge it,"
 	}
-	return fmt.Sprintf("%s: %s as built, %s. The code makes %s of it, over %s with the functions of both sides in "+
-		"other orders; where the linker put it makes %s.",
+	return fmt.Sprintf("%s: %s as built, %s. The code accounts for %s (over %s with the functions of both sides "+
+		"in other orders), its place in memory for %s.",
 		m.Label, m.AsBuilt.Change, m.AsBuilt.Verdict, m.Found(), over, m.AsBuilt.Linker)
 }
 
@@ -173,7 +173,8 @@ func (m MetricChange) AsBuiltRow() (MetricChange, bool) {
 	}
 	row := m
 	row.Label += ", as built"
-	row.Base, row.Head, row.Change, row.Verdict = m.AsBuilt.Base, m.AsBuilt.Head, m.AsBuilt.Change, m.AsBuilt.Verdict
+	row.Base, row.Head = m.AsBuilt.Base, m.AsBuilt.Head
+	row.Change, row.Verdict = m.AsBuilt.Change, m.AsBuilt.Verdict
 	row.Gated, row.Doubt, row.Waived, row.AsBuilt = false, "", false, nil
 	return row, true
 }
@@ -191,8 +192,8 @@ func (w *warner) layout(c Comparison, base, head runfolder.Manifest) {
 	if len(names) == 0 || !c.Paired || b == "" || h == "" || b == h {
 		return
 	}
-	w.add(WarnLayout, "two programs differ in time, and nothing tells which part of it is the code and which only where "+
-		"the linker put it, which alone can make ten percent",
+	w.add(WarnLayout, "two programs differ in time, and nothing tells how much of it is the code and how much is "+
+		"only where the linker put it, which alone can make ten percent",
 		fmt.Sprintf("%s of %s against %s, %s", strings.Join(names, " and "), c.Head, c.Base, whyNoLayouts(base, head)),
 		"Gate two builds of your source (go:, git:), which are then linked in other orders too")
 }

@@ -52,8 +52,8 @@ func SameLoad(base, head *runfolder.Run) error {
 	if b.Equal(h) || foreign && b.Open() == h.Open() {
 		return nil
 	}
-	return fmt.Errorf("%s and %s were recorded under different loads (%s; %s) and cannot be compared; record both with the same settings",
-		base.Dir, head.Dir, b, h)
+	return fmt.Errorf("%s and %s were recorded under different loads (%s; %s) and cannot be compared; "+
+		"record both with the same settings", base.Dir, head.Dir, b, h)
 }
 
 func openVariant(dir string, o Options) (Variant, error) {

@@ -208,22 +208,22 @@ func (w *warner) answers(v Variant) {
 			"Send what the server expects, unless these answers are what you measure")
 	}
 	if running(v.Manifest) {
-		w.add(WarnSameProcess, fmt.Sprintf("a server was running before, so that all blocks are of one process: "+
-			"intervals of times are %d%% wider at both ends, for what fresh processes differ by", ProcessAllowance),
+		w.add(WarnSameProcess, fmt.Sprintf("a server was already running, so all blocks are of one process: "+
+			"intervals of times are %d%% wider at both ends, because fresh processes differ by that much", ProcessAllowance),
 			v.Name, "Have it started, if you can, for a surer answer")
 	}
 }
 
 // otherAnswers is about sides that did different work.
 func (w *warner) otherAnswers(c Comparison) {
-	const consequence = ", so that the two sides did different work, and nothing is called improved"
+	const consequence = ", so the two sides did different work, and nothing is called improved"
 	both := fmt.Sprintf("%s against %s: ", c.Head, c.Base)
 	for _, text := range c.answers.statuses {
-		w.add(WarnOtherAnswers, "requests were answered with other statuses"+consequence, both+text,
-			"Find out which side is right; an answer that is refused is quick")
+		w.add(WarnOtherAnswers, "the two sides answered with different statuses"+consequence, both+text,
+			"Find out which side is right; refusing a request is quick")
 	}
 	for _, text := range c.answers.sizes {
-		w.add(WarnOtherSizes, "answers had other sizes"+consequence, both+text,
+		w.add(WarnOtherSizes, "the two sides sent answers of different sizes"+consequence, both+text,
 			"Find out which side is right; if the change is meant, judge the figures yourself")
 	}
 }
@@ -250,13 +250,17 @@ func (w *warner) bottleneck(v Variant) {
 	switch h.By {
 	case ByGenerator:
 		if measured {
-			w.add(WarnGeneratorBound, "a probe showed that the load generator limits the throughput, of which nothing is said",
+			w.add(WarnGeneratorBound,
+				"a probe showed that the load generator limits the throughput, which is therefore not judged",
 				fmt.Sprintf("for %s, %s", v.Name, h.Figures), h.Do)
 			return
 		}
-		w.add(WarnGeneratorBound, "throughput shows only part of a change in the server's cost, because the load generator takes much of the CPU time of an operation",
+		w.add(WarnGeneratorBound,
+			"throughput shows only part of a change in the server's cost, because the load generator "+
+				"takes much of the CPU time of an operation",
 			fmt.Sprintf("about %.0f%% of it for %s (generator %.1f us, server %.1f us, CPUs %.0f%% busy)",
-				(1-v.CPU.ofGenerator())*100, v.Name, v.Totals.GeneratorCPUPerOp, orZero(v.Totals.CPUPerOp), (1-v.CPU.Idle)*100),
+				(1-v.CPU.ofGenerator())*100, v.Name, v.Totals.GeneratorCPUPerOp,
+				orZero(v.Totals.CPUPerOp), (1-v.CPU.Idle)*100),
 			"CPU per operation shows all of it")
 	case ByWorkers:
 		w.add(WarnNotSaturated, "the number of workers limits the throughput, not the server",
@@ -276,7 +280,8 @@ func (w *warner) longSlices(v Variant) {
 	}
 	share := float64(long) / float64(len(v.side.Slices))
 	if share > tolerated && !v.Manifest.Load.Open() {
-		w.add(WarnLongSlices, fmt.Sprintf("many slices took more than %.1f times as long as planned, to wait for their last requests", much),
+		w.add(WarnLongSlices,
+			fmt.Sprintf("many slices took more than %.1f times as long as planned, waiting for their last requests", much),
 			fmt.Sprintf("%.0f%% of those of %s, planned for %v", share*100, v.Name, v.Manifest.Plan.Slice),
 			"Record with a longer --slice")
 	}
@@ -298,7 +303,7 @@ func (w *warner) openLoop(v Variant) {
 			whyLate(inFlight, load.Workers))
 	}
 	if o.Missed > 0 {
-		w.add(WarnMissed, "requests that were due were never sent, and are in no latency",
+		w.add(WarnMissed, "requests that were due were never sent, and no latency includes them",
 			fmt.Sprintf("%d of %d to %s, which cannot keep up with %.0f/s through %d workers",
 				o.Missed, o.Missed+sent, v.Name, load.Rate, load.Workers), "")
 	}
@@ -318,9 +323,9 @@ func (w *warner) reopened(v Variant) {
 		n += s.Reopened
 	}
 	if n > 0 {
-		w.add(WarnReopened, "the server closed connections that rested between slices, which were opened again",
+		w.add(WarnReopened, "the server closed idle connections between slices, which were opened again",
 			fmt.Sprintf("%d of %s", n, v.Name),
-			"Connecting is part of some latencies; give the server a longer idle timeout")
+			"Some latencies include connecting; give the server a longer idle timeout")
 	}
 }
 
@@ -328,7 +333,7 @@ func (w *warner) reopened(v Variant) {
 func (w *warner) otherLoad(during string, m MachineUse) {
 	const tolerated = 0.05
 	if orZero(m.Others) > tolerated || orZero(m.Steal) > tolerated {
-		w.add(WarnOtherLoad, "the machine did other work, so that intervals are wider and latencies longer than they have to be",
+		w.add(WarnOtherLoad, "the machine did other work, which makes intervals wider and latencies longer",
 			fmt.Sprintf("while %s ran, other processes used %.1f%% of the CPUs and the hypervisor withheld %.1f%%",
 				during, orZero(m.Others)*100, orZero(m.Steal)*100), "")
 	}
@@ -348,7 +353,7 @@ func (w *warner) machine(names string, v Variant) {
 		}
 	}
 	if periods > 0 || thermal > 0 {
-		w.add(WarnThrottled, "the CPUs were held back",
+		w.add(WarnThrottled, "the CPUs were throttled",
 			fmt.Sprintf("while %s ran, a quota stopped us %d times, %v in all, and cores slowed down %d times because of heat",
 				names, periods, throttled.Round(time.Millisecond), thermal),
 			"Raise the quota or cool the machine, and record again")
@@ -365,12 +370,13 @@ func SlowClock(name string) bool { return slices.Contains(slowClocks, name) }
 func (w *warner) clock(names string, v Variant) {
 	clocks := v.Machine.Clocksources
 	if len(clocks) > 1 {
-		w.add(WarnClock, "the kernel changed its clocksource, so that times before and after do not compare",
+		w.add(WarnClock, "the kernel changed its clocksource, so times before and after cannot be compared",
 			fmt.Sprintf("from %s while %s ran", strings.Join(clocks, " to "), names), "")
 	}
 	for _, c := range clocks {
 		if SlowClock(c) {
-			w.add(WarnClock, "the kernel read a slow clocksource, which costs a microsecond or more each time, in the server too",
+			w.add(WarnClock,
+				"the kernel read a slow clocksource, which costs a microsecond or more each time, in the server too",
 				fmt.Sprintf("%s while %s ran", c, names), "See why the kernel does not trust tsc")
 		}
 	}
@@ -384,7 +390,7 @@ func (w *warner) shortSlices(v Variant) {
 		}
 	}
 	if short > 0 {
-		w.add(WarnClock, "slices took less time than they were made to take: the clock does not run evenly",
+		w.add(WarnClock, "slices took less time than planned, so the clock does not run evenly",
 			fmt.Sprintf("%d of %s, of %v", short, v.Name, v.Manifest.Plan.Slice), "")
 	}
 }
@@ -397,8 +403,9 @@ func (w *warner) sampling(v Variant) {
 			continue
 		}
 		if share := t.Total.Value / *t.Exact; math.Abs(share-1) > tolerated {
-			w.add(WarnSampling, "a profile does not show what the counters counted: its samples are few, read its function tables with care",
-				fmt.Sprintf("%s of %s shows %.0f%%", t.Title, v.Name, share*100), "")
+			w.add(WarnSampling, "the total of a sampled profile is far from that of the exact counters",
+				fmt.Sprintf("%s of %s shows %.0f%%", t.Title, v.Name, share*100),
+				"Read its function tables with care; a longer run has more samples")
 		}
 	}
 }
@@ -413,11 +420,11 @@ func exactlyCounted(t profdiff.FunctionTable) bool {
 
 func (w *warner) pairing(c Comparison) {
 	if !c.Paired {
-		w.add(WarnUnpaired, "runs that were not recorded together are compared, so that the machine's drift between them is not canceled",
+		w.add(WarnUnpaired, "the runs were not recorded together, so the machine's drift between them does not cancel",
 			fmt.Sprintf("%s and %s", c.Base, c.Head), "Their timing says little; allocations can be compared")
 	}
 	if c.tooFew() {
-		w.add(WarnTooFewBlocks, "there are too few blocks for a verdict: exact intervals of so few do not reach the level that is wanted",
+		w.add(WarnTooFewBlocks, "there are too few blocks for a verdict: their intervals do not reach the level it takes",
 			fmt.Sprintf("%d of %s and %s", c.Blocks, c.Base, c.Head), "Record at least 12")
 	}
 }
@@ -436,23 +443,24 @@ func (w *warner) settings(base, head Variant) {
 	b, h := base.Manifest, head.Manifest
 	both := fmt.Sprintf("%s and %s", base.Name, head.Name)
 	if sameProgram(b.Subject, h.Subject) {
-		w.add(WarnSameBinary, "the same program with the same options is on both sides, so that what differs is noise",
+		w.add(WarnSameBinary, "both sides are the same program with the same options, so any difference is noise",
 			both, "")
 	}
 	if b.Host != h.Host {
-		w.add(WarnHost, "runs are from different hosts or kernels, so that their timing cannot be compared", both, "")
+		w.add(WarnHost, "the runs are from different hosts or kernels, so their timing cannot be compared", both, "")
 	}
 	w.otherAgents(base, head)
 	if differentGo(b, h) {
-		w.add(WarnGoVersion, "programs were built with different versions of Go",
+		w.add(WarnGoVersion, "the programs were built with different versions of Go",
 			fmt.Sprintf("%s with %s, %s with %s", base.Name, b.Subject.Binary.GoVersion, head.Name,
 				h.Subject.Binary.GoVersion), "")
 	}
 	if !b.Capture.Equal(h.Capture) {
-		w.add(WarnCapture, "runs were profiled in different ways, so that their profiles cost them differently", both, "")
+		w.add(WarnCapture, "the runs were profiled in different ways, which slows each by a different amount", both, "")
 	}
 	if b.Plan.Slice != h.Plan.Slice || b.Plan.Rounds != h.Plan.Rounds || b.Plan.Warmup != h.Plan.Warmup {
-		w.add(WarnPlan, "runs were recorded with different slices, rounds or warm-up, so that figures that grow with the data, such as the heap, differ by that alone", both, "")
+		w.add(WarnPlan, "the runs had different slices, rounds or warm-up, so figures that grow with the data, "+
+			"such as the heap, differ for that reason alone", both, "")
 	}
 }
 

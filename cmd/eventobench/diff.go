@@ -43,7 +43,7 @@ kind than the other.`,
 		Example: `  eventobench diff before.prof after.prof
   eventobench diff --per-a=329400 --per-b=349290 before/cpu.prof after/cpu.prof
   eventobench diff --sample=inuse_objects --format=html --out=heap.html heap-1.prof heap-2.prof`,
-		Args: cobra.ExactArgs(2),
+		Args: needs(2, 2, "two pprof files"),
 		RunE: func(cmd *cobra.Command, files []string) error { return o.run(cmd, files) },
 	}
 	f := cmd.Flags()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -121,7 +123,7 @@ Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording fail
   eventobench gate --base=git:origin/main --head=go: --agents=2 --spawn
   eventobench gate --base=git:origin/main --head=go: --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
-		Args: cobra.MaximumNArgs(2),
+		Args: needs(0, 2, "at most two run folders"),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },
 	}
 	theme(cmd.Flags(), themeMeasure, o.addFlags)
@@ -201,7 +203,8 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if report.Comparisons[0].Foreign {
-		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by something else, without blocks, so that nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
+		return fmt.Errorf("%s and %s cannot be gated: one of them was recorded by another tool, without blocks, "+
+			"so nothing tells how far its figures vary; \"eventobench compare\" shows what changed",
 			dirs[0], dirs[1])
 	}
 	found := outcome{
@@ -319,11 +322,12 @@ func (o *gateOptions) dirs(
 		dirs, err := withNullControl(args, o.nullControl)
 		return dirs, "", err
 	case len(args) == 1:
-		return []string{in.baseline, args[0]}, "", nil
+		return []string{in.baseline, args[0]}, "", checkBaseline(in.baseline)
 	case o.head == "":
-		return nil, "", errors.New("there is nothing to judge: name two run folders, one to compare with the baseline, or subjects with --base and --head")
+		return nil, "", errors.New("there is nothing to judge: name two run folders, " +
+			"one to compare with the baseline, or subjects with --base and --head")
 	case o.base == "":
-		if _, err := runfolder.OpenManifest(in.baseline); err != nil { // before a minute is spent on recording
+		if err := checkBaseline(in.baseline); err != nil { // before a minute is spent on recording
 			return nil, "", err
 		}
 		recorded, _, err := o.recordSubjects(cmd, in, nil, o.head)
@@ -366,6 +370,16 @@ func (o *gateOptions) recordSubjects(
 	}
 	dirs, err = o.record.run(cmd, subjects, in.options.Criteria, false)
 	return dirs, again, err
+}
+
+// checkBaseline returns an error if the baseline cannot be read.
+func checkBaseline(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no baseline at %s; \"eventobench gate --update-baseline RUN_FOLDER\" makes one, "+
+			"and two run folders need none", dir)
+	}
+	_, err := runfolder.OpenManifest(dir)
+	return err
 }
 
 // updateBaseline makes a copy of a run folder the baseline.

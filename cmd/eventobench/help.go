@@ -81,7 +81,15 @@ func flagUsages(all *pflag.FlagSet) string {
 	return strings.Join(parts, "\n\n")
 }
 
-func usages(f *pflag.FlagSet) string { return strings.TrimRight(f.FlagUsages(), "\n") }
+// helpWidth is that of the lines of --help, in columns.
+const helpWidth = 100
+
+// usages describes flags without a heading. That a flag is repeatable is in its
+// description, so its type is that of one value.
+func usages(f *pflag.FlagSet) string {
+	text := strings.ReplaceAll(f.FlagUsagesWrapped(helpWidth), "stringArray", "string     ")
+	return strings.TrimRight(text, "\n")
+}
 
 // addHelp makes the commands below root group their flags, and complete the
 // values of those that have known ones.
@@ -100,8 +108,12 @@ func addHelp(root *cobra.Command) {
 
 // formats are those of the commands that have a choice.
 var formats = map[string][]string{
-	"compare": render.Formats, "capacity": render.PageFormats, "gate": render.GateFormats, "diff": render.PageFormats, "show": {"text", "json"},
-	"history": render.HistoryFormats,
+	"compare":  render.Formats,
+	"capacity": render.PageFormats,
+	"gate":     render.GateFormats,
+	"diff":     render.PageFormats,
+	"show":     {"text", "json"},
+	"history":  render.HistoryFormats,
 }
 
 // knownValues are the values that a flag may have, or may begin with; nil if any.

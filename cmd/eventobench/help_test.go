@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -64,6 +65,11 @@ func TestHelpShowsEveryFlag(t *testing.T) {
 				t.Errorf("%s: --%s is described %d times", cmd.Name(), flag.Name, n)
 			}
 		})
+		for line := range strings.Lines(flagUsages(cmd.LocalFlags())) {
+			if n := utf8.RuneCountInString(line); n > helpWidth+10 { // a default value is not broken
+				t.Errorf("%s: a line of %d columns: %s", cmd.Name(), n, line)
+			}
+		}
 	}
 	for command, headings := range map[string][]string{
 		"run":      {themeMeasure, themeLoad, themeLength, themeOutput, themeOther},

@@ -97,7 +97,7 @@ Exit codes: 0 shown; 2 the history is missing or damaged.`,
   eventobench history --format=html --out=history.html benchmarks/history.jsonl
   eventobench history --format=svg --out=history.svg    # for a README
   eventobench history add profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp`,
-		Args: cobra.MaximumNArgs(1),
+		Args: needs(0, 1, "at most one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return showHistory(cmd, cmp.Or(strings.Join(args, ""), defaultHistory), format, out)
 		},
@@ -136,7 +136,7 @@ What the history has already is left out.
 Exit codes: 0 added, be it none; 2 a folder or the history cannot be read.`,
 		Example: `  eventobench history add profiles/*
   eventobench history add --record=docs/history.jsonl profiles/20261124_120000-*`,
-		Args: cobra.MinimumNArgs(1),
+		Args: needs(1, anyNumber, "run folders"),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return addToHistory(cmd, string(path), dirs) },
 	}
 	path.addFlag(cmd.Flags())

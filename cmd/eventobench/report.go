@@ -23,7 +23,7 @@ be written.`,
 		Example: `  eventobench report profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
   eventobench report --out=migration.html profiles/20261124_120000-*
   eventobench report --out=- profiles/20261124_120000-* | gzip > report.html.gz`,
-		Args: cobra.MinimumNArgs(2),
+		Args: needs(2, anyNumber, "two run folders or more"),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			report, err := o.compare(dirs, true)
 			if err != nil {

@@ -53,19 +53,39 @@ func exitCode(ctx context.Context, err error) int {
 
 func newRootCmd() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "eventobench",
-		Short:         "Did this change make my Go server faster?",
+		Use:   "eventobench",
+		Short: "Did this change make my Go server faster?",
+		Long: `Did this change make my Go server faster? eventobench measures two builds side by side
+and answers with a verdict, confidence intervals, and the functions that explain them.`,
+		Example: `  # in your Go module: is the working tree slower than the last commit?
+  eventobench init
+  eventobench gate
+
+  # two servers that come with eventobench, and what is different between them
+  eventobench run --transport=nethttp --transport=fasthttp
+  eventobench compare profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(
-		newRunCmd(), newCapacityCmd(), newCompareCmd(), newReportCmd(), newDiffCmd(), newGateCmd(), newHistoryCmd(), newListCmd(),
-		newShowCmd(), newViewCmd(), newSelftestCmd(), newDoctorCmd(), newInitCmd(), newWorkloadCmd(), newServeCmd(), newAgentCmd(), newNullCmd(),
-		newExportCmd(), newImportCmd(),
-		newVersionCmd(), newManCmd(),
-	)
+	addGroup(root, "Measure:",
+		newInitCmd(), newRunCmd(), newGateCmd(), newCapacityCmd(), newWorkloadCmd(), newAgentCmd())
+	addGroup(root, "Read what was measured:",
+		newCompareCmd(), newReportCmd(), newDiffCmd(), newHistoryCmd(), newListCmd(), newShowCmd(), newViewCmd())
+	addGroup(root, "Check the machine:", newDoctorCmd(), newSelftestCmd())
+	addGroup(root, "The built-in event store:", newServeCmd(), newExportCmd(), newImportCmd())
+	root.AddCommand(newNullCmd(), newVersionCmd(), newManCmd())
 	root.SetVersionTemplate(readBuild().String())
+	root.SetFlagErrorFunc(flagError)
 	addHelp(root)
 	return root
+}
+
+// addGroup adds commands that --help lists under a title.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, cmd := range commands {
+		cmd.GroupID = title
+		root.AddCommand(cmd)
+	}
 }

@@ -195,38 +195,47 @@ func (o *runOptions) printResults(w io.Writer, dirs []string) error {
 		_, err := fmt.Fprintln(w, strings.Join(dirs, "\n"))
 		return err
 	}
-	ended := ""
 	columns := []string{"subject", "ops/s", "mean ms", "p99 ms", "CPU us/op", "B/op", "allocs/op", "errors"}
 	if o.record.rate != "" || o.record.workload.replay {
 		columns = append(columns, "late", "missed")
 	}
 	table := texttab.New(columns...)
 	var missing, held []string
+	ended := ""
 	for _, dir := range dirs {
 		run, err := runfolder.Open(dir)
 		if err != nil {
 			return err
 		}
-		if run.Manifest.Reason != "" {
-			ended = run.Manifest.Reason + "\n"
+		m := run.Manifest
+		if m.Reason != "" {
+			ended = m.Reason + "\n"
 		}
-		missing = append(missing, whyMissing(run.Manifest))
-		held = append(held, fmt.Sprintf("throughput of %s was limited by: %s\n", run.Manifest.Subject.Name, compare.HeldBy(run)))
-		t := run.Totals()
-		cells := []string{
-			run.Manifest.Subject.Name,
-			texttab.Number(t.OpsPerSec, 0), texttab.Number(t.AvgLatencyMs, 3), texttab.Number(t.P99Ms, 3),
-			texttab.Optional(t.CPUPerOp, 1), texttab.Optional(t.AllocBytesPerOp, 0), texttab.Optional(t.AllocsPerOp, 1),
-			strconv.FormatInt(t.Errors, 10),
-		}
-		if t.OpenLoop != nil {
-			cells = append(cells, strconv.FormatInt(t.OpenLoop.Late, 10), strconv.FormatInt(t.OpenLoop.Missed, 10))
-		}
-		table.Add(cells...)
+		missing = append(missing, whyMissing(m))
+		held = append(held, fmt.Sprintf("throughput of %s was limited by: %s\n", m.Subject.Name, compare.HeldBy(run)))
+		table.Add(resultCells(m.Subject.Name, run.Totals())...)
 	}
 	_, err := fmt.Fprintf(w, "\n%s%s%s\n%s%s\n\nnext: %s\n",
 		table, strings.Join(missing, ""), strings.Join(held, ""), ended, strings.Join(dirs, "\n"), nextCommand(dirs))
 	return err
+}
+
+// resultCells are a run's row of the table of results.
+func resultCells(name string, t runfolder.Totals) []string {
+	cells := []string{
+		name,
+		texttab.Number(t.OpsPerSec, 0),
+		texttab.Number(t.AvgLatencyMs, 3),
+		texttab.Number(t.P99Ms, 3),
+		texttab.Optional(t.CPUPerOp, 1),
+		texttab.Optional(t.AllocBytesPerOp, 0),
+		texttab.Optional(t.AllocsPerOp, 1),
+		strconv.FormatInt(t.Errors, 10),
+	}
+	if t.OpenLoop != nil {
+		cells = append(cells, strconv.FormatInt(t.OpenLoop.Late, 10), strconv.FormatInt(t.OpenLoop.Missed, 10))
+	}
+	return cells
 }
 
 // whyMissing explains the figures that a run's row does not have.

@@ -29,7 +29,7 @@ as they go, with the reason. What a run could not measure is "unavailable".
 Exit codes: 0 shown; 2 the folder is missing, damaged, or from a newer version.`,
 		Example: `  eventobench show profiles/20261124_120000-fasthttp
   eventobench show --format=json profiles/20261124_120000-fasthttp | jq .totals.ops_per_sec`,
-		Args: cobra.ExactArgs(1),
+		Args: needs(1, 1, "one run folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "text" && format != "json" {
 				return render.UnknownFormat(format, []string{"text", "json"})

@@ -107,8 +107,8 @@ func (s *storeSpec) set(name, value string) error {
 		"handicap": &s.handicap, "store": &s.store, "binary": &s.binary, protocolOption: &s.protocol,
 	}[name]
 	if option == nil || value == "" {
-		return fmt.Errorf("%q is none of transport=, protocol=, codec=, sync=, batch=, pool=, handicap=, store= and binary=",
-			name+"="+value)
+		return fmt.Errorf("%q is none of transport=, protocol=, codec=, sync=, batch=, pool=, handicap=, "+
+			"store= and binary=", name+"="+value)
 	}
 	*option = value
 	return nil
@@ -122,6 +122,9 @@ func (s storeSpec) subject() (subject.Exec, error) {
 	}
 	if _, err := handicap.Parse(s.handicap); err != nil {
 		return subject.Exec{}, err
+	}
+	if s.binary == "" && s.codec != "" && !slices.Contains(codecNames(), s.codec) {
+		return subject.Exec{}, fmt.Errorf("unknown codec %q; use %s", s.codec, strings.Join(codecNames(), ", "))
 	}
 	if err := checkProtocol(s.protocol); err != nil {
 		return subject.Exec{}, err
@@ -152,7 +155,9 @@ func (s storeSpec) subject() (subject.Exec, error) {
 		Scratch:  scratch,
 		Database: database(store),
 	}
-	options := [][2]string{{"codec", s.codec}, {"sync", s.sync}, {"batch", s.batch}, {"pool", s.pool}, {"handicap", s.handicap}}
+	options := [][2]string{
+		{"codec", s.codec}, {"sync", s.sync}, {"batch", s.batch}, {"pool", s.pool}, {"handicap", s.handicap},
+	}
 	for _, option := range options {
 		if name, value := option[0], option[1]; value != "" {
 			subject.Command = append(subject.Command, "--"+name+"="+value)
@@ -212,7 +217,7 @@ func (o *factorOptions) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.batches, "batch", []string{"on"},
 		"whether writes to a file or PostgreSQL share commits: on or off; several are measured side by side")
 	f.StringSliceVar(&o.pools, "pool", []string{"0"},
-		"connections to PostgreSQL, or that read a file; 0 for 10; several are measured side by side")
+		"connections to PostgreSQL, or that read a file; 0 for one per CPU, at least 4; several are measured side by side")
 	f.StringSliceVar(&o.stores, "store", []string{"sqlite::memory:"},
 		"sqlite::memory:; sqlite:FILE for fresh files beside FILE; postgres for a server that lives as long as the run, or "+
 			"postgres:DIR for one with its data in DIR; postgres://USER@HOST/DATABASE for fresh databases on yours")

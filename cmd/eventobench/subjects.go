@@ -97,7 +97,7 @@ func storeOf(s subject.Spec) (subject.Exec, error) {
 	}
 	e, err := spec.subject()
 	if err != nil {
-		err = fmt.Errorf("subject %q: %w", s, err)
+		err = fmt.Errorf("subject %q: %w; a server of your own is exec:COMMAND, url:URL, go:PACKAGE or git:REF", s, err)
 	}
 	return e, err
 }

@@ -178,7 +178,7 @@ line then leaves it as it was.
 Exit codes: 0 all imported; 2 the store, the file or a line failed.`,
 		Example: `  eventobench import --token=$TOKEN events.ndjson
   gunzip < events.ndjson.gz | eventobench import --token=$TOKEN --force -`,
-		Args: cobra.ExactArgs(1),
+		Args: needs(1, 1, "one file, or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := c.importFile(cmd, args[0], force)
 			if err != nil {

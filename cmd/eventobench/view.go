@@ -57,7 +57,7 @@ missing, damaged or empty, or if the two were recorded under different loads.`,
 
   # what fasthttp does more and less than net/http
   eventobench view --open profiles/20261124_120000-fasthttp profiles/20261124_120000-nethttp`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: needs(1, 2, "one run folder or two"),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.view(cmd, dirs) },
 	}
 	f := cmd.Flags()

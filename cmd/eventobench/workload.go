@@ -102,6 +102,7 @@ func newWorkloadCmd() *cobra.Command {
 		Use:   "workload",
 		Short: "Check the requests of a workload, or make them from a recording",
 		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newWorkloadCheckCmd(), newWorkloadImportCmd())
 	return cmd
@@ -124,7 +125,7 @@ Exit codes: 0 all written; 2 the file is no recording, with file, line and colum
 		Example: `  eventobench workload import --host=shop.example --out=shop.jsonl shop.har
   eventobench workload import access.log | head -1000 > targets.jsonl
   eventobench run --targets=targets.jsonl --replay --replay-speed=10`,
-		Args: cobra.ExactArgs(1),
+		Args: needs(1, 1, "one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			recording, err := workload.Import(args[0], host)
 			if err != nil {
@@ -153,7 +154,7 @@ go over the wire. It sends nothing.
 Exit codes: 0 the file is a workload; 2 it is not, with file, line and column.`,
 		Example: `  eventobench workload check targets.txt
   eventobench workload check -n 20 visitors.yaml`,
-		Args: cobra.ExactArgs(1),
+		Args: needs(1, 1, "one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := readWorkload(args[0])
 			if err != nil {

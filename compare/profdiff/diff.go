@@ -249,6 +249,9 @@ func (d Diff) change(p row) FunctionChange {
 	return f
 }
 
+// fewestBlocks is how many blocks that were recorded together it takes for an interval.
+const fewestBlocks = 3
+
 // interval is that of the difference over blocks; its level is 0 if the
 // profiles do not tell their blocks.
 func (d Diff) interval(p row) stat.Interval {
@@ -263,7 +266,18 @@ func (d Diff) interval(p row) stat.Interval {
 	for b := range diffs {
 		diffs[b] = head[b] - base[b]
 	}
-	return stat.SignedRank(diffs).Interval(rowLevel)
+	return overBlocks(diffs)
+}
+
+// overBlocks is the interval of what a typical block has. Exact tests reach rowLevel
+// from the sixth block on. An experiment can have its verdict earlier, and then
+// Student's t takes over: a verdict without its reason is half an answer.
+func overBlocks(values []float64) stat.Interval {
+	ranks := stat.SignedRank(values)
+	if len(values) >= fewestBlocks && !ranks.Reaches(rowLevel) {
+		return stat.NewStudent(values).Interval(rowLevel)
+	}
+	return ranks.Interval(rowLevel)
 }
 
 // inBlocks are the values in n blocks: zeros if it was never seen.

@@ -124,7 +124,7 @@ func (a *Attribution) Table() FunctionTable {
 		Exact: a.Exact}
 	t.Total = newFunction("total", all, all.value)
 	t.Total.Cum = all.value
-	if iv := stat.SignedRank(all.blocks).Interval(rowLevel); a.blocks > 0 && iv.Level >= rowLevel {
+	if iv := overBlocks(all.blocks); a.blocks > 0 && iv.Level >= rowLevel {
 		sampling := stat.NormalQuantile(rowLevel) * math.Sqrt(all.variance)
 		t.Low, t.High = new(min(iv.Low, all.value-sampling)), new(max(iv.High, all.value+sampling))
 	}

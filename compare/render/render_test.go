@@ -157,8 +157,8 @@ func TestFormatsAgree(t *testing.T) {
 			order:  []string{"throughput", "CPU"},
 			bars:   []string{"CPU, us/op", "throughput, ops/s"},
 			phrases: []string{
-				"throughput, as built", "CPU, as built", "of it, over 16 blocks with the functions of both sides in other orders",
-				"where the linker put it makes", "Where a row says as built",
+				"throughput, as built", "CPU, as built", "(over 16 blocks with the functions of both sides in other orders)",
+				"its place in memory for", "Where a row says as built",
 			},
 		},
 	}

@@ -76,8 +76,8 @@ func Machine(m compare.MachineUse) string {
 	}{
 		{"other processes used %.1f%% of the CPUs", m.Others, 100},
 		{"the hypervisor withheld %.1f%%", m.Steal, 100},
-		{"some task waited for a CPU in %.0f%% of the time", m.Pressure, 100},
-		{"%.1f tasks ran or wanted to between rounds", m.Runnable, 1},
+		{"tasks waited for a CPU %.0f%% of the time", m.Pressure, 100},
+		{"%.1f tasks were running or ready between rounds", m.Runnable, 1},
 	} {
 		if p.value != nil {
 			parts = append(parts, fmt.Sprintf(p.format, *p.value*p.unit))

@@ -101,8 +101,9 @@ func reason(g compare.Gate, grown compare.Grown) Reason {
 		}
 	}
 	r := Reason{
-		Title: fmt.Sprintf("%s; no function by itself stands out of its noise. What grew most, in %s", changes, grown.Unit),
-		Note:  nearest(grown),
+		Title: fmt.Sprintf("%s; no function by itself stands out of its noise. What grew most, in %s",
+			changes, grown.Unit),
+		Note: nearest(grown),
 	}
 	if len(grown.Groups) > 0 {
 		r.Tables = append(r.Tables, grownTable(g, "kind of work", grown.Unit, grown.Groups))
@@ -139,12 +140,13 @@ func grownTable(g compare.Gate, what, unit string, entries []compare.GrownEntry)
 func nearest(grown compare.Grown) string {
 	n := grown.Nearest
 	if n == nil {
-		return "The profiles do not tell blocks apart well enough to say how many would name a function: that takes at least 6."
+		return "The profiles do not tell blocks apart well enough to say how many would name a function: " +
+			"that takes at least 3, recorded together."
 	}
 	const bearable = 200 // blocks, or about a quarter of an hour
 	if n.Blocks > bearable {
-		return fmt.Sprintf("No run of bearable length would name a function: the nearest to standing out, %s, takes about %s blocks.",
-			n.Name, texttab.Number(float64(n.Blocks), 0))
+		return fmt.Sprintf("No run of bearable length would name a function: "+
+			"the nearest to standing out, %s, takes about %s blocks.", n.Name, texttab.Number(float64(n.Blocks), 0))
 	}
 	return fmt.Sprintf("About %d blocks (--blocks=%d) would name a function: %s is the nearest to standing out.",
 		n.Blocks, n.Blocks, n.Name)

@@ -33,7 +33,7 @@ func reconcileChange(t profdiff.ChangeTable) string {
 	}
 	text += "."
 	if t.Total.Low == nil {
-		text += " Their sampling error is unknown: that takes 6 blocks, and profiles that tell them apart."
+		text += " Their sampling error is unknown: that takes 3 blocks recorded together, and profiles that tell them apart."
 	}
 	return text
 }

@@ -6,6 +6,7 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/eventobench/eventobench/compare"
@@ -202,7 +203,8 @@ func note(c compare.Comparison) string {
 	}
 	text := fmt.Sprintf("The change is "+how+".\n", texttab.Count(c.Blocks, "block"))
 	if c.LayoutBlocks > 0 {
-		text += fmt.Sprintf("Where a row says as built, the one above is of %s with the functions of both sides in other orders.\n",
+		text += fmt.Sprintf("Where a row says as built, the one above is of %s "+
+			"with the functions of both sides in other orders.\n",
 			texttab.Count(c.LayoutBlocks, "block"))
 	}
 	if c.OpenLoop {
@@ -211,20 +213,19 @@ func note(c compare.Comparison) string {
 	}
 	return text + fmt.Sprintf("The gated metrics are judged together: a false improved or regressed "+
 		"among them comes up in at most %.0f%% of comparisons, all looks included. "+
-		"Verdicts in parentheses are of metrics that are not gated, judged together in the same way.", compare.FalseAlarms*100)
+		"Verdicts in parentheses are of metrics that are not gated, judged together in the same way.",
+		compare.FalseAlarms*100)
 }
 
 // looks is the table of what was decided when, its header first; nil for an
 // experiment that was not judged while it was recorded. A metric that a look
-// could not judge has an empty cell.
+// could not judge has an empty cell. Looks in a row that decided the same share one
+// row of the table.
 func looks(c compare.Comparison) [][]string {
 	if len(c.Looks) == 0 {
 		return nil
 	}
-	header, rows := []string{"look"}, [][]string{}
-	for _, l := range c.Looks {
-		rows = append(rows, []string{texttab.Count(l.Blocks, "block")})
-	}
+	header, rows := []string{"after"}, make([][]string, len(c.Looks))
 	for _, m := range c.Metrics {
 		verdicts, judged := make([]string, len(c.Looks)), false
 		for i, l := range c.Looks {
@@ -242,7 +243,24 @@ func looks(c compare.Comparison) [][]string {
 			rows[i] = append(rows[i], v)
 		}
 	}
-	return append([][]string{header}, rows...)
+	table := [][]string{header}
+	for first := 0; first < len(rows); {
+		last := first
+		for last+1 < len(rows) && slices.Equal(rows[first], rows[last+1]) {
+			last++
+		}
+		table = append(table, append([]string{blockRange(c.Looks[first].Blocks, c.Looks[last].Blocks)}, rows[first]...))
+		first = last + 1
+	}
+	return table
+}
+
+// blockRange is such as "4 blocks" or "7 to 34 blocks".
+func blockRange(first, last int) string {
+	if first == last {
+		return texttab.Count(first, "block")
+	}
+	return fmt.Sprintf("%d to %s", first, texttab.Count(last, "block"))
 }
 
 // headlines are the headline metrics in the order in which they weigh.

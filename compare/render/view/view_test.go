@@ -10,7 +10,7 @@ import (
 )
 
 // TestLooks holds that a verdict stands under its own metric, though a look may
-// not have been able to judge every metric.
+// not have been able to judge every metric, and that looks alike share a row.
 func TestLooks(t *testing.T) {
 	decided := func(metric, verdict string) runfolder.Decision {
 		return runfolder.Decision{Head: "head", Metric: metric, Verdict: verdict}
@@ -22,12 +22,13 @@ func TestLooks(t *testing.T) {
 		Looks: []runfolder.Look{
 			{Blocks: 12, Decisions: []runfolder.Decision{decided("cpu_per_op", "inconclusive")}},
 			{Blocks: 16, Decisions: []runfolder.Decision{decided("cpu_per_op", "improved"), decided("ops_per_sec", "equivalent")}},
+			{Blocks: 17, Decisions: []runfolder.Decision{decided("cpu_per_op", "improved"), decided("ops_per_sec", "equivalent")}},
 		},
 	}
 	want := [][]string{
-		{"look", "throughput", "CPU"},
+		{"after", "throughput", "CPU"},
 		{"12 blocks", "", "inconclusive"},
-		{"16 blocks", "equivalent", "improved"},
+		{"16 to 17 blocks", "equivalent", "improved"},
 	}
 	if diff := cmp.Diff(want, looks(c)); diff != "" {
 		t.Error(diff)
