@@ -269,7 +269,7 @@ func TestZeroHasNoRatio(t *testing.T) {
 		{"from nothing", all, nil, "from 0 to 2.93", Regressed},
 		{"to nothing", nil, all, "from 3.23 to 0", Improved},
 		{"nothing on both sides", all, all, "0 on both sides", Equivalent},
-		{"nothing in a block", nil, []int{3}, "from 3.23 to 2.69, with 0 in some block, so there is no ratio", Inconclusive},
+		{"nothing in a block", nil, []int{3}, "from 3.23 to 2.69 (0 in a block: no ratio)", Inconclusive},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

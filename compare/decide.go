@@ -187,7 +187,7 @@ func noRatio(m Metric, base, head side) string {
 	if slices.ContainsFunc(slices.Concat(base.values(m), head.values(m)), math.IsNaN) {
 		return text + ", with no request in some block"
 	}
-	return text + ", with 0 in some block, so there is no ratio"
+	return text + " (0 in a block: no ratio)"
 }
 
 // zeroThroughout says how a metric changed that is 0 in every block of a side. Two

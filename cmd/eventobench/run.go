@@ -71,7 +71,7 @@ are kept, marked interrupted).`,
   eventobench run --subject='before=exec:./old -listen {addr}' --subject='after=exec:./new -listen {addr}' \
     --env=LOG=off --pprof='127.0.0.1:{port2}' --env='PPROF_ADDR=127.0.0.1:{port2}'
 
-  # the story: three transports side by side, in about two minutes
+  # the story: three transports side by side, in half a minute to two
   eventobench run --transport=nethttp --transport=fasthttp --transport=fasthttp-adapter
 
   # does it work at all? a few seconds
