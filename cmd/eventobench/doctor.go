@@ -318,7 +318,7 @@ func selfExperiment(out string, length time.Duration) (profiles.Experiment, erro
 	load := loadgen.Load{Workload: workload.Name(), Kinds: workload.Kinds(), Workers: 10, Timeout: 10 * time.Second}
 	return profiles.Experiment{
 		Subjects: numbered(subjects), Load: load, NewGenerator: profiles.Drive(workload, load, loadgen.Connect{}),
-		Plan: runfolder.Plan{Blocks: 1000, Rounds: 4, Slice: 25 * time.Millisecond, Warmup: 200,
+		Plan: runfolder.Plan{Blocks: 1000, Rounds: 10, Slice: runfolder.FineSlice, Warmup: 200,
 			Seed: rand.Uint64()},
 		MaxTime: length, Out: out, Tool: version(),
 		Decide: func(runs []*runfolder.Run) runfolder.Look {
