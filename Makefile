@@ -13,17 +13,12 @@ build: ## bin/eventobench
 test: ## every test but those that take long, which EVENTOBENCH_LONG_TESTS=1 adds; the longest packages first
 	$(GO) test -vet=off -p 4 ./cmd/... ./server/transport ./...
 
-# What has nothing to race: scripts that only read, or record as gate's does;
-# arithmetic in one goroutine; what is killed anyway; a test of memory; and the browser, which is not ours.
-NO_RACE = TestInBrowser|TestScripts/(compare|diff|doctor|gate|history|init|report|show|shop|view|selftest)
-NO_RACE := $(NO_RACE)|TestErrorRates|TestEquivalent|TestPocock|TestLargeFlameGraph|TestNoise
-NO_RACE := $(NO_RACE)|TestAgreesWithPprof|TestFilesAgreeWithPprof|TestPowerCut|TestErrorsAtEveryCall|TestShortWrites
-NO_RACE := $(NO_RACE)|TestLongAnswersNeedLittleMemory|TestPlanted|TestNothingPlanted|TestSteps|TestPlayed|TestLostAgent|TestThrowawayCluster|TestFewBlocks|TestSooner|TestGivingUp|TestDecideFast|TestSpendingHolds
-NO_RACE := $(NO_RACE)|TestLayoutErrorRates|TestCapacityCoverage|TestCapacityRatio|TestLayoutVerdicts|TestInstructionsErrorRates
-NO_RACE := $(NO_RACE)|TestMemoryPerConnection|TestBesideWrk|TestOtherAnswers|TestWarnings|TestSameProcess|TestFailedRequests|TestRequests(Figures|ErrorRates)?$$|TestRedirects|TestOpenLoopWarnings|TestUnknownLayout
+# Packages that start goroutines. The others' functions are in their programs; tests that
+# have nothing to race say so themselves (testlong.NotRaced, [race] in scripts).
+RACED = ./cmd/... ./server/... ./profiles/... ./loadgen/...
 
-race: ## every test under the race detector, but for those that have nothing to race
-	$(GO) test -race -vet=off -skip '$(NO_RACE)' ./cmd/... ./server/transport ./...
+race: ## the tests of what runs side by side, under the race detector
+	$(GO) test -race -vet=off -p 4 $(RACED)
 
 lint: ## gofmt, vet, staticcheck, other systems, whether generated code is current, and what is in deploy
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these files"; exit 1; }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/eventobench/eventobench/internal/testaid"
 )
 
 // pages is traffic of GETs, every third of another kind.
@@ -210,12 +212,7 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = listener.Close()
-	d := NewDriver(atAddr(listener), pages{}, Load{Workers: 1, Timeout: testTimeout}, Connect{}, 1)
+	d := NewDriver(at("http://"+testaid.FreeAddress(t)), pages{}, Load{Workers: 1, Timeout: testTimeout}, Connect{}, 1)
 	if r := d.Warmup(t.Context(), 1); r.Errors.Kinds["refused"] != 1 {
 		t.Errorf("errors %v, want refused", r.Errors)
 	}

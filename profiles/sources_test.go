@@ -2,7 +2,6 @@ package profiles
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -221,10 +221,7 @@ func TestScript(t *testing.T) {
 // TestSilentServers: a server need not say where it listens.
 func TestSilentServers(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := testaid.Listen(t)
 	address := l.Addr().String()
 	fixed := testSubject(t, "fixed", "mute="+address)
 	fixed.Address, fixed.Ready = address, ""

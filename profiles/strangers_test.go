@@ -3,7 +3,6 @@ package profiles
 import (
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
@@ -474,7 +474,7 @@ func TestPagesApart(t *testing.T) {
 // be given the other's figures.
 func TestPagesOfAnother(t *testing.T) {
 	t.Parallel()
-	pages := freeAddress(t)
+	pages := testaid.FreeAddress(t)
 	start := func(name string) (subject.Instance, error) {
 		s := stranger(t, name, "shy:{addr},"+pages)
 		s.Debug = pages
@@ -494,22 +494,6 @@ func TestPagesOfAnother(t *testing.T) {
 		"give each subject its own port with {port2}"
 	if err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
-	}
-}
-
-// freeAddress is an address on loopback that nothing listens on, and that no system
-// gives to anybody by itself.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000)))
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return l.Addr().String()
 	}
 }
 

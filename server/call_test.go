@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/server"
 )
 
@@ -35,9 +36,7 @@ func TestServeAllocatesNothing(t *testing.T) {
 // TestCallsAllocateNothing: what a call takes from its request stays there, and the
 // rest is memory that calls share.
 func TestCallsAllocateNothing(t *testing.T) {
-	if raced {
-		t.Skip("the race detector empties pools")
-	}
+	testlong.NotRaced(t, "the detector empties pools")
 	core, dst := newCore(t, server.CodecRaw), make([]byte, 0, 1<<16)
 	for _, body := range []string{
 		`["stream.write","a-1",` + message + `]`,

@@ -91,7 +91,7 @@ func TestWhatIsWrittenCanBeImported(t *testing.T) {
 		for _, tt := range tests {
 			const large = 1 << 20
 			size := len(tt.stream) + len(tt.kind) + len(tt.data) + len(tt.metadata)
-			if size > large && (raced || !decides) {
+			if size > large && (testlong.Raced() || !decides) {
 				continue // the test without the race detector has it; codecs do not decide about sizes
 			}
 			importLine(t, core, nil) // empties it

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/loadgen/agent"
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -90,6 +91,7 @@ type strike struct {
 // TestLostAgent: an agent is killed, frozen or held up at a moment that nobody chose.
 // The experiment goes on with those that are left, and what it keeps is right.
 func TestLostAgent(t *testing.T) {
+	testlong.NotRaced(t, "what is killed cannot tell of a race")
 	strikes := []strike{
 		{"killed", syscall.SIGKILL, 0, 2},
 		{"held up", syscall.SIGSTOP, 600 * time.Millisecond, 3},
@@ -108,7 +110,7 @@ func TestLostAgent(t *testing.T) {
 func loseAgent(t *testing.T, s strike) {
 	a, b := newTarget(t), newTarget(t)
 	r := &running{out: t.TempDir(), blocks: "4"}
-	r.start(t, "--agents=3", "--spawn", "--profiles=none", "--slice=20ms", "--rounds=8", "--workers=6",
+	r.start(t, "--agents=3", "--spawn", "--profiles=none", "--slice=80ms", "--rounds=2", "--workers=6",
 		"--subject=a=url:"+a.url, "--subject=b=url:"+b.url)
 	agents := children(t, r.cmd.Process.Pid, "agent")
 	if len(agents) != 3 {
@@ -203,7 +205,7 @@ func TestRecorderKilled(t *testing.T) {
 	if err := recorder.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "there is no load", func() bool { return load.served.Load() > 1000 })
+	testaid.Until(t, "there is no load", func() bool { return load.served.Load() > 1000 })
 	spawned := children(t, recorder.Process.Pid, "agent")
 	if err := recorder.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -211,18 +213,18 @@ func TestRecorderKilled(t *testing.T) {
 	killed := time.Since(load.start)
 	_ = recorder.Wait() // it was killed
 	for _, pid := range spawned {
-		eventually(t, "a spawned agent lives on", func() bool { return !exists(pid) })
+		testaid.Until(t, "a spawned agent lives on", func() bool { return !exists(pid) })
 	}
 	const quiet = 500 * time.Millisecond
 	lastRequest := func() time.Duration { return time.Duration(load.last.Load()) }
-	eventually(t, "the load goes on", func() bool { return time.Since(load.start)-lastRequest() > quiet })
+	testaid.Until(t, "the load goes on", func() bool { return time.Since(load.start)-lastRequest() > quiet })
 	if after := lastRequest() - killed; after > slice/2 {
 		t.Errorf("the load went on for %v", after)
 	}
 	if len(spawned) != 1 || !exists(own.Process.Pid) {
 		t.Errorf("%d agents were spawned, and the other one is there: %v", len(spawned), exists(own.Process.Pid))
 	}
-	next := exec.CommandContext(t.Context(), "eventobench", append(args, "--blocks=1", "--rounds=1", "--slice=20ms")...)
+	next := exec.CommandContext(t.Context(), "eventobench", append(args, "--blocks=1", "--rounds=1", "--slice=100ms")...)
 	if out, err := next.CombinedOutput(); err != nil || !strings.Contains(string(out), "load from 2 agents: local-1 (") {
 		t.Errorf("the next recorder: %v\n%s", err, out)
 	}
@@ -315,7 +317,7 @@ func TestNothingOnDisk(t *testing.T) {
 	r.launch(t, "run", "--nats="+bus.URL, "--subject-agent=box", "--profiles=none", "--get=/health", "--blocks=2",
 		"--slice=1s", "--rounds=100", "--warmup=5", "--out="+r.out, "--subject=sent=builtin:fasthttp,binary="+program,
 		"--subject=there=exec:"+program+" serve --addr={addr} --store=sqlite:{dir}/bench.db")
-	eventually(t, "there is no folder of a subject", func() bool { return len(files()) > 0 })
+	testaid.Until(t, "there is no folder of a subject", func() bool { return len(files()) > 0 })
 	servers := nextServers(t, box.Process.Pid, nil)
 	strikeAt(t, box.Process.Pid, strike{signal: syscall.SIGKILL})
 	_ = box.Wait() // it was killed
@@ -323,9 +325,9 @@ func TestNothingOnDisk(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	for _, pid := range servers {
-		eventually(t, "a server lives on", func() bool { return !exists(pid) })
+		testaid.Until(t, "a server lives on", func() bool { return !exists(pid) })
 	}
-	eventually(t, "something is left on disk", func() bool {
+	testaid.Until(t, "something is left on disk", func() bool {
 		left, err := os.ReadDir(temp)
 		return err == nil && len(left) == 0
 	})
@@ -368,7 +370,7 @@ func strikeBox(t *testing.T, r *running, box *exec.Cmd, s hostStrike) (text stri
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	for _, pid := range servers {
-		eventually(t, "a server lives on", func() bool { return !exists(pid) })
+		testaid.Until(t, "a server lives on", func() bool { return !exists(pid) })
 	}
 	_ = box.Process.Signal(syscall.SIGTERM)
 	_ = box.Wait() // it may have been killed
@@ -380,7 +382,7 @@ func strikeBox(t *testing.T, r *running, box *exec.Cmd, s hostStrike) (text stri
 func nextServers(t *testing.T, box int, before []int) (servers []int) {
 	t.Helper()
 	isOld := func(pid int) bool { return slices.Contains(before, pid) }
-	eventually(t, "there are no servers", func() bool {
+	testaid.Until(t, "there are no servers", func() bool {
 		servers = children(t, box, "serve")
 		return len(servers) == 2 && !slices.ContainsFunc(servers, isOld)
 	})

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -112,23 +112,6 @@ func (r *running) subjects(t *testing.T) []int {
 	return pids
 }
 
-// eventually waits until something is so, and fails the test if that takes too
-// long: this is no figure, but what no system needs.
-func eventually(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	next := time.NewTicker(5 * time.Millisecond)
-	defer next.Stop()
-	for !so() {
-		select {
-		case <-next.C:
-		case <-ctx.Done():
-			t.Fatal(what)
-		}
-	}
-}
-
 // endByKilling kills the newest subject until the run has ended, and is like end. One
 // that is killed while it is being stopped is no failure, so a single one is not enough.
 func (r *running) endByKilling(t *testing.T) (code int, text string) {
@@ -209,7 +192,7 @@ func TestRecorderIsKilled(t *testing.T) {
 	t.Parallel()
 	r := startRun(t)
 	var pids []int
-	eventually(t, "the run started no subject", func() bool {
+	testaid.Until(t, "the run started no subject", func() bool {
 		pids = r.subjects(t)
 		return len(pids) > 0
 	})
@@ -218,7 +201,7 @@ func TestRecorderIsKilled(t *testing.T) {
 	}
 	r.end(t)
 	for _, pid := range pids { // the kernel ends them, in its own time
-		eventually(t, fmt.Sprintf("subject %d outlived its recorder", pid), func() bool { return syscall.Kill(pid, 0) != nil })
+		testaid.Until(t, fmt.Sprintf("subject %d outlived its recorder", pid), func() bool { return syscall.Kill(pid, 0) != nil })
 	}
 	r.checkFolders(t, runfolder.StateRecording)
 }

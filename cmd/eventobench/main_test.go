@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/internal/testlong"
 )
 
@@ -31,10 +32,13 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(name string) (bool, error) {
-			if name != "long" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "long":
+				return testlong.On(), nil
+			case "race":
+				return testlong.Raced(), nil
 			}
-			return testlong.On(), nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Setup: func(e *testscript.Env) error {
 			for name, path := range map[string]string{"RECORDED": recordedFolders, "EXAMPLES": "../../docs/examples"} {
@@ -44,6 +48,7 @@ func TestScripts(t *testing.T) {
 				}
 				e.Setenv(name, abs)
 			}
+			e.Setenv("NATS_ADDRESS", testaid.FreeAddress(t)) // agents are told it before there is a server
 			cache, err := exec.Command("go", "env", "GOCACHE").Output()
 			e.Setenv("GOCACHE", strings.TrimSpace(string(cache))) // for subjects that are built
 			return err

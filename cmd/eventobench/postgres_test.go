@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/server/postgres/cluster"
 )
 
@@ -69,7 +70,7 @@ func TestUsersServer(t *testing.T) {
 	if err := killed.conn.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the killed run's database was not dropped", func() bool { // its lock goes a moment after the connection
+	testaid.Until(t, "the killed run's database was not dropped", func() bool { // its lock goes a moment after the connection
 		if err := next.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}

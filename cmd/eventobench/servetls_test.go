@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/eventobench/eventobench/internal/testaid"
 )
 
 // writeCertificate writes a certificate for 127.0.0.1 with a serial number, and its key.
@@ -83,11 +85,7 @@ func TestServeTLS(t *testing.T) {
 			}
 			writeCertificate(t, cert, key, 2)
 			s.hangUp(t)
-			for deadline := time.Now().Add(time.Minute); s.shown(t) != 2; {
-				if time.Now().After(deadline) {
-					t.Fatal("the certificate is still the old one")
-				}
-			}
+			testaid.Until(t, "the certificate is still the old one", func() bool { return s.shown(t) == 2 })
 			s.stop(t)
 		})
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -269,7 +270,7 @@ func TestCtrlCInBuild(t *testing.T) {
 	if _, err := fmt.Sscan(string(text), &pid); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the build goes on", func() bool { return !runs(pid) })
+	testaid.Until(t, "the build goes on", func() bool { return !runs(pid) })
 	for _, pattern := range []string{
 		cache + "/eventobench/worktrees/*-*", dir + "/.git/worktrees/*", cache + "/eventobench/builds/*",
 	} {
@@ -295,7 +296,7 @@ func TestKilledRecorderLeavesNoDaemon(t *testing.T) {
 		r := &running{out: t.TempDir()}
 		r.start(t, "--subject=a=exec:sh -c '"+daemon+"'", "--subject=b=fasthttp", "--get=/health")
 		var pids []int
-		eventually(t, "there are not two servers", func() bool {
+		testaid.Until(t, "there are not two servers", func() bool {
 			pids = r.subjects(t)
 			return len(pids) == 2
 		})
@@ -304,7 +305,7 @@ func TestKilledRecorderLeavesNoDaemon(t *testing.T) {
 		}
 		r.end(t)
 		for _, pid := range pids {
-			eventually(t, fmt.Sprintf("server %d outlived its recorder", pid), func() bool { return !runs(pid) })
+			testaid.Until(t, fmt.Sprintf("server %d outlived its recorder", pid), func() bool { return !runs(pid) })
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/server/postgres/cluster"
 )
@@ -25,6 +26,7 @@ func throwawayRounds() int {
 // nothing of the cluster is left: no process, no folder, no socket. It takes seconds
 // because each round creates a cluster.
 func TestThrowawayCluster(t *testing.T) {
+	testlong.NotRaced(t, "what is killed cannot tell of a race")
 	for name, end := range map[string]struct {
 		blocks string
 		signal os.Signal // to the run after the first block; nil for none
@@ -108,7 +110,7 @@ func wantNothingLeft(t *testing.T, temp string) {
 		files, _ := filepath.Glob(temp + "/*")
 		return slices.Concat(processesIn(temp), files)
 	}
-	eventually(t, fmt.Sprintf("left behind in %s", temp), func() bool { return len(left()) == 0 })
+	testaid.Until(t, fmt.Sprintf("left behind in %s", temp), func() bool { return len(left()) == 0 })
 	if sockets, err := os.ReadFile("/proc/net/unix"); err == nil && strings.Contains(string(sockets), temp) {
 		t.Error("a socket is left")
 	}

@@ -1,5 +1,5 @@
 // Package testlong keeps tests that take long out of "make test", which shall
-// answer within 90 seconds.
+// answer within 90 seconds, and those that have nothing to race out of "make race".
 package testlong
 
 import (
@@ -27,6 +27,17 @@ func Need(t testing.TB) {
 	t.Helper()
 	if !On() {
 		t.Skipf("it takes long, and runs with %s=1 only", variable)
+	}
+}
+
+// Raced reports whether the race detector is at work.
+func Raced() bool { return raced }
+
+// NotRaced skips a test under the race detector, for the reason given.
+func NotRaced(t testing.TB, reason string) {
+	t.Helper()
+	if raced {
+		t.Skipf("it is not raced: %s", reason)
 	}
 }
 

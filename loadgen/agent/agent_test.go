@@ -105,7 +105,7 @@ func home(t *testing.T) loadgen.Workload {
 }
 
 func loadOf(w loadgen.Workload, workers int, rate float64) loadgen.Load {
-	l := loadgen.Load{Workload: w.Name(), Kinds: w.Kinds(), Workers: workers, Timeout: time.Second}
+	l := loadgen.Load{Workload: w.Name(), Kinds: w.Kinds(), Workers: workers, Timeout: 10 * time.Second}
 	if rate > 0 {
 		l.Rate, l.Arrivals = rate, loadgen.Poisson
 	}

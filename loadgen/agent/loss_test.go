@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/loadgen"
 )
 
@@ -135,14 +136,15 @@ func TestNobodyLeft(t *testing.T) {
 // TestNATSRestarted: an agent comes back to another server at the same address.
 func TestNATSRestarted(t *testing.T) {
 	t.Parallel()
-	s, err := StartServer("127.0.0.1:0", "token", "", "")
+	address := testaid.FreeAddress(t)
+	s, err := StartServer(address, "token", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	startAgent(t, s, options("a"), time.Now())
 	gather(t, s, 1).Close()
 	s.Stop()
-	again, err := StartServer(strings.TrimPrefix(s.URL, "nats://"), "token", "", "")
+	again, err := StartServer(address, "token", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

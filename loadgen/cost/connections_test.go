@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/loadgen"
 )
 
@@ -21,6 +22,7 @@ const mostPerConnection = 50_000
 // TestMemoryPerConnection has the event mix on many connections in an open loop, which
 // has the most to remember, and prints by how much the generator has grown.
 func TestMemoryPerConnection(t *testing.T) {
+	testlong.NotRaced(t, "its figures would be those of the detector")
 	address := startServer(t)
 	load := loadgen.Load{Workers: *many, Timeout: 30 * time.Second, Rate: 2000, Arrivals: loadgen.Poisson}
 	before, _ := memory(t)

@@ -26,6 +26,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/loadgen"
 )
 
@@ -113,6 +114,7 @@ type generator struct {
 // an open loop that asks for more than the server gives, each request is late, and
 // latencies are recorded from when it was due and from when it was sent.
 func TestBesideWrk(t *testing.T) {
+	testlong.NotRaced(t, "its figures would be those of the detector")
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Skip("there is no wrk (apt-get install wrk)")
 	}

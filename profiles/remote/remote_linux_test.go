@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/loadgen/agent"
 	"github.com/eventobench/eventobench/loadgen/workload"
@@ -156,22 +157,6 @@ func clock(t *testing.T, pid int) time.Duration {
 }
 
 func exists(pid int) bool { return syscall.Kill(pid, 0) == nil }
-
-// eventually waits until something is so, for as long as no system needs.
-func eventually(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	next := time.NewTicker(5 * time.Millisecond)
-	defer next.Stop()
-	for !so() {
-		select {
-		case <-next.C:
-		case <-ctx.Done():
-			t.Fatal(what)
-		}
-	}
-}
 
 // TestFigures: in all ways of starting it, a subject has the figures that this machine
 // tells of its process.
@@ -414,7 +399,7 @@ func TestNothingLeft(t *testing.T) {
 			link, cut := m.dial(t)
 			i := begin(t, Program(link, server("a")))
 			end(m, link, cut)
-			eventually(t, "the subject lives on", func() bool { return !exists(i.Process()) })
+			testaid.Until(t, "the subject lives on", func() bool { return !exists(i.Process()) })
 			<-i.Exited()
 			_, cpuErr := i.CPU()
 			for _, err := range []error{cpuErr, i.Death("now")} {

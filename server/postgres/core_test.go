@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/server"
 )
 
@@ -165,13 +166,10 @@ func (s served) subscribe(t *testing.T, token, query string) subscription {
 	return running
 }
 
-// patience is how long a test waits for what must come.
-const patience = 30 * time.Second
-
 // next returns the next frames with pokes.
 func (s subscription) next() string {
 	s.t.Helper()
-	enough := time.After(patience) // heartbeats come in between
+	enough := time.After(testaid.Patience) // heartbeats come in between
 	for {
 		select {
 		case frames := <-s.pokes:
@@ -207,7 +205,7 @@ func (s subscription) wantEnd() {
 		if err != nil {
 			s.t.Error(err)
 		}
-	case <-time.After(patience):
+	case <-time.After(testaid.Patience):
 		s.t.Error("the subscription did not end")
 	}
 }

@@ -50,6 +50,7 @@ func (f fault) step() int {
 // place.) That also holds if what a failed sync was to bring to the disk is gone
 // for good and the next sync succeeds nevertheless.
 func TestErrorsAtEveryCall(t *testing.T) {
+	testlong.NotRaced(t, "it is about the disk, and under strace")
 	for _, sync := range []Sync{SyncFull, SyncNormal} {
 		for _, f := range faults {
 			t.Run(fmt.Sprintf("%s/%s:%s", sync, f.call, f.how), func(t *testing.T) {
@@ -80,6 +81,7 @@ func TestErrorsAtEveryCall(t *testing.T) {
 // TestShortWrites lets no file grow beyond a size, in steps: the write that
 // crosses it is cut short there, and the next one fails.
 func TestShortWrites(t *testing.T) {
+	testlong.NotRaced(t, "it is about the disk, and under strace")
 	const sector, most = 512, 110 << 10
 	f := fault{short: 80, long: 15}
 	cut, refused, states := 0, 0, 0

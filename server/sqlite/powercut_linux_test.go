@@ -77,6 +77,7 @@ func historyOf(t *testing.T, w workload, inject ...string) *history {
 // the newest may be lost, and the rest is sound. With sync off a cut may leave
 // anything: it is counted.
 func TestPowerCut(t *testing.T) {
+	testlong.NotRaced(t, "it is about the disk, and under strace")
 	for _, setting := range []struct {
 		sync   Sync
 		states int
@@ -127,6 +128,7 @@ func (c *crashes) String() string {
 // was recorded: that must show within 1,000 states, or TestPowerCut could not
 // fail. Of a deletion, of which there is one, another writer's sync can cover it.
 func TestPowerCutFindsAMissingSync(t *testing.T) {
+	testlong.NotRaced(t, "it is about the disk, and under strace")
 	const enough = 1000
 	h := historyOf(t, workload{Writers: 4, Each: 25})
 	inDatabase := func(op powercut.Op) bool { return op.Kind == powercut.Sync && op.Name == database }

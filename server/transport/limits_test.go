@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
 )
@@ -63,7 +63,7 @@ func TestSlowRequestsAreCut(t *testing.T) {
 // that is not taken for a line.
 func TestImportsThatStopAreReadErrors(t *testing.T) {
 	t.Parallel()
-	limited(t, server.Options{}, Limits{Read: 30 * time.Millisecond}, func(t *testing.T, s store) {
+	limited(t, server.Options{}, Limits{Read: time.Second}, func(t *testing.T, s store) { // the line is there by then
 		conn := s.dial(t, "POST /import HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n"+record(1, "a-1", 0, 1)+record(2, "a-1", 1, 2)[:20])
 		text, _ := io.ReadAll(conn) // ends with an error, or just ends
 		if !strings.Contains(string(text), `{"error":"READ_ERROR"`) || !strings.Contains(string(text), `"line":2}`) {
@@ -136,21 +136,9 @@ func (s store) subscriptions(t *testing.T) string {
 // must notice by itself, without a write.
 func (s store) awaitSubscriptions(t *testing.T, want string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	again := time.NewTicker(3 * time.Millisecond)
-	defer again.Stop()
-	for {
-		got := s.subscriptions(t)
-		if got == want {
-			return
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			t.Fatalf("there are %s subscriptions, want %s", got, want)
-		}
-	}
+	testaid.Until(t, fmt.Sprintf("there are never %s subscriptions", want), func() bool {
+		return s.subscriptions(t) == want
+	})
 }
 
 func TestHeartbeats(t *testing.T) {
@@ -192,7 +180,7 @@ func TestQuietSubscriptionsEndWell(t *testing.T) {
 // come back where it left off.
 func TestSlowSubscribersAreCutOff(t *testing.T) {
 	t.Parallel()
-	limited(t, server.Options{}, Limits{Send: 50 * time.Millisecond}, func(t *testing.T, s store) {
+	limited(t, server.Options{}, Limits{Send: 500 * time.Millisecond}, func(t *testing.T, s store) {
 		const messages = 12_000                    // whose pokes no socket buffers
 		stream := "a-" + strings.Repeat("x", 1400) // a poke of about 1,500 bytes
 		records := make([]server.Record, messages)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/sqlite"
 )
@@ -98,6 +99,7 @@ func TestLongAnswers(t *testing.T) {
 // TestLongAnswersNeedLittleMemory reads an answer of 16 MB and looks at the
 // heap on the way. The client and the store are in the same process.
 func TestLongAnswersNeedLittleMemory(t *testing.T) {
+	testlong.NotRaced(t, "the detector needs memory of its own")
 	const messages, size, most = 500, 32_000, 8 << 20
 	matrix(t, false, func(t *testing.T, s store) {
 		s.fill(t, messages, size)
@@ -134,7 +136,7 @@ func TestStalledReadersHoldNothing(t *testing.T) {
 				if where == "file" {
 					path = t.TempDir() + "/events.db"
 				}
-				s := startLimited(t, kind, path, server.Options{Codec: server.CodecRaw, TestMode: true, Token: defaultToken}, Limits{Send: 100 * time.Millisecond})
+				s := startLimited(t, kind, path, server.Options{Codec: server.CodecRaw, TestMode: true, Token: defaultToken}, Limits{Send: 500 * time.Millisecond})
 				s.fill(t, 300, 32_000)
 				call := `["category.get","a",{"batchSize":-1}]`
 				request := fmt.Sprintf("POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(call), call)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/server"
 )
 
@@ -55,15 +56,8 @@ func reset(conn *net.TCPConn) error {
 func awaitNoStreams(t *testing.T) {
 	t.Helper()
 	stacks := make([]byte, 4<<20)
-	deadline := time.Now().Add(time.Minute)
-	for {
+	testaid.Until(t, "goroutines of streams are left", func() bool {
 		text := string(stacks[:runtime.Stack(stacks, true)])
-		left := strings.Count(text, "transport.drop(") + strings.Count(text, "transport.site.stream(")
-		if left == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines of streams are left:\n%s", left, text)
-		}
-	}
+		return !strings.Contains(text, "transport.drop(") && !strings.Contains(text, "transport.site.stream(")
+	})
 }

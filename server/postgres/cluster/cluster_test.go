@@ -11,10 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/internal/testlong"
 )
 
@@ -116,24 +116,14 @@ func TestCluster(t *testing.T) {
 // waitGone waits until a process has ended.
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
-	for range 500 {
-		if syscall.Kill(pid, 0) == syscall.ESRCH {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("process %d is still there", pid)
+	testaid.Until(t, fmt.Sprintf("process %d is still there", pid), func() bool {
+		return syscall.Kill(pid, 0) == syscall.ESRCH
+	})
 }
 
 func waitRemoved(t *testing.T, dir string) {
 	t.Helper()
-	for range 500 {
-		if !exists(dir) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("folder %s is still there", dir)
+	testaid.Until(t, fmt.Sprintf("folder %s is still there", dir), func() bool { return !exists(dir) })
 }
 
 func TestStop(t *testing.T) {
