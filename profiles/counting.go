@@ -51,13 +51,13 @@ func (c *Counting) unwanted(runs []*runfolder.Run) string {
 const (
 	shortRun  = 200
 	shortTime = time.Second
-	longTime  = 1500 * time.Millisecond
+	longTime  = 2 * time.Second
 )
 
 // further are the numbers of requests that a longer run may send more than the shorter one.
 // They are few, so that two experiments with a server mostly count the same: what a request
 // takes may depend on how many there were before.
-var further = []int{5000, 2000, 1000, 500, 200, 100}
+var further = []int{3000, 1000, 300, 100}
 
 // Valgrind takes so much more time to start a program and to end it than others.
 const (

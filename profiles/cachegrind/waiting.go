@@ -18,9 +18,9 @@ var waiting = regexp.MustCompile(`^runtime\.(` + strings.Join([]string{
 	`\(\*m\)\.(clearAllpSnapshot|snapshotAllp)`, `\(\*gcControllerState\)\.releaseNextGCMarkWorker`,
 	// the change to it
 	`execute`, `casgstatus`, `mcall`, `gogo`, `park_m`, `gosched.*`, `globrunqget.*`, `runqputbatch`,
-	// timers, and connections that have nothing to read yet
-	`\(\*timers\)\.(check|wakeTime)`, `timeSleepUntil`, `netpoll`, `netpollready`, `netpollBreak`, `netpollblock.*`,
-	`\(\*pollDesc\)\.setEventErr`,
+	// timers that may be due, and connections that have nothing to read yet
+	`\(\*timers\)\..*`, `\(\*timer\)\.(maybeAdd|unlockAndRun)`, `timeSleepUntil`,
+	`netpoll`, `netpoll(ready|Break)`, `netpollblock.*`, `\(\*pollDesc\)\.setEventErr`,
 	// threads that begin and end to wait
 	`startm`, `stopm`, `handoffp`, `wakep`, `mput`, `mget`, `mPark`, `acquirep.*`, `releasep.*`, `wirep`,
 	`checkdead`, `incidlelocked`, `\(\*limiterEvent\)\..*`,
