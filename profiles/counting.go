@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,9 +29,9 @@ type Counting struct {
 	Blocks   int // each takes two starts of every subject
 }
 
-// CountBlocks suffice to find 1% more instructions in 95 of 100 cases where fresh processes
-// differ by 0.3%, at an error rate of 1% (TestInstructionsErrorRates).
-const CountBlocks = 8
+// CountBlocks suffice to find 1% more instructions in 95 of 100 cases, at an error rate of 1%
+// (TestInstructionsErrorRates), and are counted within a minute.
+const CountBlocks = 6
 
 // unwanted says why the runs need no counts, or nothing.
 func (c *Counting) unwanted(runs []*runfolder.Run) string {
@@ -44,15 +45,19 @@ func (c *Counting) unwanted(runs []*runfolder.Run) string {
 }
 
 // The shorter run of a block sends so many requests, or what the server answers in a second
-// of CPU time if that is less; the longer one what takes about so much more. It is not the
-// clock that decides: on a busy machine too few requests would be left.
+// of CPU time if that is less; the longer one as many more as would take longTime if all took
+// as long as those, whose code valgrind has still to translate. It is not the clock that
+// decides: on a busy machine too few requests would be left.
 const (
-	shortRun   = 200
-	shortTime  = time.Second
-	longTime   = 1200 * time.Millisecond
-	fewestMore = 100
-	mostMore   = 5000
+	shortRun  = 200
+	shortTime = time.Second
+	longTime  = 2 * time.Second
 )
+
+// further are the numbers of requests that a longer run may send more than the shorter one.
+// They are few, so that two experiments with a server mostly count the same: what a request
+// takes may depend on how many there were before.
+var further = []int{3000, 1000, 300, 100}
 
 // Valgrind takes so much more time to start a program and to end it than others.
 const (
@@ -112,7 +117,7 @@ func (r *recorder) countByValgrind(ctx context.Context) error {
 	counts := make([][]cachegrind.Counts, len(r.Subjects))
 	for b := range r.Counting.Blocks {
 		r.reportCounting(b)
-		block, err := c.block(ctx)
+		block, err := c.block(ctx, b)
 		if err != nil {
 			return fmt.Errorf("counting instructions, block %d of %d: %w", b+1, r.Counting.Blocks, err)
 		}
@@ -127,8 +132,9 @@ func (r *recorder) countByValgrind(ctx context.Context) error {
 type counter struct {
 	*recorder
 	tool       cachegrind.Tool
-	from, to   int           // requests of the two runs of a block
-	processors chan struct{} // one place for each: counts do not depend on what else runs, only their time does
+	from, to   int                 // requests of the two runs of a block
+	pilots     []cachegrind.Counts // of each subject, the shorter run of the first block; nil if they were not alike
+	processors chan struct{}       // one place for each: counts do not depend on what else runs, only their time does
 }
 
 func (c *counter) checkSubjects() error {
@@ -149,8 +155,9 @@ func (c *counter) checkSubjects() error {
 func (c *counter) chooseRequests(ctx context.Context) error {
 	sent := make([]int, len(c.Subjects))
 	took := make([]time.Duration, len(c.Subjects))
-	err := c.each(func(s int) error {
-		_, err := c.run(ctx, s, func(i subject.Instance, g Generator) (err error) {
+	c.pilots = make([]cachegrind.Counts, len(c.Subjects))
+	err := c.each(func(s int) (err error) {
+		c.pilots[s], err = c.run(ctx, s, func(i subject.Instance, g Generator) (err error) {
 			sent[s], took[s], err = c.pilot(ctx, s, i, g)
 			return err
 		})
@@ -160,8 +167,21 @@ func (c *counter) chooseRequests(ctx context.Context) error {
 		return fmt.Errorf("counting instructions: %w", err)
 	}
 	c.from = slices.Min(sent)
-	c.to = c.from + min(max(int(longTime/max(slices.Max(took), 1)), fewestMore), mostMore)
+	c.to = c.from + furtherWithin(longTime, slices.Max(took))
+	if slices.Max(sent) != c.from {
+		c.pilots = nil
+	}
 	return nil
+}
+
+// furtherWithin is how many further requests a longer run sends if one takes so long.
+func furtherWithin(all, one time.Duration) int {
+	for _, n := range further {
+		if time.Duration(n)*one <= all {
+			return n
+		}
+	}
+	return further[len(further)-1]
 }
 
 // pilot sends requests for a time, and returns how many and what one of them took.
@@ -181,10 +201,10 @@ func (c *counter) pilot(ctx context.Context, s int, i subject.Instance, g Genera
 }
 
 // block returns what each subject does for the requests by which its two runs differ.
-func (c *counter) block(ctx context.Context) ([]cachegrind.Counts, error) {
+func (c *counter) block(ctx context.Context, block int) ([]cachegrind.Counts, error) {
 	counts := make([]cachegrind.Counts, len(c.Subjects))
 	err := c.each(func(s int) error {
-		short, err := c.run(ctx, s, c.sender(ctx, s, c.from))
+		short, err := c.short(ctx, s, block)
 		if err != nil {
 			return err
 		}
@@ -196,6 +216,15 @@ func (c *counter) block(ctx context.Context) ([]cachegrind.Counts, error) {
 		return nil
 	})
 	return counts, err
+}
+
+// short counts the shorter run of a block: most of what it takes is the start, so that the
+// first block has the one that found out its length.
+func (c *counter) short(ctx context.Context, s, block int) (cachegrind.Counts, error) {
+	if block == 0 && c.pilots != nil {
+		return c.pilots[s], nil
+	}
+	return c.run(ctx, s, c.sender(ctx, s, c.from))
 }
 
 // each does something with every subject, as many at a time as there are processors.
@@ -246,15 +275,33 @@ func (c *counter) run(ctx context.Context, s int, load load) (cachegrind.Counts,
 	return counts, nil
 }
 
+// steady has Go's runtime leave less to the clock and to chance. Collections are counted, but
+// stop the world: how much a server that goes on meanwhile has to help with depends on the
+// clock. So does which goroutines are interrupted, and which allocations are sampled for the heap
+// profile is drawn by lot.
+const steady = "gcstoptheworld=2,asyncpreemptoff=1,memprofilerate=0"
+
 // counted is a subject under valgrind, which runs one thread at a time: with more, those
-// of Go's runtime that have nothing to do would take turns with those that have.
+// of Go's runtime that have nothing to do would take turns with those that have. What the
+// subject's environment says of GODEBUG and GOMAXPROCS counts for more than this.
 func (c *counter) counted(s int, folder string) subject.Exec {
 	e := c.Subjects[s].(subject.Exec)
 	e.Under = c.tool.Command(folder)
-	e.Env = append([]string{"GOMAXPROCS=1"}, e.Env...)
+	debug := valueOf("GODEBUG", slices.Concat(os.Environ(), e.Env))
+	e.Env = slices.Concat([]string{"GOMAXPROCS=1"}, e.Env, []string{"GODEBUG=" + strings.TrimSuffix(steady+","+debug, ",")})
 	e.Timeout = max(e.Timeout, countStartTimeout)
 	e.Ending = countStopTimeout
 	return e
+}
+
+// valueOf is the value of a variable in an environment, of which the last one counts.
+func valueOf(name string, env []string) (value string) {
+	for _, v := range env {
+		if text, ok := strings.CutPrefix(v, name+"="); ok {
+			value = text
+		}
+	}
+	return value
 }
 
 // send sends requests, none of which may fail unless the load allows it.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/loadgen"
@@ -182,5 +183,40 @@ func TestRunningServersAreNotCounted(t *testing.T) {
 	c.Subjects = []subject.Target{subject.Running{Name: "one"}}
 	if err := c.checkSubjects(); err == nil || !strings.Contains(err.Error(), "one was running already") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestFurtherRequests: as many as fit into the time, and a hundred at least.
+func TestFurtherRequests(t *testing.T) {
+	for one, want := range map[time.Duration]int{
+		0: 3000, 500 * time.Microsecond: 3000, time.Millisecond: 1000, 2 * time.Millisecond: 1000,
+		2001 * time.Microsecond: 300, 20 * time.Millisecond: 100, time.Minute: 100,
+	} {
+		if got := furtherWithin(2*time.Second, one); got != want {
+			t.Errorf("%v each: %d, want %d", one, got, want)
+		}
+	}
+}
+
+// TestCountedEnvironment: what would leave much to the clock is set, unless the subject's own
+// environment says otherwise.
+func TestCountedEnvironment(t *testing.T) {
+	for _, tt := range []struct {
+		outside string
+		own     []string
+		want    map[string]string
+	}{
+		{"", nil, map[string]string{"GODEBUG": steady, "GOMAXPROCS": "1"}},
+		{"x=1", []string{"A=b"}, map[string]string{"GODEBUG": steady + ",x=1", "A": "b"}},
+		{"x=1", []string{"GODEBUG=y=1", "GOMAXPROCS=2"}, map[string]string{"GODEBUG": steady + ",y=1", "GOMAXPROCS": "2"}},
+	} {
+		t.Setenv("GODEBUG", tt.outside)
+		c := &counter{recorder: &recorder{Experiment: Experiment{Subjects: []subject.Target{subject.Exec{Env: tt.own}}}}}
+		env := c.counted(0, "folder").Env
+		for name, want := range tt.want {
+			if got := valueOf(name, env); got != want {
+				t.Errorf("%+v: %s is %q, want %q", tt, name, got, want)
+			}
+		}
 	}
 }

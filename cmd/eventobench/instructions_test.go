@@ -1,10 +1,16 @@
 package main
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/internal/testlong"
+	"github.com/eventobench/eventobench/profiles/cachegrind"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -41,5 +47,102 @@ func TestWhyNotCounted(t *testing.T) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestPlantedFunctionIsNamed counts a server against one whose request does 1% more, in one
+// function: the instructions moved, and that function is the first of their table.
+func TestPlantedFunctionIsNamed(t *testing.T) {
+	testlong.Need(t)
+	if _, err := cachegrind.Find(t.Context()); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	const turns, more = 1000, 320
+	buildHashing(t, dir, "base", turns)
+	buildHashing(t, dir, "head", turns+more)
+	args := append([]string{
+		"run", "--quiet", "--subject=base=exec:./base", "--subject=head=exec:./head", "--targets=targets.txt",
+		"--instructions", "--out=out",
+	}, tinyPlan...)
+	if err := os.WriteFile(filepath.Join(dir, "targets.txt"), []byte("GET /\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, text := eventobench(t, dir, t.TempDir(), args...); code != 0 {
+		t.Fatalf("exit code %d: %s", code, text)
+	}
+	folders, err := filepath.Glob(filepath.Join(dir, "out", "*"))
+	if err != nil || len(folders) != 2 {
+		t.Fatalf("folders %v, %v", folders, err)
+	}
+	report, err := compare.Compare(folders, compare.Options{Criteria: compare.DefaultCriteria()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := report.Comparisons[0]
+	m := c.Metric(compare.InstructionsPerOp)
+	if m == nil || m.Verdict != compare.Regressed || m.Change.Percent < 0.5 || m.Change.Percent > 2 {
+		t.Errorf("instructions %+v", m)
+	}
+	for _, table := range c.Profiles {
+		if table.Kind != "instructions" {
+			continue
+		}
+		first := table.Functions[0]
+		if first.Name != "main.hash" || first.Noise || first.Diff < more {
+			t.Errorf("first is %+v", first)
+		}
+		return
+	}
+	t.Error("no table of instructions")
+}
+
+// buildHashing builds a server whose requests hash for so many turns.
+func buildHashing(t *testing.T, dir, name string, turns int) {
+	t.Helper()
+	source := strings.ReplaceAll(`package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+)
+
+func main() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("listening on http://%s\n", l.Addr())
+	panic(http.Serve(l, http.HandlerFunc(answer)))
+}
+
+func answer(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, hash(TURNS), fib(18)) }
+
+//go:noinline
+func hash(turns int) (sum uint64) {
+	for i := range turns {
+		sum = (sum ^ uint64(i&255)) * 1099511628211
+	}
+	return sum
+}
+
+//go:noinline
+func fib(n int) int {
+	if n < 2 {
+		return n
+	}
+	return fib(n-1) + fib(n-2)
+}
+`, "TURNS", strconv.Itoa(turns))
+	file := filepath.Join(dir, name+".go")
+	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", name, file)
+	build.Dir = dir
+	build.Env = append(os.Environ(), "GOCACHE="+goCache(t), "GO111MODULE=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }

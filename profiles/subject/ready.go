@@ -20,6 +20,11 @@ const (
 
 const pollInterval = 5 * time.Millisecond
 
+// pollShare is how much longer than needed a wait may take, as a part of itself: to look for
+// the ports of a server is to read the folders of all processes, which in a wait of seconds
+// would take as much CPU time as the server's own start.
+const pollShare = 10
+
 // readiness looks whether a server is ready.
 type readiness struct {
 	url    *url.URL
@@ -140,15 +145,14 @@ func (r *readiness) what() string {
 
 // await polls until something is so. lack explains a time-out.
 func (p *process) await(ctx context.Context, so func(context.Context) (bool, error), lack string) error {
-	next := time.NewTicker(pollInterval)
-	defer next.Stop()
+	start := time.Now()
 	for {
 		done, err := so(ctx)
 		if done || err != nil {
 			return err
 		}
 		select {
-		case <-next.C:
+		case <-time.After(max(pollInterval, time.Since(start)/pollShare)):
 		case <-ctx.Done():
 			return p.notReady(ctx, lack)
 		}
