@@ -62,25 +62,27 @@ run() {
 }
 
 # experiment KIND HEAD: records one, and adds its counts to the file.
+# shellcheck disable=SC2064 # what is to be removed is known now
 experiment() {
   local out busy spent
   out=$(mktemp -d)
+  trap "rm -rf '$out'" EXIT
   run "$out" "$2" >/dev/null 2>&1 # so that both are built
   rm -rf "${out:?}"/*
   sh -c 'while :; do :; done' &
   busy=$!
-  # shellcheck disable=SC2064 # the process of now
-  trap "kill $busy" EXIT
+  trap "kill $busy; rm -rf '$out'" EXIT
   TIMEFORMAT='%U %S'
   spent=$({ time run "$out" "$2" --instructions >/dev/null 2>"$out/log"; } 2>&1)
   kill "$busy"
-  trap - EXIT
+  trap "rm -rf '$out'" EXIT
   jq -cs --arg kind "$1" --arg spent "$spent" --arg commit "$(git -C "$work/store" rev-parse --short base)" '
     def counts(name): first(.[] | select(.subject.name == name)) | [.instructions.blocks[].counted];
     {commit: $commit, kind: $kind, requests: (.[0].instructions | .to_requests - .from_requests),
      cpu_s: ($spent | split(" ") | map(tonumber) | add | . * 10 | round / 10), base: counts("base"), head: counts("head")}' \
     "$out"/*/manifest.json >>"$file"
   rm -rf "$out"
+  trap - EXIT
 }
 
 record() {
