@@ -45,11 +45,11 @@ func NotRaced(t testing.TB, reason string) {
 // the figures in docs are from. That takes minutes, too long for .ci/run.
 const whole = "whole"
 
-// Experiments are n where simulations shall be whole, a quarter of them where tests that
+// Experiments are n where simulations shall be whole, an eighth of them where tests that
 // take long shall run, else one of parts.
 func Experiments(n, parts int) int {
 	if os.Getenv(variable) == whole {
 		return n
 	}
-	return Share(n/4, max(parts/4, 1))
+	return Share(n/8, max(parts/8, 1))
 }
