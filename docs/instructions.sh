@@ -19,6 +19,7 @@ cd "$(dirname "$0")/.."
 work=${INSTRUCTIONS_DIR:-/var/tmp/eventobench-instructions}
 turns=${INSTRUCTIONS_TURNS:-124}
 file=$PWD/compare/testdata/instructions.jsonl
+. docs/planted.sh
 
 prepare() {
   mkdir -p "$work"
@@ -33,23 +34,7 @@ clone() {
   git clone --quiet --no-checkout . "$new"
   git -C "$new" checkout --quiet -B base "$(git rev-parse "${INSTRUCTIONS_COMMIT:-HEAD}")"
   git -C "$new" checkout --quiet -b planted
-  sed -i "0,/^func .*) Serve(.*{\$/s||&\n\tplanted($turns)|" "$new/server/answer.go"
-  cat >"$new/server/planted.go" <<'GO'
-package server
-
-import "sync/atomic"
-
-var plantedSum atomic.Uint64
-
-//go:noinline
-func planted(turns int) {
-	hash := uint64(14695981039346656037)
-	for i := range turns {
-		hash = (hash ^ uint64(i&255)) * 1099511628211
-	}
-	plantedSum.Store(hash)
-}
-GO
+  plant "$new/server" answer.go Serve "$turns"
   git -C "$new" add --all
   git -C "$new" -c user.name=study -c user.email=study@example.com commit --quiet --message="1% more instructions"
   mv "$new" "$work/store"

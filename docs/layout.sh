@@ -26,6 +26,7 @@ turns=${LAYOUT_TURNS:-200}
 minutes=${LAYOUT_MINUTES:-25}
 read -ra extra <<<"${LAYOUT_FLAGS:-}"
 bigcache=github.com/allegro/bigcache/v3@v3.1.0
+. docs/planted.sh
 
 # What a row is: NAME KIND SERVER WHAT…
 rows() {
@@ -125,8 +126,6 @@ edited() {
   git -C "$tree" branch "$name"
 }
 
-package_of() { sed -n 's/^package \([a-z]*\).*/\1/p' "$1"/*.go | head -1; }
-
 # never DIR IMPORTS BODY: code that stays linked, and never runs.
 never() {
   printf 'package %s\n\nimport (\n\t"os"\n%s)\n\nfunc init() {\n\tif os.Getenv("EVENTOBENCH_NEVER") != "" {\n%s\t}\n}\n' \
@@ -165,25 +164,7 @@ edit_map() {
 }
 
 # edit_planted TREE DIR FILE FUNCTION PERCENT: a hash that every request pays for.
-edit_planted() {
-  sed -i "0,/^func .*) $4(.*{\$/s||&\n\tplanted($(($5 * turns)))|" "$1/$2/$3"
-  cat >"$1/$2/zz_planted.go" <<GO
-package $(package_of "$1/$2")
-
-import "sync/atomic"
-
-var plantedSum atomic.Uint64
-
-//go:noinline
-func planted(turns int) {
-	hash := uint64(14695981039346656037)
-	for i := range turns {
-		hash = (hash ^ uint64(i&255)) * 1099511628211
-	}
-	plantedSum.Store(hash)
-}
-GO
-}
+edit_planted() { plant "$1/$2" "$3" "$4" $(($5 * turns)); }
 
 # gate NAME SERVER HEAD BASE_FLAGS HEAD_FLAGS FLAGS…: records and keeps one result.
 gate() {

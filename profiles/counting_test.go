@@ -1,14 +1,12 @@
 package profiles
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/cachegrind"
@@ -28,55 +26,12 @@ func countingExperiment(t *testing.T, subjects ...subject.Target) Experiment {
 	return e
 }
 
-// buildStranger builds a server as anyone does: test binaries have no names of functions.
-func buildStranger(t *testing.T) (program string) {
-	t.Helper()
-	const source = `package main
-
-import (
-	"fmt"
-	"net"
-	"net/http"
-)
-
-func main() {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	fmt.Printf("listening on http://%s\n", l.Addr())
-	panic(http.Serve(l, http.HandlerFunc(work)))
-}
-
-//go:noinline
-func work(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, fib(18)) }
-
-//go:noinline
-func fib(n int) int {
-	if n < 2 {
-		return n
-	}
-	return fib(n-1) + fib(n-2)
-}
-`
-	dir := t.TempDir()
-	for name, text := range map[string]string{"main.go": source, "go.mod": "module stranger\n\ngo 1.26\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", "server", ".")
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return filepath.Join(dir, "server")
-}
-
 // countable are subjects of that server, behind a program that starts it.
 func countable(t *testing.T, names ...string) (subjects []subject.Target) {
 	t.Helper()
-	program := buildStranger(t)
+	program := testaid.BuildServer(t, `//go:noinline
+func answer(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, fib(18)) }
+`)
 	for _, name := range names {
 		subjects = append(subjects, subject.Exec{Name: name, Kind: "test", Command: []string{"/usr/bin/env", program}})
 	}

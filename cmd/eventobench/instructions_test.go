@@ -2,13 +2,13 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/eventobench/eventobench/compare"
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/profiles/cachegrind"
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -59,11 +59,9 @@ func TestPlantedFunctionIsNamed(t *testing.T) {
 	}
 	dir := t.TempDir()
 	const turns, more = 1000, 320
-	buildHashing(t, dir, "base", turns)
-	buildHashing(t, dir, "head", turns+more)
 	args := append([]string{
-		"run", "--quiet", "--subject=base=exec:./base", "--subject=head=exec:./head", "--targets=targets.txt",
-		"--instructions", "--out=out",
+		"run", "--quiet", "--targets=targets.txt", "--instructions", "--out=out",
+		"--subject=base=exec:" + buildHashing(t, turns), "--subject=head=exec:" + buildHashing(t, turns+more),
 	}, tinyPlan...)
 	if err := os.WriteFile(filepath.Join(dir, "targets.txt"), []byte("GET /\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -98,26 +96,9 @@ func TestPlantedFunctionIsNamed(t *testing.T) {
 }
 
 // buildHashing builds a server whose requests hash for so many turns.
-func buildHashing(t *testing.T, dir, name string, turns int) {
+func buildHashing(t *testing.T, turns int) (program string) {
 	t.Helper()
-	source := strings.ReplaceAll(`package main
-
-import (
-	"fmt"
-	"net"
-	"net/http"
-)
-
-func main() {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	fmt.Printf("listening on http://%s\n", l.Addr())
-	panic(http.Serve(l, http.HandlerFunc(answer)))
-}
-
-func answer(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, hash(TURNS), fib(18)) }
+	source := strings.ReplaceAll(`func answer(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, hash(TURNS), fib(18)) }
 
 //go:noinline
 func hash(turns int) (sum uint64) {
@@ -126,23 +107,6 @@ func hash(turns int) (sum uint64) {
 	}
 	return sum
 }
-
-//go:noinline
-func fib(n int) int {
-	if n < 2 {
-		return n
-	}
-	return fib(n-1) + fib(n-2)
-}
 `, "TURNS", strconv.Itoa(turns))
-	file := filepath.Join(dir, name+".go")
-	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", name, file)
-	build.Dir = dir
-	build.Env = append(os.Environ(), "GOCACHE="+goCache(t), "GO111MODULE=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	return testaid.BuildServer(t, source, "GOCACHE="+goCache(t))
 }

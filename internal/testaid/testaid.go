@@ -1,5 +1,5 @@
 // Package testaid has what tests of several packages need: to wait for what comes in its
-// own time, and addresses that are free.
+// own time, addresses that are free, and a small server that is built.
 package testaid
 
 import (

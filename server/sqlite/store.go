@@ -242,10 +242,8 @@ func (s *Store) Write(
 	if err := s.ready(); err != nil {
 		return server.Position{}, err
 	}
-	if !s.inMemory() {
-		if err := writing.undo(s.writer); err != nil {
-			return server.Position{}, err
-		}
+	if err := s.undo(); err != nil {
+		return server.Position{}, err
 	}
 	p, err = s.apply(&write{namespace: name, message: m, expected: expected}) // another one, which stays on the stack
 	if err == nil {

@@ -69,15 +69,24 @@ func (t transaction) undo(conn *sqlite.Conn) error {
 	return nil
 }
 
+// undo rolls back what could not be rolled back before. The transaction that a store in
+// memory is in is not for that.
+func (s *Store) undo() error {
+	if s.inMemory() {
+		return nil
+	}
+	return writing.undo(s.writer)
+}
+
 // transact runs do in a transaction of the writer. One that could not be rolled
 // back is rolled back first.
 func (s *Store) transact(do func() error) error {
+	if err := s.undo(); err != nil {
+		return err
+	}
 	s.durable.added = 0
 	if s.inMemory() {
 		return s.transactInMemory(do)
-	}
-	if err := writing.undo(s.writer); err != nil {
-		return err
 	}
 	if err := writing.run(s.writer, do); err != nil {
 		return err
