@@ -39,7 +39,15 @@ func FreeAddress(t testing.TB) string {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return l.Addr().String()
+	address := l.Addr().String()
+	Until(t, address+" stays in use", func() bool { // a process that is being started has it, too
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	return address
 }
 
 // Listen listens on such an address.

@@ -154,11 +154,9 @@ func (e Exec) startOnce(ctx context.Context, log io.Writer) (*process, error) {
 // isPortTaken reports whether a port that was chosen for the process is not free.
 func (p *process) isPortTaken() bool {
 	for _, port := range p.ports {
-		l, err := net.Listen("tcp", net.JoinHostPort(p.host(), port))
-		if err != nil {
+		if !isFree(net.JoinHostPort(p.host(), port)) {
 			return true
 		}
-		_ = l.Close()
 	}
 	return false
 }
@@ -220,16 +218,30 @@ func freePorts(host string, n int) ([]int, error) {
 	var ports []int
 	for range tries {
 		port := lowestPort + rand.IntN(highestPort-lowestPort+1)
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if err != nil {
+		if slices.Contains(ports, port) || !isFree(net.JoinHostPort(host, strconv.Itoa(port))) {
 			continue
 		}
-		defer l.Close() // at the end, so that no port comes twice
 		if ports = append(ports, port); len(ports) == n {
 			return ports, nil
 		}
 	}
 	return nil, fmt.Errorf("looking for a free port: of %d from %d to %d all are taken", tries, lowestPort, highestPort)
+}
+
+// isFree reports whether nothing listens on an address, and something could. To have
+// listened there oneself is not enough: a process that is being started meanwhile, in
+// another goroutine, has what this one has until it runs its own program.
+func isFree(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err != nil
 }
 
 // replaceAll fills in what a process gets of its own.
