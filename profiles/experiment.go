@@ -33,6 +33,7 @@ type Experiment struct {
 	Out      string                  // folder that receives the run folders
 	Label    string
 	Tool     string         // version of the program that records
+	Begun    func()         // called when the folders are there, and nothing is recorded yet; may be nil
 	Progress func(Progress) // called after every round and block; may be nil
 
 	// NewGenerator makes what puts the load on a subject, which listens at a URL.
@@ -77,6 +78,9 @@ func (e Experiment) Record(ctx context.Context) ([]string, error) {
 	r, err := newRecorder(ctx, e, subjects)
 	if err != nil {
 		return nil, err
+	}
+	if e.Begun != nil {
+		e.Begun()
 	}
 	err = r.databases.start(ctx)
 	for _, stage := range []func(context.Context) error{r.probe, r.record, r.recordLayouts, r.count} {

@@ -77,13 +77,13 @@ func (o *agentsOptions) validate(workers int) error {
 // drive is what puts the load on subjects: this process or, when the experiment is
 // recorded, the agents that were gathered.
 func (o *agentsOptions) drive(
-	w loadgen.Workload, l loadgen.Load, c loadgen.Connect, t agent.Trust,
+	t traffic,
 ) func(s runfolder.SubjectInfo, server *url.URL, seed uint64) profiles.Generator {
 	if o.agents == 0 {
-		return drive(w, l, c)
+		return drive(t)
 	}
 	return func(s runfolder.SubjectInfo, server *url.URL, seed uint64) profiles.Generator {
-		return o.fleet.NewGenerator(server, inProtocol(w, s.Options[protocolOption]), l, t, seed)
+		return o.fleet.NewGenerator(server, inProtocol(t.workload, s.Options[protocolOption]), t.load, t.trust, seed)
 	}
 }
 

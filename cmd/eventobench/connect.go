@@ -75,15 +75,6 @@ func (o *connectOptions) trust() (t agent.Trust, err error) {
 	return t, nil
 }
 
-// connect is how connections are made.
-func (o *connectOptions) connect() (c loadgen.Connect, err error) {
-	t, err := o.trust()
-	if err == nil {
-		c.TLS, err = t.Config()
-	}
-	return c, err
-}
-
 // parseShare reads a percentage such as 0.5% as a share from 0 to less than 1.
 func parseShare(text string) (float64, error) {
 	number, ok := strings.CutSuffix(text, "%")

@@ -27,12 +27,12 @@ func parseConnect(t *testing.T, flags ...string) (loadgen.Load, loadgen.Connect,
 	if err := f.Parse(flags); err != nil {
 		t.Fatal(err)
 	}
-	load := loadgen.Load{Workers: 4, Timeout: time.Second}
-	if err := o.apply(&load); err != nil {
-		return load, loadgen.Connect{}, err
+	sent := traffic{workload: storeWorkload(), load: loadgen.Load{Workers: 4, Timeout: time.Second}}
+	err := o.apply(&sent.load)
+	if err == nil {
+		err = sent.reach(nil, &o, &agentsOptions{})
 	}
-	c, err := o.connect()
-	return load, c, err
+	return sent.load, sent.connect, err
 }
 
 func TestConnectFlags(t *testing.T) {

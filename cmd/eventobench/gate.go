@@ -44,7 +44,7 @@ func newGateCmd() *cobra.Command {
 		Short: "Fail if a change made the server slower or hungrier",
 		Long: `Gate judges a head against a base and says so with its exit code. The two are
  - run folders: BASE_DIR HEAD_DIR;
- - one run folder, against the baseline;
+ - one run folder, against the baseline, a run folder that is kept with the code;
  - subjects, recorded now in one interleaved experiment: --base and --head;
  - a subject, recorded now, against the baseline: --head.
 A subject is one of
@@ -56,72 +56,47 @@ A subject is one of
 and is explained in docs/subjects.md.
 
 Throughput, CPU, allocated bytes and allocations are gated (--metric-set=all), or
-allocations alone (--metric-set=allocs), by short blocks that take seconds; --metric
-adds others. The experiment ends after the block that decides them all, or after one
-after which more would hardly do so.
---metric=durability fails a head of which a power cut may take more acknowledged
-writes than of the base, for servers that tell (docs/subjects.md).
-A metric regressed if the whole interval of its change is worse than what fresh
-processes of one binary can differ by, and not all of it within the tolerance.
+allocations alone (--metric-set=allocs), which takes seconds; --metric adds others. A
+metric regressed if the whole interval of its change is worse than what fresh processes
+of one binary can differ by, and not all of it within the tolerance. The experiment
+ends after the block that decides them all, or after one after which more would hardly
+do so.
 
---metric=capacity@p99=5ms (p999, errors) gates the highest rate within these limits, and
-nothing else: two subjects are searched, or the file of an earlier search is judged
-(docs/capacity.md).
---probe measures first what holds the throughput; if that is the load generator, or too
-few workers, throughput has no verdict.
+If a time of two builds (git:, go:) moved, both are linked again in other orders, and
+instructions are counted where valgrind is installed: they tell a change of the code
+from one of its place in memory (docs/layout.md, docs/instructions.md).
 
-Where the linker puts functions can cost as much as a change. So if throughput or CPU
-of two builds (git:, go:) moved, both are linked again in other orders, and more
-blocks are recorded, each in another order: these judge, and the report says which
-part of the difference is the code (docs/layout.md). --layouts=0 leaves that out.
-
---null-control has the base take part twice, in processes of its own. If it moves
-against itself in a gated metric, nothing the head did is believed: the verdict is
-inconclusive. It takes half as long again.
-
-The baseline is a run folder that is kept with the code; --update-baseline replaces
-it by HEAD_DIR. Allocations are judged against it on any machine, timing only on the
-machine that recorded it, and only if it differs by more than the declared drift.
-
-The configuration (eventobench.yaml, or --config):
-
-  gate:
-    base: git:origin/main
-    head: "go:"
-    baseline: benchmarks/baseline
-    drift: 15%
-    inconclusive: fail
-    metrics: {ops_per_sec: 3%, p99: 10%}
-    waivers:
-      - metric: alloc_bytes_per_op
-        reason: the audit log, see issue 41
-        until: 2026-12-31
-
-In CI one gate writes several formats: --format says what is printed, --write what
-is written beside it. docs/ci.md has the lines for GitHub, GitLab and any shell.
-
-If throughput, CPU or a gated latency moved, instructions are counted by valgrind, where
-that is installed and there are no hardware counters: they tell a change of the code from
-one of its place in memory (--instructions, docs/instructions.md). They are shown, and
-count only if --metric=instructions_per_op gates them.
+docs/gate.md explains all that, and the configuration (eventobench.yaml); docs/ci.md has
+the lines for GitHub, GitLab and any shell.
 
 Exit codes: 0 nothing regressed; 1 regressed; 2 bad input, or the recording failed;
 3 inconclusive (0 with --inconclusive=pass); 130 interrupted.`,
-		Example: `  eventobench gate --base=git:origin/main --head=go: --start='{out} -listen {addr}'
-  eventobench gate --base='exec:./old -listen {addr}' --head='exec:./new -listen {addr}' --pprof='127.0.0.1:{port2}'
-  eventobench gate profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
-  eventobench gate --base=fasthttp,binary=./main/eventobench --head=fasthttp --format=github
-  eventobench gate --base=git:origin/main --head=git:HEAD --programs=kept --write=junit=gate.xml --write=comment=gate.md
-  eventobench gate --base=nethttp --head=fasthttp --metric=p99=10% --tolerance=ops_per_sec=5%
+		Example: `  # the working tree against the main branch: built, recorded and judged
+  eventobench gate --base=git:origin/main --head=go: --start='{out} -listen {addr}'
+
+  # allocations alone, in seconds
   eventobench gate --base=git:origin/main --head=go: --metric-set=allocs
-  eventobench gate --base=nethttp --head=fasthttp --instructions=on
-  eventobench gate --base=git:origin/main --head=go: --null-control
-  eventobench gate --base=nethttp --head=fasthttp --probe
+
+  # two programs, with their profiling pages on a port of their own
+  eventobench gate --base='exec:./old -listen {addr}' --head='exec:./new -listen {addr}' --pprof='127.0.0.1:{port2}'
+
+  # what was recorded before
+  eventobench gate profiles/20261124_120000-nethttp profiles/20261124_120000-fasthttp
+
+  # in CI: the base's program is kept for the next time, and results are written for others to read
+  eventobench gate --base=git:origin/main --head=git:HEAD --programs=kept --write=junit=gate.xml --write=comment=gate.md
+
+  # another metric, and another tolerance
+  eventobench gate --base=nethttp --head=fasthttp --metric=p99=10% --tolerance=ops_per_sec=5%
+
+  # the highest rate within a limit of latency; that of a search before (docs/capacity.md)
   eventobench gate --base=nethttp --head=fasthttp --metric=capacity@p99=5ms
-  eventobench gate --base=nethttp --head=fasthttp --metric=capacity@p99=5ms --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote
   eventobench gate --metric=capacity@p99=5ms,errors=0.1%=5% profiles/20261124_120000-capacity.json
-  eventobench gate --base=git:origin/main --head=go: --agents=2 --spawn
+
+  # with the servers on another machine (docs/agents.md)
   eventobench gate --base=git:origin/main --head=go: --subject-agent=box --nats-listen=10.0.0.1:4222 --allow-remote
+
+  # a new baseline
   eventobench gate --update-baseline profiles/20261124_120000-fasthttp`,
 		Args: needs(0, 2, "at most two run folders"),
 		RunE: func(cmd *cobra.Command, dirs []string) error { return o.run(cmd, dirs) },

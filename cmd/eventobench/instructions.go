@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/compare"
-	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -46,14 +45,12 @@ func (i *instructionsFlag) Set(text string) error {
 
 // counting is what the flag asks of an experiment: the same workload over one connection,
 // without a rate.
-func (i instructionsFlag) counting(
-	w loadgen.Workload, l loadgen.Load, c loadgen.Connect, criteria compare.Criteria,
-) *profiles.Counting {
+func (i instructionsFlag) counting(t traffic, criteria compare.Criteria) *profiles.Counting {
 	if i == instructionsOff || i == "" {
 		return nil
 	}
-	l.Workers, l.Rate, l.Arrivals = 1, 0, ""
-	counting := &profiles.Counting{NewGenerator: drive(w, l, c), Blocks: profiles.CountBlocks}
+	t.load.Workers, t.load.Rate, t.load.Arrivals = 1, 0, ""
+	counting := &profiles.Counting{NewGenerator: drive(t), Blocks: profiles.CountBlocks}
 	if _, gated := criteria.Rules[compare.InstructionsPerOp]; i == instructionsAuto && !gated {
 		counting.Unwanted = whyNotCounted
 	}

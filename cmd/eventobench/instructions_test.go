@@ -10,6 +10,7 @@ import (
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/internal/testlong"
+	"github.com/eventobench/eventobench/profiles"
 	"github.com/eventobench/eventobench/profiles/cachegrind"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -51,7 +52,8 @@ func TestWhyNotCounted(t *testing.T) {
 }
 
 // TestPlantedFunctionIsNamed counts a server against one whose request does 1% more, in one
-// function: the instructions moved, and that function is the first of their table.
+// function: the instructions moved, and that function is the first of their table. The
+// folders keep the counts of all blocks, and functions that add up to them.
 func TestPlantedFunctionIsNamed(t *testing.T) {
 	testlong.Need(t)
 	if _, err := cachegrind.Find(t.Context()); err != nil {
@@ -73,6 +75,9 @@ func TestPlantedFunctionIsNamed(t *testing.T) {
 	if err != nil || len(folders) != 2 {
 		t.Fatalf("folders %v, %v", folders, err)
 	}
+	for _, folder := range folders {
+		checkCounts(t, folder)
+	}
 	report, err := compare.Compare(folders, compare.Options{Criteria: compare.DefaultCriteria()})
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +98,33 @@ func TestPlantedFunctionIsNamed(t *testing.T) {
 		return
 	}
 	t.Error("no table of instructions")
+}
+
+func checkCounts(t *testing.T, folder string) {
+	t.Helper()
+	run, err := runfolder.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := run.Manifest.Instructions
+	if i == nil || len(i.Blocks) != profiles.CountBlocks || !strings.HasPrefix(i.Tool, "valgrind") {
+		t.Fatalf("counted %+v, %v", i, run.Manifest.Unavailable)
+	}
+	kind, _ := runfolder.KindNamed("instructions")
+	p, err := run.Profile(kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := make([]int64, len(i.Blocks))
+	for _, s := range p.Sample {
+		block, _ := runfolder.SampleBlock(s)
+		sums[block] += s.Value[0]
+	}
+	for b, block := range i.Blocks {
+		if sums[b] != block.Counted {
+			t.Errorf("block %d: functions add up to %d of %d", b, sums[b], block.Counted)
+		}
+	}
 }
 
 // buildHashing builds a server whose requests hash for so many turns.

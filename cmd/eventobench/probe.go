@@ -12,7 +12,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/eventobench/eventobench/loadgen"
-	"github.com/eventobench/eventobench/loadgen/agent"
 	"github.com/eventobench/eventobench/profiles"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -23,22 +22,20 @@ func (o *recordOptions) addProbe(f *pflag.FlagSet) {
 }
 
 // probing is the probe that was asked for, or nil.
-func (o *recordOptions) probing(
-	w loadgen.Workload, l loadgen.Load, c loadgen.Connect, t agent.Trust,
-) (*profiles.Probing, error) {
+func (o *recordOptions) probing(t traffic) (*profiles.Probing, error) {
 	if !o.probe {
 		return nil, nil
 	}
-	if l.Open() {
+	if t.load.Open() {
 		return nil, errors.New("--probe looks for what holds a closed loop; under a rate, that does")
 	}
 	if o.agents.subjectAgent != "" {
 		return nil, errors.New("--probe starts a server that does nothing on this machine; with --subject-agent it would tell of another network")
 	}
-	more, unchecked := l, l
-	more.Workers *= 2
-	unchecked.Unchecked = true
-	p := &profiles.Probing{Workers: more.Workers, More: o.agents.drive(w, more, c, t)}
+	more, unchecked := t, t
+	more.load.Workers *= 2
+	unchecked.load.Unchecked = true
+	p := &profiles.Probing{Workers: more.load.Workers, More: o.agents.drive(more)}
 	if !o.agents.allHere() {
 		p.NoNull = "agents on other machines do not reach a server that does nothing"
 		return p, nil
@@ -48,10 +45,10 @@ func (o *recordOptions) probing(
 		return nil, fmt.Errorf("finding the program to start a server with that does nothing: %w", err)
 	}
 	null := subject.Exec{Name: "null", Command: []string{program, "null"}}
-	if l.Protocol == loadgen.ProtocolH2 {
+	if t.load.Protocol == loadgen.ProtocolH2 {
 		null.Command = append(null.Command, "--h2")
 	}
-	p.Null, p.Ceiling = null, o.agents.drive(w, unchecked, c, t)
+	p.Null, p.Ceiling = null, o.agents.drive(unchecked)
 	return p, nil
 }
 

@@ -25,11 +25,9 @@ func checkProtocol(name string) error {
 
 // drive is profiles.Drive, but that each built-in store is spoken to in the
 // protocol that its options name. The calls are the same in all.
-func drive(
-	w loadgen.Workload, l loadgen.Load, c loadgen.Connect,
-) func(s runfolder.SubjectInfo, server *url.URL, seed uint64) profiles.Generator {
+func drive(t traffic) func(s runfolder.SubjectInfo, server *url.URL, seed uint64) profiles.Generator {
 	return func(s runfolder.SubjectInfo, server *url.URL, seed uint64) profiles.Generator {
-		return loadgen.NewDriver(server, inProtocol(w, s.Options[protocolOption]), l, c, seed)
+		return loadgen.NewDriver(server, inProtocol(t.workload, s.Options[protocolOption]), t.load, t.connect, seed)
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/loadgen/workload"
 	"github.com/eventobench/eventobench/profiles"
-
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -90,7 +89,7 @@ func (o *recordOptions) run(
 	p := newProgress(cmd.ErrOrStderr())
 	if !quiet {
 		e.Progress = p.show
-		fmt.Fprintln(cmd.ErrOrStderr(), describe(e, subjects))
+		e.Begun = func() { fmt.Fprintln(cmd.ErrOrStderr(), describe(e, subjects)) }
 	}
 	dirs, err := e.Record(cmd.Context())
 	p.clear()
@@ -104,49 +103,21 @@ func (o *recordOptions) run(
 
 func (o *recordOptions) experiment(
 	subjects []subject.Target, c compare.Criteria, given func(flag string) bool,
-) (profiles.Experiment, error) {
-	kinds, err := runfolder.ParseKinds(o.profiles)
+) (e profiles.Experiment, err error) {
+	kinds, err := o.kinds(c, given)
 	if err != nil {
-		return profiles.Experiment{}, err
+		return e, err
 	}
-	if c.CountsOnly() && !given("profiles") { // those of times explain no count, and take a second in every block
-		kinds = slices.DeleteFunc(kinds, runfolder.ProfileKind.Timing)
-	}
-	sent, err := o.workload.workload(subjects)
-	if err == nil {
-		err = checkWorkload(sent, subjects)
-	}
+	sent, err := o.traffic(subjects, given)
 	if err != nil {
-		return profiles.Experiment{}, err
+		return e, err
 	}
-	load, err := o.load(sent, given("arrivals"))
-	if err != nil {
-		return profiles.Experiment{}, err
-	}
-	if err := o.agents.validate(load.Workers); err != nil {
-		return profiles.Experiment{}, err
-	}
-	if err := o.agents.checkSubjects(subjects); err != nil {
-		return profiles.Experiment{}, err
-	}
-	connect, err := o.connect.connect()
-	if err != nil {
-		return profiles.Experiment{}, err
-	}
-	trust, err := o.connect.trust()
-	if err != nil {
-		return profiles.Experiment{}, err
-	}
-	probing, err := o.probing(sent, load, connect, trust)
-	coarse := load.Open() || o.agents.agents > 0 || o.agents.subjectAgent != ""
-	plan := o.plan.plan(len(subjects), c.CountsOnly(), coarse, given)
-	if !c.CountsOnly() { // which no layout changes
-		plan.Layouts, plan.LayoutLook = o.layouts, min(o.layouts, runfolder.FirstLook)
-	}
+	probing, err := o.probing(sent)
+	plan := o.planned(sent.load, len(subjects), c, given)
 	return profiles.Experiment{
 		Subjects:     targets(subjects, kinds),
-		Load:         load,
-		NewGenerator: o.agents.drive(sent, load, connect, trust),
+		Load:         sent.load,
+		NewGenerator: o.agents.drive(sent),
 		Profiles:     kinds,
 		Plan:         plan,
 		Lengthen:     plan.Slice == runfolder.FineSlice && !given("slice"),
@@ -157,8 +128,41 @@ func (o *recordOptions) experiment(
 		Tool:         version(),
 		MaxTime:      o.plan.maxTime,
 		Decide:       decider(c, len(subjects)),
-		Counting:     o.instructions.counting(sent, load, connect, c),
+		Counting:     o.instructions.counting(sent, c),
 	}, err
+}
+
+// kinds are the profiles to record. Of times there are none by themselves where counts
+// alone are judged: they explain no count, and take a second in every block.
+func (o *recordOptions) kinds(c compare.Criteria, given func(flag string) bool) ([]runfolder.ProfileKind, error) {
+	kinds, err := runfolder.ParseKinds(o.profiles)
+	if c.CountsOnly() && !given("profiles") {
+		kinds = slices.DeleteFunc(kinds, runfolder.ProfileKind.Timing)
+	}
+	return kinds, err
+}
+
+func (o *recordOptions) planned(
+	l loadgen.Load, subjects int, c compare.Criteria, given func(flag string) bool,
+) runfolder.Plan {
+	coarse := l.Open() || o.agents.agents > 0 || o.agents.subjectAgent != ""
+	plan := o.plan.plan(subjects, c.CountsOnly(), coarse, given)
+	if !c.CountsOnly() { // which no layout changes
+		plan.Layouts, plan.LayoutLook = o.layouts, min(o.layouts, runfolder.FirstLook)
+	}
+	return plan
+}
+
+func (o *recordOptions) traffic(
+	subjects []subject.Target, given func(flag string) bool,
+) (t traffic, err error) {
+	if t.workload, err = o.workload.workload(subjects); err != nil {
+		return t, err
+	}
+	if t.load, err = o.load(t.workload, given("arrivals")); err != nil {
+		return t, err
+	}
+	return t, t.reach(subjects, &o.connect, &o.agents)
 }
 
 // load is a closed loop, or an open one if a rate is given or the workload has times.

@@ -116,9 +116,6 @@ func (o *searchOptions) experiment(
 		return e, errors.New("a recording has a rate of its own; leave out --replay")
 	}
 	sent, err := o.workload.workload(subjects)
-	if err == nil {
-		err = checkWorkload(sent, subjects)
-	}
 	if err != nil {
 		return e, err
 	}
@@ -134,27 +131,19 @@ func (o *searchOptions) experiment(
 	if err := o.connect.apply(&load); err != nil {
 		return e, err
 	}
-	if err := o.agents.validate(load.Workers); err != nil {
+	driven := traffic{workload: sent, load: load}
+	driven.load.Rate, driven.load.AllowErrors = maxRate, 0.999 // which the limits judge
+	if err := driven.reach(subjects, &o.connect, &o.agents); err != nil {
 		return e, err
 	}
-	if err := o.agents.checkSubjects(subjects); err != nil {
-		return e, err
-	}
-	connect, err := o.connect.connect()
-	if err != nil {
-		return e, err
-	}
-	trust, err := o.connect.trust()
-	driven := load
-	driven.Rate, driven.AllowErrors = maxRate, 0.999 // which the limits judge
 	plan := o.plan
 	if plan.Seed == 0 {
 		plan.Seed = rand.Uint64()
 	}
 	return profiles.CapacityExperiment{
 		Subjects: subjects, Load: load, Limits: limits, Plan: plan, MaxRate: maxRate, Out: o.out, Label: o.label,
-		Tool: version(), MaxTime: o.maxTime, NewGenerator: o.agents.drive(sent, driven, connect, trust),
-	}, err
+		Tool: version(), MaxTime: o.maxTime, NewGenerator: o.agents.drive(driven),
+	}, nil
 }
 
 // capacityReport reads and fits what a search recorded.
