@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/eventobench/eventobench/internal/testaid"
-	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/loadgen"
 	"github.com/eventobench/eventobench/profiles/cachegrind"
 	"github.com/eventobench/eventobench/profiles/perf"
@@ -70,39 +69,6 @@ func isScratch(name string) bool { return strings.HasPrefix(name, "scratch-") }
 func newCounter(t *testing.T, tool cachegrind.Tool, e Experiment) *counter {
 	t.Helper()
 	return &counter{recorder: testRecorder(t, e), tool: tool, processors: make(chan struct{}, 2)}
-}
-
-// TestCounting holds that a folder keeps the counts of all blocks, and functions that add
-// up to them.
-func TestCounting(t *testing.T) {
-	testlong.Need(t)
-	needValgrind(t)
-	dirs, err := countingExperiment(t, countable(t, "one", "two")...).Record(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	kind, _ := runfolder.KindNamed("instructions")
-	for _, dir := range dirs {
-		run := open(t, dir)
-		i := run.Manifest.Instructions
-		if i == nil || len(i.Blocks) != 2 || !strings.HasPrefix(i.Tool, "valgrind") {
-			t.Fatalf("counted %+v, %v", i, run.Manifest.Unavailable)
-		}
-		p, err := run.Profile(kind)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sums := make([]int64, len(i.Blocks))
-		for _, s := range p.Sample {
-			block, _ := runfolder.SampleBlock(s)
-			sums[block] += s.Value[0]
-		}
-		for b, block := range i.Blocks {
-			if sums[b] != block.Counted {
-				t.Errorf("block %d: functions add up to %d of %d", b, sums[b], block.Counted)
-			}
-		}
-	}
 }
 
 // TestWhyNotCounted: whatever keeps instructions from being counted is in the folder, and

@@ -22,11 +22,11 @@ type fault struct {
 }
 
 var faults = []fault{
-	{"pwrite64", "error=EIO", 300, 40},
-	{"pwrite64", "error=ENOSPC", 0, 40},
-	{"pwrite64", "retval=0", 0, 40},
-	{"fsync", "error=EIO", 40, 2},
-	{"fsync", "error=ENOSPC", 0, 5},
+	{"pwrite64", "error=EIO", 300, 80},
+	{"pwrite64", "error=ENOSPC", 0, 80},
+	{"pwrite64", "retval=0", 0, 80},
+	{"fsync", "error=EIO", 40, 4},
+	{"fsync", "error=ENOSPC", 0, 10},
 	{"ftruncate", "error=EIO", 0, 2},
 	{"ftruncate", "error=ENOSPC", 0, 2},
 	{"unlink", "error=EIO", 0, 1},
