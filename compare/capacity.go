@@ -110,7 +110,8 @@ func NewCapacityReport(c *runfolder.Capacity, criteria Criteria) (*CapacityRepor
 	r := &CapacityReport{
 		Format: CapacityReportFormat, Experiment: c.Experiment, Limits: c.Limits,
 		Blocks: len(c.Subjects[0].Blocks), Plan: c.Plan, Host: c.Host, Workers: c.Load.Workers, Load: c.Load.Workload,
-		SubjectAgent: c.SubjectAgent, State: c.State, Reason: c.Reason, Ratios: []CapacityRatio{}, rule: criteria.rule(capacityMetric, nil),
+		SubjectAgent: c.SubjectAgent, State: c.State, Reason: c.Reason, Ratios: []CapacityRatio{},
+		rule: criteria.rule(capacityMetric, nil),
 	}
 	if r.Blocks == 0 {
 		return nil, errors.New(cmp.Or(c.Reason, "it has no complete block"))
@@ -432,8 +433,10 @@ func (w *warner) capacity(s SubjectCapacity, workers int) {
 		w.add(WarnNotSaturated, "requests waited for a free worker, which says nothing of the server",
 			fmt.Sprintf("for %s, of %d", s.Name, workers), s.help())
 	case s.Shares.generatorBound():
-		w.add(WarnGeneratorBound, "the load generator takes much of the CPU time, so that the server has more to give on a machine of its own",
-			fmt.Sprintf("%.0f%% of what was used for %s", s.Shares.ofGenerator()*100, s.Name), "The ratio shows only part of a change in the server's cost")
+		w.add(WarnGeneratorBound,
+			"the load generator takes much of the CPU time, so that the server has more to give on a machine of its own",
+			fmt.Sprintf("%.0f%% of what was used for %s", s.Shares.ofGenerator()*100, s.Name),
+			"The ratio shows only part of a change in the server's cost")
 	}
 }
 

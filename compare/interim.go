@@ -18,7 +18,8 @@ func looksAt(base, head runfolder.Manifest) ([]runfolder.Look, error) {
 		own := runfolder.Look{Blocks: l.Blocks, Done: l.Done, Reason: l.Reason}
 		for _, d := range l.Decisions {
 			if _, known := FindMetric(MetricID(d.Metric)); !known {
-				return nil, fmt.Errorf("it was judged by a metric %q, which this eventobench does not know; upgrade it, or remove the looks from %s",
+				return nil, fmt.Errorf("it was judged by a metric %q, which this eventobench does not know; "+
+					"upgrade it, or remove the looks from %s",
 					d.Metric, runfolder.FileManifest)
 			}
 			if d.Head == head.Subject.Name {

@@ -42,7 +42,8 @@ func (r *recorder) block(ctx context.Context, block int, l layout) error {
 	if err := r.rounds(ctx, in); err != nil {
 		return err
 	}
-	err = r.steps(ctx, in, (*instance).countAfter, (*instance).endRecordings, (*instance).captureAfter, (*instance).takeLatency)
+	err = r.steps(ctx, in,
+		(*instance).countAfter, (*instance).endRecordings, (*instance).captureAfter, (*instance).takeLatency)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,8 @@ func (e CapacityExperiment) validate() ([]runfolder.SubjectInfo, error) {
 	case e.Load.Arrivals != loadgen.Poisson && e.Load.Arrivals != loadgen.Constant:
 		return nil, fmt.Errorf("a search for the highest rate cannot use arrivals %q", e.Load.Arrivals)
 	case !(e.MaxRate > e.lowestRate() && e.MaxRate <= loadgen.MaxRate):
-		return nil, fmt.Errorf("the highest rate to try must be above %.4g/s, of which a slice has %d requests, and at most %.0f/s",
+		return nil, fmt.Errorf("the highest rate to try must be above %.4g/s, of which a slice has %d requests, "+
+			"and at most %.0f/s",
 			e.lowestRate(), fewestRequests, loadgen.MaxRate)
 	case len(e.Limits.Latencies) == 0:
 		return nil, errors.New("a search for the highest rate needs a limit of latency")

@@ -44,7 +44,10 @@ func (c *Core) Subscribe(ctx context.Context, cred Credentials, param func(name 
 	if err != nil {
 		return nil, err
 	}
-	s := &Subscription{core: c, namespace: namespace, caller: c.caller(namespace), query: q, woken: make(chan struct{}, 1), ended: make(chan struct{})}
+	s := &Subscription{
+		core: c, namespace: namespace, caller: c.caller(namespace), query: q,
+		woken: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
 	c.hub.add(s) // before the first read: what is written from now on wakes it
 	if live {
 		if err := s.skipToEnd(c.withCaller(ctx, s.caller)); err != nil {

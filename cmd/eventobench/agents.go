@@ -45,7 +45,8 @@ const spawnAll = -1
 
 func (o *agentsOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.agents, "agents", 0, "agents that make the load between them, instead of this process")
-	f.IntVar(&o.spawn, "spawn", 0, "start so many of the agents on this machine, for the time of the run; without a number, all")
+	f.IntVar(&o.spawn, "spawn", 0,
+		"start so many of the agents on this machine, for the time of the run; without a number, all")
 	f.Lookup("spawn").NoOptDefVal = fmt.Sprint(spawnAll)
 	o.login.addFlags(f, "URL of the NATS server at which agents are found; without it one is started")
 	f.StringVar(&o.listen, "nats-listen", "127.0.0.1:0",

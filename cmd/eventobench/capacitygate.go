@@ -68,7 +68,8 @@ func (o *gateOptions) takeCapacity(config *gateConfig) (*runfolder.Limits, strin
 		return nil, "", nil
 	}
 	if len(metrics) > 1 || o.metricSet != "" {
-		return nil, "", fmt.Errorf("%s is what a search finds, not a run: gate it alone, and other metrics by a gate of their own",
+		return nil, "", fmt.Errorf(
+			"%s is what a search finds, not a run: gate it alone, and other metrics by a gate of their own",
 			metrics[i])
 	}
 	limits, tolerance, err := parseCapacity(metrics[i])
@@ -154,7 +155,8 @@ func (o *gateOptions) capacityFile(
 	case len(args) == 1 && !recorded:
 		return args[0], "", nil
 	case len(args) > 0 || o.base == "" || o.head == "":
-		return "", "", errors.New("a gate on capacity judges two subjects, --base and --head, or the one file of an earlier search")
+		return "", "", errors.New(
+			"a gate on capacity judges two subjects, --base and --head, or the one file of an earlier search")
 	}
 	subjects, again, err := o.targets(cmd, given, o.base, o.head)
 	if err != nil {

@@ -118,7 +118,8 @@ func (o *compareOptions) read(cmd *cobra.Command, dirs []string) (*compare.Repor
 	}
 	for _, flag := range []string{"groups", "leaves"} {
 		if cmd.Flags().Changed(flag) {
-			return nil, fmt.Errorf("--%s decides how profiles are read, which a report holds already; compare the run folders with it", flag)
+			return nil, fmt.Errorf("--%s decides how profiles are read, which a report holds already; "+
+				"compare the run folders with it", flag)
 		}
 	}
 	if len(dirs) > 0 {

@@ -273,7 +273,8 @@ func (g gateConfig) waivers(c compare.Criteria) ([]compare.Waiver, error) {
 	for i, w := range g.Waivers {
 		until, err := time.Parse(time.DateOnly, w.Until)
 		if _, gated := c.Rules[compare.MetricID(w.Metric)]; err != nil || w.Reason == "" || !gated {
-			return nil, fmt.Errorf("waiver %d (metric %q, until %q): it needs a gated metric, a reason, and a last day such as 2026-12-31", i+1, w.Metric, w.Until)
+			return nil, fmt.Errorf("waiver %d (metric %q, until %q): it needs a gated metric, a reason, "+
+				"and a last day such as 2026-12-31", i+1, w.Metric, w.Until)
 		}
 		all = append(all, compare.Waiver{Metric: compare.MetricID(w.Metric), Head: w.Subject, Reason: w.Reason, Until: until})
 	}

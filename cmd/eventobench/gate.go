@@ -270,7 +270,8 @@ func (o *gateOptions) applyFlags(c *compare.Criteria) error {
 	for _, text := range o.tolerances {
 		name, tolerance, _ := strings.Cut(text, "=")
 		if _, gated := c.Rules[compare.MetricID(name)]; !gated || tolerance == "" {
-			return fmt.Errorf("--tolerance %q: write a gated metric and a percentage, such as ops_per_sec=3%%; --metric gates more", text)
+			return fmt.Errorf("--tolerance %q: write a gated metric and a percentage, such as ops_per_sec=3%%; "+
+				"--metric gates more", text)
 		}
 		if err := gateMetric(c, name, tolerance); err != nil {
 			return err

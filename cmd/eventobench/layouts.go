@@ -18,8 +18,9 @@ import (
 // usualLayouts is how many blocks with other layouts there are with auto.
 const usualLayouts = 32
 
-const layoutsUsage = "of two builds (git:, go:): at most so many blocks with their functions in other orders, recorded if " +
-	"their throughput or CPU moved, to tell code from layout: a number, 0 for none, or auto (the default), which is 32"
+const layoutsUsage = "of two builds (git:, go:): at most so many blocks with their functions in other " +
+	"orders, recorded if their throughput or CPU moved, to tell code from layout: a number, " +
+	"0 for none, or auto (the default), which is 32"
 
 // countLayouts reads how many there are to be, auto if neither flag nor configuration
 // say so. What a flag asks for and cannot be had is an error.

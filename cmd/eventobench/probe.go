@@ -30,7 +30,8 @@ func (o *recordOptions) probing(t traffic) (*profiles.Probing, error) {
 		return nil, errors.New("--probe looks for what holds a closed loop; under a rate, that does")
 	}
 	if o.agents.subjectAgent != "" {
-		return nil, errors.New("--probe starts a server that does nothing on this machine; with --subject-agent it would tell of another network")
+		return nil, errors.New("--probe starts a server that does nothing on this machine; " +
+			"with --subject-agent it would tell of another network")
 	}
 	more, unchecked := t, t
 	more.load.Workers *= 2

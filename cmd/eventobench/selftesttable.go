@@ -246,7 +246,8 @@ func (t *selftest) falseAlarms(ctx context.Context) string {
 			inconclusive++
 		}
 	}
-	return fmt.Sprintf("%d experiments drawn from %d blocks without a handicap: %.2f%% call something improved or regressed, %.2f%% are inconclusive.\n",
+	return fmt.Sprintf("%d experiments drawn from %d blocks without a handicap: "+
+		"%.2f%% call something improved or regressed, %.2f%% are inconclusive.\n",
 		t.resamples, t.pool.Blocks(), percentage(alarms, t.resamples), percentage(inconclusive, t.resamples))
 }
 

@@ -90,7 +90,8 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.StringVar(&o.batch, "batch", "on",
 		"on lets writes that wait at the same time share a commit, to a file or in PostgreSQL; off gives each its own")
 	f.IntVar(&o.pool, "pool", 0,
-		"connections to PostgreSQL, or that read a file; 0 for one per CPU, at least 4, or for what the URL says (?pool_max_conns=16)")
+		"connections to PostgreSQL, or that read a file; 0 for one per CPU, at least 4, "+
+			"or for what the URL says (?pool_max_conns=16)")
 	f.BoolVar(&o.testMode, "test-mode", false,
 		"let requests in without a valid token, and create namespaces on first use; on loopback only")
 	f.BoolVar(&o.anywhere, "test-mode-anywhere", false, "allow --test-mode on an address that others can reach")

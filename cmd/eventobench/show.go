@@ -136,7 +136,8 @@ func newKindLatency(kind string, h *hdrhistogram.Histogram, sum time.Duration) k
 	ms := func(ns int64) float64 { return float64(ns) / 1e6 }
 	return kindLatency{
 		Kind: kind, Requests: h.TotalCount(), Mean: ms(int64(sum)) / float64(max(h.TotalCount(), 1)),
-		P50: ms(h.ValueAtQuantile(50)), P90: ms(h.ValueAtQuantile(90)), P99: ms(h.ValueAtQuantile(99)), P999: ms(h.ValueAtQuantile(99.9)),
+		P50: ms(h.ValueAtQuantile(50)), P90: ms(h.ValueAtQuantile(90)),
+		P99: ms(h.ValueAtQuantile(99)), P999: ms(h.ValueAtQuantile(99.9)),
 		Max: ms(h.Max()),
 	}
 }

@@ -240,7 +240,8 @@ func (s *shown) latencyTable() string {
 // agentTable shows what each agent did, and how it kept time with the others.
 func agentTable(agents []compare.AgentSum) string {
 	ms := func(d time.Duration) string { return texttab.Number(d.Seconds()*1e3, 3) }
-	table := texttab.New("agent", "cores", "blocks", "requests", "mean ms", "CPU", "skew ms p95", "max", "clock ± ms", "round trip ms")
+	table := texttab.New("agent", "cores", "blocks", "requests", "mean ms", "CPU",
+		"skew ms p95", "max", "clock ± ms", "round trip ms")
 	for _, a := range agents {
 		table.Add(a.Name, strconv.Itoa(a.Cores), strconv.Itoa(a.Blocks), texttab.Number(float64(a.Ops), 0),
 			ms(a.MeanLatency()), texttab.Number(a.CPUUse()*100, 0)+"%", ms(a.UsualSkew()), ms(a.MaxSkew()),

@@ -43,7 +43,8 @@ func (o *hostOptions) policy() (p remote.Policy, err error) {
 	}
 	ip := net.ParseIP(o.listen)
 	if o.listen == "" || ip != nil && (ip.To4() == nil || ip.IsUnspecified()) {
-		return p, fmt.Errorf("--subject-host %q: give the IPv4 address or the name by which generators reach this machine", o.listen)
+		return p, fmt.Errorf(
+			"--subject-host %q: give the IPv4 address or the name by which generators reach this machine", o.listen)
 	}
 	programs, err := remote.ParsePrograms(o.programs)
 	if err != nil {

@@ -31,7 +31,8 @@ type subjectOptions struct {
 func (o *subjectOptions) addFlags(f *pflag.FlagSet) {
 	o.flags = f
 	f.StringArrayVar(&o.env, "env", nil,
-		"KEY=VALUE for the environment of every subject, or NAME:KEY=VALUE for that of one, as with all these flags; repeatable")
+		"KEY=VALUE for the environment of every subject, or NAME:KEY=VALUE for that of one, "+
+			"as with all these flags; repeatable")
 	f.StringArrayVar(&o.dirs, "dir", nil, "working directory of subjects")
 	f.StringArrayVar(&o.ready, "ready", nil,
 		"path that answers with a status of 200 to 299 once a subject is ready, or tcp; default: any answer on /")

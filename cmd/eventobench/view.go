@@ -82,7 +82,8 @@ func (o *viewOptions) view(cmd *cobra.Command, dirs []string) (err error) {
 		return err
 	}
 	if !o.anywhere && !onLoopback(listener) {
-		return errors.Join(fmt.Errorf("the pages show source code and need no password: they are served on loopback only, not on %s (--anywhere allows it)", o.addr), listener.Close())
+		return errors.Join(fmt.Errorf("the pages show source code and need no password: "+
+			"they are served on loopback only, not on %s (--anywhere allows it)", o.addr), listener.Close())
 	}
 	address := "http://" + listener.Addr().String()
 	fmt.Fprintln(cmd.OutOrStdout(), "listening on "+address)
@@ -139,7 +140,8 @@ func openViewed(dirs []string) (viewed, error) {
 			return viewed{}, err
 		}
 		if len(run.Manifest.Blocks) == 0 {
-			return viewed{}, fmt.Errorf("run folder %s (%s) has no complete block, and so no profiles; \"eventobench show\" says why", dir, run.Manifest.State)
+			return viewed{}, fmt.Errorf("run folder %s (%s) has no complete block, and so no profiles; "+
+				"\"eventobench show\" says why", dir, run.Manifest.State)
 		}
 		runs[i] = run
 	}
@@ -150,7 +152,8 @@ func openViewed(dirs []string) (viewed, error) {
 		}
 	}
 	if len(v.Views()) == 0 {
-		return viewed{}, fmt.Errorf("%s have no kind of profile in common that could be shown; \"eventobench show\" says what is unavailable, and why",
+		return viewed{}, fmt.Errorf("%s have no kind of profile in common that could be shown; "+
+			"\"eventobench show\" says what is unavailable, and why",
 			strings.Join(dirs, " and "))
 	}
 	return v, nil

@@ -115,7 +115,8 @@ func (r request) check() error {
 // check refuses what no host answers to a request, unless it is an error.
 func (r reply) check(to request) error {
 	c := r.Counters
-	least := min(int64(r.CPU), r.RSS, c.VoluntarySwitches, c.InvoluntarySwitches, c.ReadBytes, c.WrittenBytes, c.Instructions)
+	least := min(int64(r.CPU), r.RSS, c.VoluntarySwitches, c.InvoluntarySwitches,
+		c.ReadBytes, c.WrittenBytes, c.Instructions)
 	switch {
 	case r.Started != nil && !areSources(r.Started.Missing), !areSources(r.Missing):
 		return errors.New("it lacks figures that nobody knows, or for no reason")
