@@ -3,9 +3,11 @@ package compare
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/eventobench/eventobench/compare/stat"
+	"github.com/eventobench/eventobench/internal/texttab"
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
 
@@ -90,4 +92,16 @@ func (w *warner) givenUp(c Comparison) {
 			fmt.Sprintf("%s against %s after %d blocks: %s", c.Head, c.Base, last.Blocks, last.Reason),
 			"Record on a quieter machine, with more blocks (--max-blocks), or allow a larger tolerance")
 	}
+}
+
+// otherBase is about an experiment that ended when what was asked of it was decided, which
+// was not this comparison.
+func (w *warner) otherBase(c Comparison, head runfolder.Manifest) {
+	open := func(m MetricChange) bool { return m.Gated && m.Verdict == Inconclusive }
+	if !c.Paired || len(c.Looks) > 0 || len(head.Looks) == 0 || !slices.ContainsFunc(c.Metrics, open) {
+		return
+	}
+	w.add(WarnOtherBase, "the experiment ended when subjects were decided against another base",
+		fmt.Sprintf("%s against %s has %s", c.Head, c.Base, texttab.Count(c.Blocks, "block")),
+		"Name the base first when recording, or ask for a number of blocks (--blocks)")
 }

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/eventobench/eventobench/profiles/runfolder"
 )
@@ -10,7 +11,7 @@ import (
 // no other subject's decisions. There are none if the two were not recorded
 // together, base first. A metric that this version does not know is an error.
 func looksAt(base, head runfolder.Manifest) ([]runfolder.Look, error) {
-	if base.Experiment != head.Experiment {
+	if base.Experiment != head.Experiment || wasJudged(base) {
 		return nil, nil
 	}
 	var looks []runfolder.Look
@@ -31,4 +32,16 @@ func looksAt(base, head runfolder.Manifest) ([]runfolder.Look, error) {
 		}
 	}
 	return looks, nil
+}
+
+// wasJudged reports whether a subject was judged itself, so that it is not the one that
+// others were judged against.
+func wasJudged(m runfolder.Manifest) bool {
+	for _, l := range m.Looks {
+		own := func(d runfolder.Decision) bool { return d.Head == m.Subject.Name }
+		if slices.ContainsFunc(l.Decisions, own) {
+			return true
+		}
+	}
+	return false
 }

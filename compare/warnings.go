@@ -52,6 +52,7 @@ const (
 	WarnAgentLost      WarningCode = "agent_lost"
 	WarnAgents         WarningCode = "agents_differ"
 	WarnGivenUp        WarningCode = "given_up"
+	WarnOtherBase      WarningCode = "other_base"
 )
 
 // WarningCodes are all codes.
@@ -60,7 +61,7 @@ var WarningCodes = []WarningCode{
 	WarnDirty, WarnGeneratorBound, WarnNotSaturated, WarnLongSlices, WarnLate,
 	WarnMissed, WarnReopened, WarnOtherLoad, WarnThrottled, WarnClock, WarnSampling, WarnUnpaired,
 	WarnTooFewBlocks, WarnSameBinary, WarnHost, WarnGoVersion, WarnCapture, WarnPlan,
-	WarnForeign, WarnLayout, WarnNullControl, WarnFewLate, WarnGivenUp,
+	WarnForeign, WarnLayout, WarnNullControl, WarnFewLate, WarnGivenUp, WarnOtherBase,
 	WarnAgentSkew, WarnAgentSlow, WarnAgentBusy, WarnAgentLost, WarnAgents,
 }
 
@@ -144,6 +145,7 @@ func warnings(r *Report) []Warning {
 		w.otherAnswers(c)
 		w.pairing(c)
 		w.givenUp(c)
+		w.otherBase(c, r.Variants[i+1].Manifest)
 		w.layout(c, r.Variants[0].Manifest, r.Variants[i+1].Manifest)
 		w.settings(r.Variants[0], r.Variants[i+1])
 	}

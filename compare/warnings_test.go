@@ -265,3 +265,37 @@ func TestEveryWarningIsExplained(t *testing.T) {
 		t.Errorf("codes and those in docs/warnings.md: %s", diff)
 	}
 }
+
+// TestOtherBase: what was recorded until two subjects were decided against a third may
+// leave open what the two differ by, which is said.
+func TestOtherBase(t *testing.T) {
+	for name, tt := range map[string]struct {
+		noise float64 // of every other block's CPU time
+		want  []WarningCode
+	}{
+		"open":    {1.2, []WarningCode{WarnOtherBase}},
+		"decided": {1, nil},
+	} {
+		base, head := synthesize(t, "base", "e1", 12, slow, 7), synthesize(t, "head", "e1", 12, slow, 7)
+		for i, s := range head.Slices {
+			if s.Block%2 == 0 {
+				head.Slices[i].ServerCPU = time.Duration(float64(s.ServerCPU) * tt.noise)
+			}
+		}
+		look := runfolder.Look{Blocks: 12, Done: true}
+		var variants []Variant
+		for _, run := range []*runfolder.Run{base, head} {
+			look.Decisions = append(look.Decisions, runfolder.Decision{
+				Head: run.Manifest.Subject.Name, Metric: string(CPUPerOp), Verdict: string(Regressed),
+			})
+		}
+		for _, run := range []*runfolder.Run{base, head} {
+			run.Manifest.Plan.Sequential, run.Manifest.Looks = true, []runfolder.Look{look}
+			variants = append(variants, variant(run, map[string]cost{"f": {value: slow.bytes}}))
+		}
+		r := mustReport(t, variants, defaults())
+		if codes := warningCodes(r); !cmp.Equal(codes, tt.want) || len(r.Comparisons[0].Looks) > 0 {
+			t.Errorf("%s: warnings %v, want %v; looks %v", name, codes, tt.want, r.Comparisons[0].Looks)
+		}
+	}
+}
