@@ -237,11 +237,7 @@ func isFree(address string) bool {
 		return false
 	}
 	_ = l.Close()
-	conn, err := net.DialTimeout("tcp", address, time.Second)
-	if err == nil {
-		_ = conn.Close()
-	}
-	return err != nil
+	return !isListening(address)
 }
 
 // replaceAll fills in what a process gets of its own.

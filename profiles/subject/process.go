@@ -100,9 +100,7 @@ func (p *process) setAddress(address string) error {
 	if address == "" {
 		return nil
 	}
-	conn, err := net.DialTimeout("tcp", address, time.Second)
-	if err == nil {
-		_ = conn.Close()
+	if isListening(address) {
 		p.occupied = true
 		return fmt.Errorf("another program listens on %s already; stop it first", address)
 	}

@@ -94,6 +94,13 @@ func accepts(ctx context.Context, address string) bool {
 	return err == nil
 }
 
+// isListening reports whether something accepts connections now, within a second.
+func isListening(address string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return accepts(ctx, address)
+}
+
 func hostPort(u *url.URL) string { return net.JoinHostPort(u.Hostname(), portOf(u)) }
 
 // awaitReady waits until it is known where the server listens, and it is ready,
