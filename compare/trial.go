@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/eventobench/eventobench/compare/stat"
@@ -29,7 +30,8 @@ type Trial struct {
 	Program  string        `json:"program_sha256"` // of both sides, the first digits
 	Subject  string        `json:"subject"`
 	Case     string        `json:"case"`
-	Settings string        `json:"settings"` // plan and load
+	Gain     stat.Rounded  `json:"cpu_gain,omitempty"` // percent of CPU time used for each of spinning, as calibrated; 0 if unknown
+	Settings string        `json:"settings"`           // plan and load
 	Machine  string        `json:"machine"`
 	BusyCPUs *stat.Rounded `json:"busy_cpus_before"` // with other work than ours; null if unknown
 	Blocks   int           `json:"blocks"`
@@ -114,7 +116,7 @@ type Tally struct {
 	Trials, Wrong int
 }
 
-// TallyTrials counts trials by case, in the order of their first.
+// TallyTrials counts trials by case: those with nothing planted first, then by name.
 func TallyTrials(trials []Trial) []Tally {
 	var all []Tally
 	for _, t := range trials {
@@ -128,6 +130,15 @@ func TallyTrials(trials []Trial) []Tally {
 			all[i].Wrong++
 		}
 	}
+	slices.SortFunc(all, func(a, b Tally) int {
+		switch NothingPlanted {
+		case a.Case:
+			return -1
+		case b.Case:
+			return 1
+		}
+		return strings.Compare(a.Case, b.Case)
+	})
 	return all
 }
 

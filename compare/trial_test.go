@@ -37,7 +37,7 @@ func TestTallyTrials(t *testing.T) {
 	for range 58 {
 		trials = append(trials, trial("none", Equivalent))
 	}
-	trials = append(trials, trial("none", Inconclusive), trial("cpu=3%", Regressed), trial("cpu=3%", Improved),
+	trials = append(trials, trial("cpu=3%", Regressed), trial("alloc=8B", Regressed), trial("none", Inconclusive), trial("cpu=3%", Improved),
 		trial("cpu=3%", Equivalent), trial("cpu=3%", Inconclusive), trial("none", Equivalent))
 	var got []string
 	for _, tally := range TallyTrials(trials) {
@@ -45,6 +45,7 @@ func TestTallyTrials(t *testing.T) {
 	}
 	want := []string{
 		"none called improved or regressed 0 of 60: at most 4.9%",
+		"alloc=8B not called regressed 0 of 1: at most 95.0%",
 		"cpu=3% not called regressed 3 of 4: at most 98.7%",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

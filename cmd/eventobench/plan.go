@@ -16,6 +16,7 @@ type planOptions struct {
 	maxBlocks int
 	maxTime   time.Duration
 	quick     bool
+	exactly   bool // Blocks are meant, given or not
 }
 
 func (o *planOptions) addFlags(f *pflag.FlagSet) {
@@ -57,7 +58,7 @@ func (o *planOptions) plan(subjects int, counts, coarse bool, given func(flag st
 	}
 	plan.Seed = o.Seed
 	switch {
-	case given("blocks"):
+	case given("blocks") || o.exactly:
 		plan.Blocks, plan.Sequential = o.Blocks, false
 	case o.quick:
 	case given("max-blocks"):

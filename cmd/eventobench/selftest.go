@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,10 @@ what this machine can resolve in 1, 2 and 5 minutes.
 
 With --subject another server is compared with itself. Nothing can be planted in
 it, so that the only case is none.
+
+A planted cpu=5% is to make the server use 5% more. What a server uses rises by more
+than its calls spin, so a larger handicap is measured first, for 16 blocks and by the
+CPU clocks of whole processes, and shares are divided by what it comes to.
 
 Without --case it goes through none, cpu=5%, none and alloc=200B for five minutes, or
 for --time-limit.
@@ -186,6 +191,7 @@ func (o *selftestOptions) resume(cmd *cobra.Command, test *selftest) error {
 	for _, t := range trials {
 		if t.Program == like.Program && t.Settings == like.Settings && t.Subject == like.Subject {
 			test.trials = append(test.trials, t)
+			test.gain = cmp.Or(float64(t.Gain), test.gain)
 		}
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s there already", o.state, texttab.Count(len(test.trials), "experiment"))
@@ -218,7 +224,7 @@ func (o *selftestOptions) planned() ([]string, error) {
 	for _, text := range o.cases {
 		planted, count, ok := cutLast(text, ":")
 		n, err := strconv.Atoi(count)
-		if _, bad := handicap.Parse(planted); !ok || err != nil || n < 1 || bad != nil {
+		if h, bad := handicap.Parse(planted); !ok || err != nil || n < 1 || bad != nil || h.Gain > 0 {
 			return nil, fmt.Errorf("--case %q: write a handicap and a number, such as none:12 or cpu=5%%:10", text)
 		}
 		if o.spec != "" && planted != compare.NothingPlanted {
@@ -295,11 +301,15 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // recordTrial records and judges one experiment, and keeps its outcome.
 func (o *selftestOptions) recordTrial(cmd *cobra.Command, planted string, test *selftest) ([]string, error) {
+	given, err := o.withGain(cmd, planted, test)
+	if err != nil {
+		return nil, err
+	}
 	busy, err := busyCPUs(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
-	dirs, err := o.recordOne(cmd, planted)
+	dirs, err := o.recordOne(cmd, given)
 	if err != nil {
 		return nil, err
 	}

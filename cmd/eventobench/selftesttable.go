@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -24,6 +23,7 @@ type selftest struct {
 	pool      *compare.Resampler // of experiments without a handicap
 	resamples int
 	trials    []compare.Trial
+	gain      float64 // of handicaps with a share of CPU time; 0 before it is measured
 }
 
 func newSelftest(resamples int) *selftest {
@@ -107,7 +107,9 @@ func handicapOf(r *runfolder.Run) string { return r.Manifest.Subject.Options["ha
 
 // add judges one experiment, base first, of which the head has the handicap.
 func (t *selftest) add(runs []*runfolder.Run) compare.Trial {
-	trial := compare.NewTrial(runs, t.criteria, handicapOf(runs[1]))
+	planted, gain := cutGain(handicapOf(runs[1]))
+	trial := compare.NewTrial(runs, t.criteria, planted)
+	trial.Gain = stat.Rounded(gain)
 	if trial.Case == compare.NothingPlanted {
 		t.pool.Add(runs[0], runs[1])
 	}
@@ -132,7 +134,7 @@ func (t *selftest) print(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	tallies := compare.TallyTrials(t.trials)
-	_, err := fmt.Fprintf(w, "\nExperiments, by the handicap of one side\n\n%s\nHow often that was wrong\n\n%s\n%s",
+	_, err := fmt.Fprintf(w, "\nExperiments, by the handicap of one side\n\n%s(of metrics the median change +- half the width of its interval)\n\nHow often that was wrong\n\n%s\n%s",
 		t.outcomes(tallies), errorRates(tallies), t.drawn(ctx))
 	return errors.Join(err, ctx.Err())
 }
@@ -149,7 +151,7 @@ func (t *selftest) outcomes(tallies []compare.Tally) *texttab.Table {
 		header = append(header, string(v))
 	}
 	for _, m := range gatedMetrics() {
-		header = append(header, "+-"+m.Unit)
+		header = append(header, m.Unit)
 	}
 	table := texttab.New(append(header, "median s", "longest s")...)
 	for _, tally := range tallies {
@@ -159,7 +161,7 @@ func (t *selftest) outcomes(tallies []compare.Tally) *texttab.Table {
 			cells = append(cells, strconv.Itoa(countVerdict(of, v)))
 		}
 		for _, m := range gatedMetrics() {
-			cells = append(cells, percentOf(stat.Median(halfWidths(of, m.ID))))
+			cells = append(cells, medianChange(of, m.ID))
 		}
 		var seconds []float64
 		for _, trial := range of {
@@ -183,16 +185,21 @@ func countVerdict(trials []compare.Trial, v compare.Verdict) (n int) {
 	return n
 }
 
-// halfWidths are those of the intervals of a metric, in percent.
-func halfWidths(trials []compare.Trial, id compare.MetricID) (widths []float64) {
+// medianChange is by how much a metric changed, and half the width of its interval: the median
+// of each.
+func medianChange(trials []compare.Trial, id compare.MetricID) string {
+	var changes, widths []float64
 	for _, t := range trials {
 		for _, m := range t.Metrics {
 			if m.Metric == id {
-				widths = append(widths, float64(m.High-m.Low)/2)
+				changes, widths = append(changes, float64(m.Percent)), append(widths, float64(m.High-m.Low)/2)
 			}
 		}
 	}
-	return widths
+	if len(changes) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%+.2f%% +-%.2f", stat.Median(changes), stat.Median(widths))
 }
 
 // errorRates is a table of the rates with their bounds.
@@ -211,14 +218,6 @@ func (t *selftest) drawn(ctx context.Context) string {
 		return ""
 	}
 	return t.falseAlarms(ctx) + "\n" + t.resolution(ctx)
-}
-
-// percentOf prints a percentage, of which there is none where nothing was judged.
-func percentOf(v float64) string {
-	if math.IsNaN(v) {
-		return "none"
-	}
-	return fmt.Sprintf("%.2f%%", v)
 }
 
 // falseAlarms draws experiments from the blocks without a handicap.
@@ -283,7 +282,7 @@ func (t *selftest) resolution(ctx context.Context) string {
 				return ""
 			}
 			if r := t.pool.Resolution(rng, m.ID, blocks); r > 0 {
-				cells = append(cells, percentOf(r))
+				cells = append(cells, fmt.Sprintf("%.2f%%", r))
 			} else {
 				cells = append(cells, "none")
 			}

@@ -101,7 +101,8 @@ and Ctrl-C let the requests in progress finish; the exit code is then 0.`,
 	f.StringVar(&o.tlsKey, "tls-key", "", "PEM file of the certificate's private key")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.handicap, "handicap", "none",
-		"make every call cost more, as a regression to find: cpu=5% of what it costs, alloc=200B, or both with a plus sign")
+		"make every call cost more, as a regression to find: cpu=5% of what it costs, cpu=5%/1.5 where spinning for 1% "+
+			"makes a server use 1.5% more, alloc=200B, or two with a plus sign")
 	o.addLimits(f)
 	o.addProfiling(f)
 	return cmd

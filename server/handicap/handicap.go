@@ -132,7 +132,7 @@ func (l *load) adjust(cpu int64) {
 		return
 	}
 	cost := max(0, (spent-l.lump.nanos)/calls-(l.own+float64(l.turns.Load()))*l.perTurn)
-	wanted := l.typical(cost) * l.CPU / 100 / l.perTurn
+	wanted := l.typical(cost) * l.spun() / 100 / l.perTurn
 	l.lump.turns = min(mostLump, int64(wanted*calls/2))
 	l.turns.Store(max(0, int64(math.Round(wanted-l.own-float64(l.lump.turns)/calls))))
 }

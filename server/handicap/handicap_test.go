@@ -95,6 +95,10 @@ func TestFollowsTheCost(t *testing.T) {
 	if got := windows(1); got < 245 || got > 255 {
 		t.Errorf("%v turns after a window with other work, want 250 as before", got)
 	}
+	l.Gain = 2
+	if got := windows(50); got < 120 || got > 130 {
+		t.Errorf("%v turns with a gain of 2, want 125", got)
+	}
 }
 
 // share is what a call costs, in turns: its own, what it costs beyond them, and its part of
