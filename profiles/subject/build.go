@@ -225,7 +225,7 @@ func relevant(environment []string) (set []string) {
 // compile builds the source in a folder and keeps the program under a key, or
 // its own hash if that is empty.
 func (b Build) compile(ctx context.Context, dir, key string, info runfolder.BuildInfo) (built Built, err error) {
-	temp, err := os.MkdirTemp(b.builds(), "new-")
+	temp, err := os.MkdirTemp(b.builds(), newPrefix)
 	if err != nil {
 		return built, err
 	}
@@ -247,7 +247,7 @@ func (b Build) compile(ctx context.Context, dir, key string, info runfolder.Buil
 	info.GoVersion = binary.GoVersion
 	built.Info = info
 	if key == "" {
-		key = binary.SHA256
+		key = treePrefix + binary.SHA256
 	}
 	return b.keep(built, temp, key)
 }
@@ -339,10 +339,17 @@ func (b Build) keep(built Built, temp, key string) (Built, error) {
 	place := filepath.Join(b.builds(), key)
 	built.Program = filepath.Join(place, programFile)
 	if err := os.Rename(temp, place); err != nil {
+		remember(place)
 		_, err = os.Stat(built.Program)
 		return built, err
 	}
 	return built, nil
+}
+
+// remember marks a program as asked for, so that it is not forgotten.
+func remember(place string) {
+	now := time.Now()
+	_ = os.Chtimes(place, now, now)
 }
 
 // kept is a program that was built before.
@@ -355,12 +362,30 @@ func (b Build) kept(key string) (built Built, err error) {
 	if err := json.Unmarshal(text, &built); err != nil {
 		return built, err
 	}
-	now := time.Now()
-	_ = os.Chtimes(place, now, now) // so that it is not forgotten
+	remember(place)
 	built.Info.Ref = b.Ref
 	built.Program = filepath.Join(place, programFile)
 	_, err = os.Stat(built.Program)
 	return built, err
+}
+
+// How names of folders begin that are not programs of commits.
+const (
+	linksPrefix = "links-" // in which a linker works
+	newPrefix   = "new-"   // in which a program is built
+	treePrefix  = "tree-"  // of a program of the working tree, which every change makes another
+)
+
+// keepFor is how long a folder is kept since it was last asked for. Those of a build or a
+// linker are left only by one that was killed.
+func keepFor(name string) time.Duration {
+	switch {
+	case strings.HasPrefix(name, linksPrefix), strings.HasPrefix(name, newPrefix):
+		return 3 * time.Hour
+	case strings.HasPrefix(name, treePrefix):
+		return 24 * time.Hour
+	}
+	return 30 * 24 * time.Hour
 }
 
 // forgetOld removes programs that nobody has asked for in a while.

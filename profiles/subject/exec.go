@@ -83,7 +83,7 @@ type Layouts interface {
 // String is the subject's name.
 func (e Exec) String() string { return e.Name }
 
-// Info reads the program file.
+// Info reads the program file: the one that was built, or else the command's.
 func (e Exec) Info() (runfolder.SubjectInfo, error) {
 	info := runfolder.SubjectInfo{
 		Name: e.Name, Kind: e.Kind, Command: e.Command, Options: e.Options, Build: e.Build,
@@ -94,7 +94,7 @@ func (e Exec) Info() (runfolder.SubjectInfo, error) {
 	}
 	path, err := exec.LookPath(e.program())
 	if err == nil {
-		info.Binary, err = readBinary(path)
+		info.Binary, err = readBinary(cmp.Or(e.Program, path))
 	}
 	if err != nil {
 		return info, fmt.Errorf("subject %s: %w", e.Name, err)

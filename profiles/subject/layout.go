@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"mvdan.cc/sh/v3/shell"
 )
@@ -229,16 +228,4 @@ func functionNames(f *elf.File) ([]string, error) {
 		names = append(names, function.Name)
 	}
 	return names, nil
-}
-
-// linksPrefix begins the names of folders in which linkers work.
-const linksPrefix = "links-"
-
-// keepFor is how long a folder of programs is kept since it was last asked for. Those
-// of a linker are left only by one that was killed.
-func keepFor(name string) time.Duration {
-	if strings.HasPrefix(name, linksPrefix) {
-		return 3 * time.Hour
-	}
-	return 30 * 24 * time.Hour
 }

@@ -147,22 +147,30 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// TestForgotten: what a linker that was killed has left does not stay as long as a
-// program that was built.
+// TestForgotten: what a build or a linker that was killed has left does not stay as long as a
+// program of the working tree, nor that as long as one of a commit.
 func TestForgotten(t *testing.T) {
 	b := Build{Cache: t.TempDir()}
-	for name, left := range map[string]bool{"a": true, linksPrefix + "b": false} {
+	for name, after := range map[string]time.Duration{
+		"a": 720 * time.Hour, linksPrefix + "b": 3 * time.Hour, newPrefix + "c": 3 * time.Hour, treePrefix + "d": 24 * time.Hour,
+	} {
 		dir := filepath.Join(b.builds(), name)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		before := time.Now().Add(-4 * time.Hour)
-		if err := os.Chtimes(dir, before, before); err != nil {
-			t.Fatal(err)
-		}
-		b.forgetOld()
-		if _, err := os.Stat(dir); (err == nil) != left {
-			t.Errorf("%s: %v", name, err)
+		for _, left := range []bool{true, false} {
+			age := after + time.Hour
+			if left {
+				age = after - time.Hour
+			}
+			before := time.Now().Add(-age)
+			if err := os.Chtimes(dir, before, before); err != nil {
+				t.Fatal(err)
+			}
+			b.forgetOld()
+			if _, err := os.Stat(dir); (err == nil) != left {
+				t.Errorf("%s after %v: %v", name, age, err)
+			}
 		}
 	}
 }
