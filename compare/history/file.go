@@ -29,22 +29,22 @@ func Read(path string) ([]Record, error) {
 	return records, nil
 }
 
-// Check is an error if records cannot be appended to a history. One that does
-// not exist yet is fine, in a folder that does.
+// Check is an error if records cannot be appended to a history. One that does not exist yet
+// is fine; its folder is made.
 func Check(path string) error {
 	_, err := existing(path)
 	return err
 }
 
-// existing are the records of a history, none if it does not exist yet.
+// existing are the records of a history, none if it does not exist yet. There is a folder for
+// it then.
 func existing(path string) ([]Record, error) {
 	records, err := Read(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return records, err
 	}
-	folder := filepath.Dir(path)
-	if _, err := os.Stat(folder); err != nil {
-		return nil, fmt.Errorf("the folder of history %s: %w; make it", path, err)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("making the folder of history %s: %w", path, err)
 	}
 	return nil, nil
 }

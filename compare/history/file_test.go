@@ -101,7 +101,7 @@ func TestAppendRefuses(t *testing.T) {
 		want   string
 	}{
 		{damaged, records[1], "line 1 is cut off"},
-		{filepath.Join(dir, "none", "history.jsonl"), records[1], "make it"},
+		{filepath.Join(damaged, "history.jsonl"), records[1], "not a directory"},
 		{dir, records[1], "is a directory"},
 		{filepath.Join(dir, "fresh.jsonl"), odd, "0 blocks"},
 	}
