@@ -124,6 +124,10 @@ func TestHeldThroughput(t *testing.T) {
 	if !look.Done {
 		t.Errorf("it is not done: %+v", look)
 	}
+	base.Layouts, head.Layouts = synthesize(t, "base", "e1", 12, slow, 8), synthesize(t, "head", "e1", 12, fast, 8)
+	if look := DecideLayouts([]*runfolder.Run{base, head}, DefaultCriteria()); !look.Done {
+		t.Errorf("with other layouts it is not done: %+v", look)
+	}
 	b, h, c := newSide(base), newSide(head), DefaultCriteria()
 	found := judgeAll(b, h, c, metricsOfPair(b, h, c), "")
 	if r := found[OpsPerSec]; r.verdict != Inconclusive || !strings.Contains(r.doubt, "that of head was held by the generator") ||

@@ -222,16 +222,22 @@ func crossedPerBlock(blocks [][]ratefit.Trial) float64 {
 	return most
 }
 
-// counting are the trials near the capacity.
-func counting(run runfolder.CapacityRun) (all []runfolder.Trial) {
+// tried are all trials.
+func tried(run runfolder.CapacityRun) (all []runfolder.Trial) {
 	for _, b := range run.Blocks {
-		for _, t := range b.Trials {
-			if t.Counts {
-				all = append(all, t)
-			}
-		}
+		all = append(all, b.Trials...)
 	}
 	return all
+}
+
+// counting are the trials near the capacity.
+func counting(run runfolder.CapacityRun) []runfolder.Trial {
+	return slices.DeleteFunc(tried(run), func(t runfolder.Trial) bool { return !t.Counts })
+}
+
+// beyond are the trials that did not stay within the limits.
+func beyond(trials []runfolder.Trial) []runfolder.Trial {
+	return slices.DeleteFunc(trials, func(t runfolder.Trial) bool { return t.Met })
 }
 
 // trialShares is where the CPU time went in the trials that count.
@@ -256,12 +262,14 @@ func trialShares(c *runfolder.Capacity, run runfolder.CapacityRun) *CPUShare {
 // server, the rate is no limit of it.
 func (s *SubjectCapacity) held(c *runfolder.Capacity, run runfolder.CapacityRun) Bottleneck {
 	const disturbed = 0.1 // of the CPUs: as much as a server's last trials have left
+	unmet := beyond(counting(run))
+	if len(unmet) == 0 { // on the way there some may have been
+		unmet = beyond(tried(run))
+	}
 	count := map[Bottleneck]int{}
-	for _, t := range counting(run) {
-		if !t.Met {
-			_, unknown := c.Unavailable[run.Subject.Name]
-			count[heldTrial(c, t, !unknown)]++
-		}
+	for _, t := range unmet {
+		_, unknown := c.Unavailable[run.Subject.Name]
+		count[heldTrial(c, t, !unknown)]++
 	}
 	by, most := ByServer, 0
 	for _, b := range []Bottleneck{ByServer, ByWorkers, ByGenerator} {

@@ -239,6 +239,34 @@ func TestRecordedCapacity(t *testing.T) {
 	}
 }
 
+// TestHeldOnTheWay: where no trial that counts was beyond the limits, those on the way there
+// tell what held the rate; if none was, the highest rate that was tried.
+func TestHeldOnTheWay(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		met  bool // with 800 requests a second, tried on the way
+		by   Bottleneck
+		rate float64 // at least; 0 if it is not a bound
+	}{
+		{"beyond", false, ByServer, 0},
+		{"never beyond", true, ByRate, 800},
+	} {
+		c := search(1, queues[0])
+		trial := func(rate float64, counts, met bool) runfolder.Trial {
+			return runfolder.Trial{
+				Rate: rate, Counts: counts, Met: met, Duration: time.Second, Answered: int64(rate), Over: []int64{0}, OverSent: []int64{9},
+			}
+		}
+		c.Subjects[0].Blocks = []runfolder.CapacityBlock{
+			{Trials: []runfolder.Trial{trial(400, false, true), trial(800, false, tt.met), trial(500, true, true)}},
+		}
+		s := subjectCapacity(c, c.Subjects[0])
+		if s.Bottleneck != tt.by || (s.Bound == AtLeast) != (tt.rate > 0) || tt.rate > 0 && s.Rate != tt.rate {
+			t.Errorf("%s: %s %v/s, held by %s", tt.name, s.Bound, s.Rate, s.Bottleneck)
+		}
+	}
+}
+
 // TestCapacityFromElsewhere: a recorder on another machine than the subjects takes none of
 // their CPU time, and holds the rate only if its own CPUs are used up.
 func TestCapacityFromElsewhere(t *testing.T) {

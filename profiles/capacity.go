@@ -242,7 +242,7 @@ func (r *capacityRecorder) begin(ctx context.Context, s int, seed uint64) (*cont
 		Instance: started, name: run.Subject.Name, generator: generator, search: *r.searches[s], clock: !unknown,
 		database: r.databases.of(r.Subjects[s]) != nil,
 	}
-	if run.Subject.Binary.SHA256 == "" {
+	if len(run.Blocks) == 0 { // as of a run: the program that answers, which may not be the one that was started
 		run.Subject.Binary, err = started.Binary()
 	}
 	return c, err

@@ -163,10 +163,12 @@ func newRecorder(ctx context.Context, e Experiment, subjects []runfolder.Subject
 	}
 	var templates []runfolder.Manifest
 	for _, info := range subjects {
+		unavailable := map[runfolder.Source]string{} // never nil, as what an agent tells of its machine may be
+		maps.Copy(unavailable, missing)
 		templates = append(templates, runfolder.Manifest{
 			Tool: e.Tool, Label: e.Label, Subject: info, Load: e.Load, Plan: e.Plan, Host: machine,
 			SubjectAgent: e.SubjectAgent,
-			Start:        r.start.UTC(), State: runfolder.StateRecording, Unavailable: maps.Clone(missing),
+			Start:        r.start.UTC(), State: runfolder.StateRecording, Unavailable: unavailable,
 			Blocks: []runfolder.Block{},
 		})
 	}

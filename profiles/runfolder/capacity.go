@@ -244,6 +244,9 @@ func (c *Capacity) check() error {
 					return fmt.Errorf("damaged: %w", err)
 				}
 			}
+			if !slices.ContainsFunc(b.Trials, func(t Trial) bool { return t.Counts }) {
+				return fmt.Errorf("damaged: a block of %s without a trial that counts", s.Subject.Name)
+			}
 			for _, t := range b.Trials {
 				if !(t.Rate > 0) || t.Due() < 0 || t.Duration <= 0 ||
 					len(t.Over) != len(c.Limits.Latencies) || len(t.OverSent) != len(c.Limits.Latencies) {
