@@ -37,6 +37,16 @@ func givenFlags(f *pflag.FlagSet) []givenFlag {
 	return all
 }
 
+// checkUseless returns an error if a flag was given that has no effect, and says when.
+func checkUseless(given []givenFlag, when string, useful func(name string) bool) error {
+	for _, flag := range given {
+		if !useful(flag.name) {
+			return fmt.Errorf("--%s has no effect %s; leave it out", flag.name, when)
+		}
+	}
+	return nil
+}
+
 // notRepeated are the flags of a gate that say what becomes of its result, and
 // those for which the programs stand that it kept.
 var notRepeated = []string{

@@ -41,7 +41,10 @@ type agentsOptions struct {
 	link  *agent.Link  // likewise, to the agent that starts the subjects
 }
 
-const spawnAll = -1
+const (
+	spawnAll       = -1
+	listenAnywhere = "127.0.0.1:0" // on this machine
+)
 
 func (o *agentsOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.agents, "agents", 0, "agents that make the load between them, instead of this process")
@@ -49,7 +52,7 @@ func (o *agentsOptions) addFlags(f *pflag.FlagSet) {
 		"start so many of the agents on this machine, for the time of the run; without a number, all")
 	f.Lookup("spawn").NoOptDefVal = fmt.Sprint(spawnAll)
 	o.login.addFlags(f, "URL of the NATS server at which agents are found; without it one is started")
-	f.StringVar(&o.listen, "nats-listen", "127.0.0.1:0",
+	f.StringVar(&o.listen, "nats-listen", listenAnywhere,
 		"where NATS listens if it is started: HOST:PORT, with port 0 for a free one")
 	f.StringVar(&o.cert, "nats-cert", "", "file of the certificate (PEM) of NATS if it is started, for TLS")
 	f.StringVar(&o.key, "nats-key", "", "file of the key of --nats-cert")
@@ -60,8 +63,9 @@ func (o *agentsOptions) addFlags(f *pflag.FlagSet) {
 
 // validate returns an error about flags that do not go together.
 func (o *agentsOptions) validate(workers int) error {
+	given := o.login != loginOptions{} || o.listen != listenAnywhere || o.cert != "" || o.key != ""
 	switch {
-	case o.agents == 0 && (o.spawn != 0 || o.login.URL != "" && o.subjectAgent == ""):
+	case o.agents == 0 && (o.spawn != 0 || given && o.subjectAgent == ""):
 		return errors.New("--spawn and --nats are for --agents; say how many")
 	case o.agents < 0 || o.spawn < spawnAll || o.spawn > o.agents:
 		return fmt.Errorf("--agents=%d, --spawn=%d: give numbers, the second up to the first", o.agents, o.spawn)
@@ -172,7 +176,8 @@ func (o *agentsOptions) dial(
 	return nil
 }
 
-// startServer starts NATS, and completes the login to it.
+// startServer starts NATS, and completes the login to it. If NATS is started again for another
+// experiment, agents find it where it was.
 func (o *agentsOptions) startServer(login *agent.Login) (*agent.Server, error) {
 	if login.Token == "" {
 		login.Token = rand.Text()
@@ -182,6 +187,8 @@ func (o *agentsOptions) startServer(login *agent.Login) (*agent.Server, error) {
 		return nil, err
 	}
 	login.URL = server.URL
+	o.login.Token = login.Token
+	_, o.listen, _ = strings.Cut(server.URL, "://")
 	if o.cert != "" && login.CA == "" {
 		login.CA = o.cert
 	}
@@ -218,8 +225,9 @@ func joinLine(l agent.Login) string { return agentLine(l, "--allow=HOST:PORT") }
 // agentLine is the command of an agent with some flags.
 func agentLine(l agent.Login, flags string) string {
 	line := "eventobench agent --nats=" + l.URL + " " + flags
-	if host, _, err := net.SplitHostPort(strings.SplitAfter(l.URL, "://")[1]); err == nil && isAnyHost(host) {
-		line = strings.Replace(line, "//"+host, "//THIS_HOST", 1)
+	_, address, hasScheme := strings.Cut(l.URL, "://")
+	if host, port, err := net.SplitHostPort(address); hasScheme && err == nil && isAnyHost(host) {
+		line = strings.Replace(line, address, "THIS_HOST:"+port, 1)
 	}
 	if l.Token != "" {
 		line = tokenVariable + "=" + l.Token + " " + line

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -39,16 +38,11 @@ func (o *selftestOptions) withGain(cmd *cobra.Command, planted string, test *sel
 // the verdicts that are to be tested.
 func (o *selftestOptions) calibrate(cmd *cobra.Command) (gain float64, err error) {
 	fmt.Fprintf(cmd.ErrOrStderr(), "calibrating: %d blocks with %v\n", calibrationBlocks, calibrating)
-	c := *o
-	c.record.plan.exactly, c.record.plan.Blocks = true, calibrationBlocks
-	if c.record.out, err = os.MkdirTemp("", "eventobench-calibration-"); err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(c.record.out)) }()
-	dirs, err := c.recordOne(cmd, calibrating.String())
+	dirs, remove, err := o.recordCalibration(cmd)
 	if err != nil {
 		return 0, err
 	}
+	defer remove()
 	runs, err := openPair(dirs)
 	if err != nil {
 		return 0, err
@@ -68,6 +62,22 @@ func (o *selftestOptions) calibrate(cmd *cobra.Command) (gain float64, err error
 		"calibrated: with %v the server's CPU time rose from %.2f to %.2f us/op; shares are divided by %v\n",
 		calibrating, perCall[0], perCall[1], gain)
 	return gain, nil
+}
+
+// recordCalibration records the experiment in a folder of its own, so that nobody takes it for
+// one of the self-test's.
+func (o *selftestOptions) recordCalibration(cmd *cobra.Command) (dirs []string, remove func(), err error) {
+	if remove, err = o.passingFolder(); err != nil {
+		return nil, nil, err
+	}
+	plan := o.record.plan
+	o.record.plan.exactly, o.record.plan.Blocks = true, calibrationBlocks
+	dirs, err = o.recordOne(cmd, calibrating.String())
+	o.record.plan = plan
+	if err != nil {
+		remove()
+	}
+	return dirs, remove, err
 }
 
 // gainOf is the gain with which the calibrating handicap made a call cost head instead of

@@ -83,12 +83,16 @@ func (o *capacityOptions) run(cmd *cobra.Command) error {
 	if !slices.Contains(render.PageFormats, o.format) {
 		return render.UnknownFormat(o.format, render.PageFormats)
 	}
-	path := o.from
+	path, err := o.from, error(nil)
 	if path == "" {
-		var err error
-		if path, err = o.record(cmd); err != nil {
-			return err
-		}
+		path, err = o.record(cmd)
+	} else {
+		err = checkUseless(givenFlags(cmd.Flags()), "with --from, which searches nothing", func(name string) bool {
+			return slices.Contains([]string{"from", "format", "write", "quiet"}, name)
+		})
+	}
+	if err != nil {
+		return err
 	}
 	report, err := capacityReport(path, compare.DefaultCriteria())
 	if err != nil {
@@ -129,13 +133,23 @@ func (o *capacityOptions) applyConfig(f *pflag.FlagSet) error {
 	} else if len(o.subjects.specs) == 0 {
 		o.subjects.specs = project.Subjects
 	}
-	return project.forSearch(f).setFlags(f)
+	return project.forSearch().setFlags(f)
 }
 
-// forSearch is the configuration as far as it suits a search, which has some flags: a
-// project's plan is one of slices under one load, and so are some of its flags.
-func (c projectConfig) forSearch(f *pflag.FlagSet) projectConfig {
+// forSearch is the configuration as far as it suits a search: a project's plan is one of
+// slices under one load, and so are some of its flags.
+func (c projectConfig) forSearch() projectConfig {
 	c.Plan = nil
-	c.Workload = slices.DeleteFunc(c.Workload, func(v flagValue) bool { return f.Lookup(v.name) == nil })
+	c.Workload = slices.DeleteFunc(c.Workload, func(v flagValue) bool {
+		return isOfRuns(v.name) || v.name == "workers" // which are those of a closed loop
+	})
 	return c
+}
+
+// isOfRuns reports whether a flag is about recording runs and means nothing to a search.
+func isOfRuns(flag string) bool {
+	runs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	new(recordOptions).addFlags(runs)
+	ofRuns := runs.Lookup(flag) != nil || slices.Contains(gateRunFlags, flag)
+	return ofRuns && new(searchOptions).flags().Lookup(flag) == nil
 }

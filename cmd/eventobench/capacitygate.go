@@ -86,11 +86,8 @@ func (o *gateOptions) checkSearchFlags(f *pflag.FlagSet, search bool) error {
 	if !search {
 		return nil
 	}
-	known, foreign := new(searchOptions).flags(), pflag.NewFlagSet("run", pflag.ContinueOnError)
-	new(recordOptions).addFlags(foreign)
 	for _, given := range givenFlags(f) {
-		ofRuns := foreign.Lookup(given.name) != nil || slices.Contains(gateRunFlags, given.name)
-		if ofRuns && known.Lookup(given.name) == nil {
+		if isOfRuns(given.name) {
 			return fmt.Errorf("--%s is for run folders; a gate on capacity searches (docs/capacity.md)", given.name)
 		}
 	}
@@ -153,7 +150,7 @@ func (o *gateOptions) capacityFile(
 	case o.result.programs != "" && (o.base == "" || o.head == ""):
 		return "", "", errProgramsOfBoth
 	case len(args) == 1 && !recorded:
-		return args[0], "", nil
+		return args[0], "", checkUseless(given, "on what is recorded already", func(name string) bool { return name != maxRateFlag })
 	case len(args) > 0 || o.base == "" || o.head == "":
 		return "", "", errors.New(
 			"a gate on capacity judges two subjects, --base and --head, or the one file of an earlier search")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -77,7 +78,9 @@ func (t *throwawayCluster) Stop() error {
 // an advisory lock while it lives, so that a later run can tell which ones a
 // process that was killed has left.
 type usersServer struct {
-	url    string // of a database, to connect to
+	url string // of a database, to connect to
+
+	mu     sync.Mutex // of what follows: subjects start and end at the same time
 	conn   *pgx.Conn
 	number int64
 	made   []string // names of databases that are to be dropped
@@ -127,6 +130,8 @@ func (u *usersServer) Create(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", errors.New("the URL of the PostgreSQL server is not valid")
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.count++
 	name := madeHere + strconv.FormatInt(u.number, 10) + "_" + strconv.Itoa(u.count)
 	if _, err := u.conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
@@ -145,6 +150,8 @@ func (u *usersServer) Drop(made string) {
 		return
 	}
 	name := strings.TrimPrefix(at.Path, "/")
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if u.drop(context.Background(), name) == nil {
 		u.made = slices.DeleteFunc(u.made, func(of string) bool { return of == name })
 	}
@@ -155,6 +162,8 @@ func (u *usersServer) PID() (int, error) {
 }
 
 func (u *usersServer) Stop() (err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if u.conn == nil {
 		return nil
 	}

@@ -314,17 +314,18 @@ func selfExperiment(out string, length time.Duration) (profiles.Experiment, erro
 		}
 		subjects = append(subjects, s)
 	}
+	sides, err := new(subjectOptions).stores(subjects)
 	workload := storeWorkload()
 	load := loadgen.Load{Workload: workload.Name(), Kinds: workload.Kinds(), Workers: 10, Timeout: 10 * time.Second}
 	return profiles.Experiment{
-		Subjects: numbered(subjects), Load: load, NewGenerator: profiles.Drive(workload, load, loadgen.Connect{}),
+		Subjects: sides, Load: load, NewGenerator: profiles.Drive(workload, load, loadgen.Connect{}),
 		Plan: runfolder.Plan{Blocks: 1000, Rounds: 10, Slice: runfolder.FineSlice, Warmup: 200,
 			Seed: rand.Uint64()},
 		MaxTime: length, Out: out, Tool: version(),
 		Decide: func(runs []*runfolder.Run) runfolder.Look {
 			return runfolder.Look{Blocks: len(runs[0].Manifest.Blocks), Done: true}
 		},
-	}, nil
+	}, err
 }
 
 func newNoise(runs []*runfolder.Run) *noise {

@@ -62,9 +62,9 @@ of one binary can differ by, and not all of it within the tolerance. The experim
 ends after the block that decides them all, or after one after which more would hardly
 do so.
 
-If a time of two builds (git:, go:) moved, both are linked again in other orders, and
-instructions are counted where valgrind is installed: they tell a change of the code
-from one of its place in memory (docs/layout.md, docs/instructions.md).
+If a time of two builds (git:, go:) moved, both are linked again in other orders; of
+other programs instructions are counted where valgrind is installed. Both tell a change
+of the code from one of its place in memory (docs/layout.md, docs/instructions.md).
 
 docs/gate.md explains all that, and the configuration (eventobench.yaml); docs/ci.md has
 the lines for GitHub, GitLab and any shell.
@@ -155,6 +155,9 @@ type gateInput struct {
 
 func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	given := givenFlags(cmd.Flags())
+	if err := checkJudging(given, args); err != nil {
+		return err
+	}
 	in, err := o.input(cmd.Flags(), len(args) == 0)
 	if err != nil {
 		return err
@@ -193,6 +196,21 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	return verdictError(found.Gate, in.inconclusive)
 }
 
+// checkJudging returns an error if flags were given that are about recording, of what is
+// recorded already.
+func checkJudging(given []givenFlag, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	recording := pflag.NewFlagSet("record", pflag.ContinueOnError)
+	new(recordOptions).addFlags(recording)
+	new(subjectOptions).addFlags(recording)
+	return checkUseless(given, "on what is recorded already", func(name string) bool {
+		baseline := name == "baseline" && len(args) > 1
+		return !baseline && recording.Lookup(name) == nil && name != "layouts" && name != "probe"
+	})
+}
+
 // input puts flags and configuration together. Subjects are the configuration's
 // only if no folders are named.
 func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error) {
@@ -208,7 +226,7 @@ func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error)
 		err = o.checkSearchFlags(f, in.capacity != nil)
 	}
 	if in.capacity != nil {
-		project = project.forSearch(new(searchOptions).flags())
+		project = project.forSearch()
 	}
 	if err == nil {
 		err = project.setFlags(f)
@@ -341,7 +359,7 @@ func (o *gateOptions) recordSubjects(
 		}
 		subjects = append(subjects, control)
 	}
-	if o.record.layouts, err = countLayouts(o.layouts, in.layouts, subjects); err != nil {
+	if o.record.layouts, err = countLayouts(o.layouts, in.layouts, subjects, in.options.Criteria); err != nil {
 		return nil, "", err
 	}
 	dirs, err = o.record.run(cmd, subjects, in.options.Criteria, false)

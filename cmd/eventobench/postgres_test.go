@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -80,11 +81,20 @@ func TestUsersServer(t *testing.T) {
 		}
 		return !slices.Contains(names, killed.made[0]) && slices.Contains(names, running.made[0])
 	})
-	made, err := running.Create(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	var wg sync.WaitGroup // subjects start and end at the same time
+	for range 4 {
+		wg.Go(func() {
+			made, err := running.Create(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			running.Drop(made)
+		})
 	}
-	running.Drop(made)
+	wg.Wait()
+	if len(running.made) != 1 {
+		t.Errorf("left to drop: %v", running.made)
+	}
 	if err := running.Stop(); err != nil {
 		t.Error(err)
 	}

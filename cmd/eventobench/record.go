@@ -34,7 +34,9 @@ type recordOptions struct {
 	out          string
 	label        string
 	probe        bool
-	layouts      int // blocks with the functions of subjects in other orders, if their time moved
+	passing      bool // folders are kept only of an experiment that failed
+	failed       bool // the last experiment did, and was not interrupted
+	layouts      int  // blocks with the functions of subjects in other orders, if their time moved
 	instructions instructionsFlag
 }
 
@@ -93,7 +95,8 @@ func (o *recordOptions) run(
 	}
 	dirs, err := e.Record(cmd.Context())
 	p.clear()
-	if err != nil {
+	o.failed = err != nil && cmd.Context().Err() == nil
+	if o.failed || err != nil && !o.passing {
 		for _, dir := range dirs {
 			fmt.Fprintln(cmd.ErrOrStderr(), "kept:", dir)
 		}

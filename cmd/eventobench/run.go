@@ -41,7 +41,8 @@ folder per subject. A subject is what --subject names, repeatable:
    url:http://127.0.0.1:8080     a server that is running
    builtin:fasthttp,codec=std    the built-in store
 with NAME= before it if you like; docs/subjects.md explains them. Without --subject
-it is the built-in event store on each named transport.
+they are those of eventobench.yaml, or else the built-in event store on each named
+transport.
 
 An experiment is made of blocks. In each block every subject is a fresh process:
 it is warmed up and then gets its slices, one per round, in random order. The block
@@ -176,7 +177,11 @@ func (o *runOptions) applyConfig(f *pflag.FlagSet) error {
 // targets are the subjects of --subject, or else the built-in store's.
 func (o *runOptions) targets(cmd *cobra.Command) ([]subject.Target, error) {
 	if len(o.specs) == 0 {
-		return o.factors.subjects()
+		stores, err := o.factors.subjects()
+		if err != nil {
+			return nil, err
+		}
+		return o.subjects.stores(stores)
 	}
 	for _, flag := range factorFlags {
 		if cmd.Flags().Changed(flag) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,10 +18,9 @@ import (
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/stat"
 	"github.com/eventobench/eventobench/internal/texttab"
-	"github.com/eventobench/eventobench/server/handicap"
-
 	"github.com/eventobench/eventobench/profiles/host"
 	"github.com/eventobench/eventobench/profiles/subject"
+	"github.com/eventobench/eventobench/server/handicap"
 )
 
 type selftestOptions struct {
@@ -111,6 +109,9 @@ func (o *selftestOptions) addFlags(f *pflag.FlagSet) {
 }
 
 func (o *selftestOptions) run(cmd *cobra.Command) error {
+	if err := o.check(cmd.Flags()); err != nil {
+		return err
+	}
 	test := newSelftest(o.resamples)
 	var err error
 	if len(o.recorded) > 0 {
@@ -128,6 +129,24 @@ func (o *selftestOptions) run(cmd *cobra.Command) error {
 		err = printed
 	}
 	return err
+}
+
+// check returns an error about flags that are wrong or have no effect.
+func (o *selftestOptions) check(f *pflag.FlagSet) error {
+	switch given := givenFlags(f); {
+	case o.resamples < 1:
+		return fmt.Errorf("--resamples=%d: draw at least 1 experiment", o.resamples)
+	case len(o.recorded) > 0:
+		return checkUseless(given, "with --recorded, which records nothing", func(name string) bool {
+			return slices.Contains([]string{"recorded", "summary", "resamples"}, name)
+		})
+	case o.spec != "":
+		return checkUseless(given, "with --subject", func(name string) bool { return name != "transport" })
+	case len(o.cases) == 0:
+		return checkUseless(given, "without --case; --time-limit is for all experiments together",
+			func(name string) bool { return name != "max-time" })
+	}
+	return nil
 }
 
 func (o *selftestOptions) addToSummary(cmd *cobra.Command, test *selftest) error {
@@ -155,10 +174,11 @@ func (o *selftestOptions) recordAll(cmd *cobra.Command, test *selftest) error {
 	}
 	keep := o.record.out != ""
 	if !keep {
-		if o.record.out, err = os.MkdirTemp("", "eventobench-selftest-"); err != nil {
-			return fmt.Errorf("making a folder for the experiments: %w", err)
+		remove, err := o.passingFolder()
+		if err != nil {
+			return err
 		}
-		defer func() { _ = os.RemoveAll(o.record.out) }()
+		defer remove()
 	}
 	for planted := range o.schedule(planned, test) {
 		dirs, err := o.recordTrial(cmd, planted, test)
@@ -174,48 +194,19 @@ func (o *selftestOptions) recordAll(cmd *cobra.Command, test *selftest) error {
 	return cmd.Context().Err()
 }
 
-// resume takes in the trials of the state file that are of the same program, subject and
-// settings.
-func (o *selftestOptions) resume(cmd *cobra.Command, test *selftest) error {
-	if o.state == "" {
-		return nil
+// passingFolder is a folder for experiments that is removed, but for those that failed.
+func (o *selftestOptions) passingFolder() (remove func(), err error) {
+	out, passing := o.record.out, o.record.passing
+	if o.record.out, err = os.MkdirTemp("", "eventobench-selftest-"); err != nil {
+		return nil, fmt.Errorf("making a folder for the experiments: %w", err)
 	}
-	trials, err := readTrials(o.state, cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	like, err := o.trial(cmd)
-	if err != nil {
-		return err
-	}
-	for _, t := range trials {
-		if t.Program == like.Program && t.Settings == like.Settings && t.Subject == like.Subject {
-			test.trials = append(test.trials, t)
-			test.gain = cmp.Or(float64(t.Gain), test.gain)
+	o.record.passing = true
+	return func() {
+		if !o.record.failed {
+			_ = os.RemoveAll(o.record.out)
 		}
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s there already", o.state, texttab.Count(len(test.trials), "experiment"))
-	if others := len(trials) - len(test.trials); others > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), ", and %d of other programs or settings, which are not counted", others)
-	}
-	fmt.Fprintln(cmd.ErrOrStderr())
-	return nil
-}
-
-// trial is what all trials of this selftest have in common.
-func (o *selftestOptions) trial(cmd *cobra.Command) (compare.Trial, error) {
-	sides, err := o.pair(compare.NothingPlanted)
-	if err != nil {
-		return compare.Trial{}, err
-	}
-	info, err := sides[0].Info()
-	if err != nil {
-		return compare.Trial{}, err
-	}
-	e, err := o.record.experiment(sides, compare.DefaultCriteria(), cmd.Flags().Changed)
-	return compare.Trial{
-		Program: compare.Program(info), Subject: info.Name, Settings: compare.TrialSettings(e.Plan, e.Load.String()),
-	}, err
+		o.record.out, o.record.passing = out, passing
+	}, nil
 }
 
 // planned are the handicaps of the experiments that --case asks for, none without.
@@ -374,7 +365,7 @@ func (o *selftestOptions) pair(handicap string) ([]subject.Target, error) {
 		}
 		subjects = append(subjects, s)
 	}
-	return numbered(subjects), nil
+	return o.subjects.stores(subjects)
 }
 
 // makeSides makes the two sides of --subject. A folder tells by its handicap that

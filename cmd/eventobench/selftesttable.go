@@ -37,20 +37,22 @@ func (t *selftest) readAll(paths []string, log io.Writer) error {
 	for _, path := range paths {
 		read := t.readFolder
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			read = func(path string) error {
+			read = func(path string, log io.Writer) error {
 				trials, err := readTrials(path, log)
 				t.trials = append(t.trials, trials...)
 				return err
 			}
 		}
-		if err := read(path); err != nil {
+		if err := read(path, log); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *selftest) readFolder(folder string) error {
+// readFolder judges the experiments of a folder again. log is told of those that did not come
+// to their end, and tell nothing.
+func (t *selftest) readFolder(folder string, log io.Writer) error {
 	entries, err := runfolder.List(folder)
 	if err != nil {
 		return err
@@ -64,6 +66,10 @@ func (t *selftest) readFolder(folder string) error {
 		if e.Manifest.Subject.Options["handicap"] == "" {
 			continue // recorded by something else
 		}
+		if s := e.Manifest.State; s != runfolder.StateComplete {
+			fmt.Fprintf(log, "warning: %s is %s, and is left out\n", e.Dir, s)
+			continue
+		}
 		id := e.Manifest.Experiment
 		if pairs[id] = append(pairs[id], e.Dir); len(pairs[id]) == 2 {
 			order = append(order, id)
@@ -74,7 +80,7 @@ func (t *selftest) readFolder(folder string) error {
 		if err != nil {
 			return err
 		}
-		if handicapOf(runs[1]) == compare.NothingPlanted {
+		if handicapOf(runs[0]) != compare.NothingPlanted {
 			runs[0], runs[1] = runs[1], runs[0]
 		}
 		t.add(runs)

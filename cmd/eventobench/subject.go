@@ -227,9 +227,8 @@ func (o *factorOptions) addFlags(f *pflag.FlagSet) {
 var factorFlags = []string{"transport", "protocol", "codec", "sync", "batch", "pool", "store"}
 
 // subjects makes a subject of each combination of transport, protocol, codec, sync,
-// batch, pool and store. A choice that has several values is part of the names, and a subject
-// that is asked for again gets a number.
-func (o *factorOptions) subjects() ([]subject.Target, error) {
+// batch, pool and store. A choice that has several values is part of the names.
+func (o *factorOptions) subjects() ([]subject.Exec, error) {
 	var subjects []subject.Exec
 	choices := [][]string{o.transports, o.protocols, o.codecs, o.syncs, o.batches, o.pools, o.stores}
 	for _, values := range combinations(choices...) {
@@ -252,7 +251,7 @@ func (o *factorOptions) subjects() ([]subject.Target, error) {
 	if len(subjects) == 0 {
 		return nil, errors.New("there is nothing to measure; name a transport, protocol, codec, sync, batch, pool and store")
 	}
-	return numbered(subjects), nil
+	return subjects, nil
 }
 
 // shortStore is a store as part of a name.
@@ -282,18 +281,11 @@ func combinations(lists ...[]string) [][]string {
 	return all
 }
 
-// numbered makes the names of subjects distinct.
-func numbered(subjects []subject.Exec) []subject.Target {
-	var names []string
+func execNames(subjects []subject.Exec) (names []string) {
 	for _, s := range subjects {
 		names = append(names, s.Name)
 	}
-	var all []subject.Target
-	for i, name := range distinct(names) {
-		subjects[i].Name = name
-		all = append(all, subjects[i])
-	}
-	return all
+	return names
 }
 
 // distinct makes names distinct: the second fasthttp is fasthttp-2.

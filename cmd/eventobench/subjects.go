@@ -66,6 +66,23 @@ func (o *subjectOptions) targets(ctx context.Context, texts []string, log io.Wri
 	return all, nil
 }
 
+// stores are built-in stores of other flags, with what these flags say about them.
+func (o *subjectOptions) stores(all []subject.Exec) ([]subject.Target, error) {
+	var specs []subject.Spec
+	for i, name := range distinct(execNames(all)) {
+		all[i].Name = name
+		specs = append(specs, subject.Spec{Name: name, Kind: subject.KindBuiltin})
+	}
+	if err := o.check(specs); err != nil {
+		return nil, err
+	}
+	var targets []subject.Target
+	for _, s := range all {
+		targets = append(targets, o.settings(s.Name, specs).apply(s))
+	}
+	return targets, nil
+}
+
 // parseSpecs gives every specification a name of its own.
 func parseSpecs(texts []string) ([]subject.Spec, error) {
 	var specs []subject.Spec

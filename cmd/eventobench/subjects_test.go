@@ -10,8 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
 
 	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/profiles/runfolder"
@@ -112,6 +114,33 @@ func TestStrangers(t *testing.T) {
 	_ = conn.Close()
 }
 
+// TestStores holds that built-in stores of other flags get what the flags about subjects say.
+func TestStores(t *testing.T) {
+	var o subjectOptions
+	f := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	o.addFlags(f)
+	err := f.Parse([]string{"--env=GOGC=400", "--env=fasthttp-2:GOMAXPROCS=1", "--ready-timeout=7s", "--allow-remote", "--tls"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := o.stores([]subject.Exec{{Name: "fasthttp", Ready: "/health"}, {Name: "fasthttp", Env: []string{"A=b"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []subject.Target{
+		subject.Exec{
+			Name: "fasthttp", Ready: "/health", Env: []string{"GOGC=400"}, Timeout: 7 * time.Second, Remote: true, Scheme: "https",
+		},
+		subject.Exec{
+			Name: "fasthttp-2", Env: []string{"A=b", "GOGC=400", "GOMAXPROCS=1"}, Timeout: 7 * time.Second, Remote: true,
+			Scheme: "https",
+		},
+	}
+	if diff := cmp.Diff(want, all); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestSubjectErrors(t *testing.T) {
 	dir := t.TempDir()
 	for want, args := range map[string][]string{
@@ -123,6 +152,18 @@ func TestSubjectErrors(t *testing.T) {
 		`--allow-remote permits it`:                                               {"run", "--subject=url:http://192.0.2.1"},
 		`a running server cannot be compared with itself; use exec:, go: or git:`: {"selftest", "--subject=url:http://127.0.0.1:1"},
 		`can be planted in the built-in store only`:                               {"selftest", "--subject=exec:true", "--case=cpu=5%:1"},
+		`no subject of this run can use --build go build`:                         {"run", "--transport=fasthttp", "--build=go build"},
+		`--dir nowhere: no such folder`:                                           {"run", "--transport=fasthttp", "--dir=nowhere"},
+		`--transport has no effect with --subject`:                                {"selftest", "--subject=exec:true", "--transport=nethttp"},
+		`--max-time has no effect without --case; --time-limit`:                   {"selftest", "--max-time=1m"},
+		`--case has no effect with --recorded`:                                    {"selftest", "--recorded=x", "--case=none:1"},
+		`--resamples=0: draw at least 1`:                                          {"selftest", "--recorded=x", "--resamples=0"},
+		`--nats are for --agents; say how many`:                                   {"run", "--nats-listen=127.0.0.1:4222"},
+		`--p99 has no effect with --from`:                                         {"capacity", "--from=x", "--p99=5ms"},
+		`--blocks has no effect on what is recorded already`:                      {"gate", "a", "b", "--blocks=3"},
+		`--baseline has no effect on what is recorded already`:                    {"gate", "a", "b", "--baseline=c"},
+		`--layouts=4: counts are the same in every layout`: {"gate", "--base=nethttp", "--head=fasthttp", "--layouts=4",
+			"--metric-set=allocs"},
 		`did not answer on http://127.0.0.1:1 within 50ms; is it running?`: {"run",
 			"--subject=url:http://127.0.0.1:1", "--ready-timeout=50ms"},
 		`subject sh died before it was ready (exit status 3); its last output:` + "\n  no such flag": {"run",
