@@ -12,12 +12,12 @@
 #
 #   INSTRUCTIONS_DIR      folder for the clone; default /var/tmp/eventobench-instructions
 #   INSTRUCTIONS_COMMIT   what is counted; default HEAD, the first time
-#   INSTRUCTIONS_TURNS    turns of the planted loop that make 1% of the instructions; default 124
+#   INSTRUCTIONS_TURNS    turns of the planted loop that make 1% of the instructions; default 92
 #   INSTRUCTIONS_KIND     alike or planted, to record one of the two only
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=${INSTRUCTIONS_DIR:-/var/tmp/eventobench-instructions}
-turns=${INSTRUCTIONS_TURNS:-124}
+turns=${INSTRUCTIONS_TURNS:-92}
 file=$PWD/compare/testdata/instructions.jsonl
 . docs/planted.sh
 
@@ -57,14 +57,15 @@ experiment() {
   sh -c 'while :; do :; done' &
   busy=$!
   trap "kill $busy; rm -rf '$out'" EXIT
-  TIMEFORMAT='%U %S'
+  TIMEFORMAT='%U %S %R'
   spent=$({ time run "$out" "$2" --instructions >/dev/null 2>"$out/log"; } 2>&1)
   kill "$busy"
   trap "rm -rf '$out'" EXIT
   jq -cs --arg kind "$1" --arg spent "$spent" --arg commit "$(git -C "$work/store" rev-parse --short base)" '
     def counts(name): first(.[] | select(.subject.name == name)) | [.instructions.blocks[].counted];
+    ($spent | split(" ") | map(tonumber)) as $times |
     {commit: $commit, kind: $kind, requests: (.[0].instructions | .to_requests - .from_requests),
-     cpu_s: ($spent | split(" ") | map(tonumber) | add | . * 10 | round / 10), base: counts("base"), head: counts("head")}' \
+     cpu_s: ($times[0] + $times[1] | . * 10 | round / 10), wall_s: $times[2], base: counts("base"), head: counts("head")}' \
     "$out"/*/manifest.json >>"$file"
   rm -rf "$out"
   trap - EXIT
@@ -80,7 +81,7 @@ record() {
 
 case ${1:-} in
 record) record "${2:-1}" ;;
-table) jq -r 'def mean: add / length; "\(.kind)\t\(.commit)\t\(.requests) requests\t\(((.head | mean) / (.base | mean) - 1) * 100000 | round / 1000)%\t\(.cpu_s) s"' "$file" ;;
+table) jq -r 'def mean: add / length; "\(.kind)\t\(.commit)\t\(.requests) requests\t\(((.head | mean) / (.base | mean) - 1) * 100000 | round / 1000)%\t\(.cpu_s) s of CPU\t\(.wall_s) s"' "$file" ;;
 *)
   sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
   exit 2 ;;
