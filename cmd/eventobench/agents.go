@@ -37,6 +37,8 @@ type agentsOptions struct {
 
 	subjectAgent string // name of the agent that starts the subjects; empty for this process
 
+	flags *pflag.FlagSet // of the command
+
 	fleet *agent.Fleet // while the experiment is recorded
 	link  *agent.Link  // likewise, to the agent that starts the subjects
 }
@@ -47,6 +49,7 @@ const (
 )
 
 func (o *agentsOptions) addFlags(f *pflag.FlagSet) {
+	o.flags = f
 	f.IntVar(&o.agents, "agents", 0, "agents that make the load between them, instead of this process")
 	f.IntVar(&o.spawn, "spawn", 0,
 		"start so many of the agents on this machine, for the time of the run; without a number, all")
@@ -63,10 +66,10 @@ func (o *agentsOptions) addFlags(f *pflag.FlagSet) {
 
 // validate returns an error about flags that do not go together.
 func (o *agentsOptions) validate(workers int) error {
-	given := o.login != loginOptions{} || o.listen != listenAnywhere || o.cert != "" || o.key != ""
+	if err := o.checkUnused(); err != nil {
+		return err
+	}
 	switch {
-	case o.agents == 0 && (o.spawn != 0 || given && o.subjectAgent == ""):
-		return errors.New("--spawn and --nats are for --agents; say how many")
 	case o.agents < 0 || o.spawn < spawnAll || o.spawn > o.agents:
 		return fmt.Errorf("--agents=%d, --spawn=%d: give numbers, the second up to the first", o.agents, o.spawn)
 	case o.agents > workers:
@@ -75,6 +78,23 @@ func (o *agentsOptions) validate(workers int) error {
 		return errors.New("--nats-cert and --nats-key go together")
 	case o.cert != "" && o.login.URL != "":
 		return errors.New("--nats-cert is for a NATS server that is started; leave out --nats")
+	case o.listen != listenAnywhere && o.login.URL != "":
+		return errors.New("--nats-listen is for a NATS server that is started; leave out --nats")
+	}
+	return nil
+}
+
+// checkUnused returns an error about a flag that needs agents if there are to be none, unless
+// the project's configuration has it.
+func (o *agentsOptions) checkUnused() error {
+	names := []string{"spawn", "nats", "nats-token", "nats-creds", "nats-ca", "nats-listen", "nats-cert", "nats-key", "agents-wait"}
+	if o.subjectAgent != "" {
+		names = names[:1]
+	}
+	for _, name := range names {
+		if o.agents == 0 && o.flags.Changed(name) && !configured(o.flags, name) {
+			return fmt.Errorf("--%s is for --agents; say how many", name)
+		}
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -51,7 +50,8 @@ func (o *selftestOptions) calibrate(cmd *cobra.Command) (gain float64, err error
 	for _, run := range runs {
 		used := run.Totals().CPUPerOp
 		if used == nil {
-			return 0, errors.New("this machine does not tell the CPU time of a process; plant alloc= instead")
+			fmt.Fprintln(cmd.ErrOrStderr(), "not calibrated: the CPU time of a process is not known here; calls spin the share that is planted")
+			return 1, nil
 		}
 		perCall = append(perCall, float64(*used))
 	}
@@ -71,7 +71,7 @@ func (o *selftestOptions) recordCalibration(cmd *cobra.Command) (dirs []string, 
 		return nil, nil, err
 	}
 	plan := o.record.plan
-	o.record.plan.exactly, o.record.plan.Blocks = true, calibrationBlocks
+	o.record.plan.exactly, o.record.plan.Blocks, o.record.plan.maxTime = true, calibrationBlocks, 0
 	dirs, err = o.recordOne(cmd, calibrating.String())
 	o.record.plan = plan
 	if err != nil {

@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/eventobench/eventobench/compare"
+)
 
 func TestGainOf(t *testing.T) {
 	for _, tt := range []struct{ base, head, want float64 }{
@@ -32,6 +36,37 @@ func TestWithGain(t *testing.T) {
 		}
 		if back, gain := cutGain(got); back != planted || gain != 0 && gain != test.gain {
 			t.Errorf("%s is %s with a gain of %v", got, back, gain)
+		}
+	}
+}
+
+// TestPlanned holds that a case counts as there whichever way it is written.
+func TestPlanned(t *testing.T) {
+	o := selftestOptions{cases: []string{"none:1", "alloc=100B+cpu=3.0%:2", "cpu=2.50%:1"}}
+	planned, err := o.planned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := []compare.Trial{{Case: "cpu=3%+alloc=100B"}, {Case: "cpu=2.5%"}, {Case: "none"}}
+	if left := notYet(planned, there); len(left) != 1 || left[0] != "cpu=3%+alloc=100B" {
+		t.Errorf("left of %v: %v", planned, left)
+	}
+}
+
+func TestLikeness(t *testing.T) {
+	like := likeness{"program", "subject", []string{"short slices", "long slices"}}
+	for _, tt := range []struct {
+		trial compare.Trial
+		want  bool
+	}{
+		{compare.Trial{Program: "program", Subject: "subject", Settings: "short slices"}, true},
+		{compare.Trial{Program: "program", Subject: "subject", Settings: "long slices"}, true},
+		{compare.Trial{Program: "program", Subject: "subject", Settings: "two blocks"}, false},
+		{compare.Trial{Program: "another", Subject: "subject", Settings: "short slices"}, false},
+		{compare.Trial{Program: "program", Subject: "another", Settings: "short slices"}, false},
+	} {
+		if like.has(tt.trial) != tt.want {
+			t.Errorf("%+v: want %v", tt.trial, tt.want)
 		}
 	}
 }

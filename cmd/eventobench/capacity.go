@@ -133,15 +133,16 @@ func (o *capacityOptions) applyConfig(f *pflag.FlagSet) error {
 	} else if len(o.subjects.specs) == 0 {
 		o.subjects.specs = project.Subjects
 	}
-	return project.forSearch().setFlags(f)
+	return project.forSearch(f).setFlags(f)
 }
 
 // forSearch is the configuration as far as it suits a search: a project's plan is one of
 // slices under one load, and so are some of its flags.
-func (c projectConfig) forSearch() projectConfig {
+func (c projectConfig) forSearch(f *pflag.FlagSet) projectConfig {
 	c.Plan = nil
 	c.Workload = slices.DeleteFunc(c.Workload, func(v flagValue) bool {
-		return isOfRuns(v.name) || v.name == "workers" // which are those of a closed loop
+		noHistory := v.name == "record" && f.Lookup(v.name) == nil
+		return isOfRuns(v.name) || noHistory || v.name == "workers" // which are those of a closed loop
 	})
 	return c
 }

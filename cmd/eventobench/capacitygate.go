@@ -111,6 +111,7 @@ func (o *gateOptions) search(f *pflag.FlagSet) (*searchOptions, error) {
 			}
 		}
 	}
+	s.agents.flags = f
 	return &s, nil
 }
 

@@ -24,13 +24,15 @@ func parseConnect(t *testing.T, flags ...string) (loadgen.Load, loadgen.Connect,
 	var o connectOptions
 	f := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	o.addFlags(f)
+	var agents agentsOptions
+	agents.addFlags(f)
 	if err := f.Parse(flags); err != nil {
 		t.Fatal(err)
 	}
 	sent := traffic{workload: storeWorkload(), load: loadgen.Load{Workers: 4, Timeout: time.Second}}
 	err := o.apply(&sent.load)
 	if err == nil {
-		err = sent.reach(nil, &o, &agentsOptions{})
+		err = sent.reach(nil, &o, &agents)
 	}
 	return sent.load, sent.connect, err
 }

@@ -62,9 +62,9 @@ of one binary can differ by, and not all of it within the tolerance. The experim
 ends after the block that decides them all, or after one after which more would hardly
 do so.
 
-If a time of two builds (git:, go:) moved, both are linked again in other orders; of
-other programs instructions are counted where valgrind is installed. Both tell a change
-of the code from one of its place in memory (docs/layout.md, docs/instructions.md).
+If a time of two builds (git:, go:) moved, both are linked again in other orders; where
+that tells nothing and valgrind is installed, instructions are counted. Both tell a
+change of the code from one of its place in memory (docs/layout.md, docs/instructions.md).
 
 docs/gate.md explains all that, and the configuration (eventobench.yaml); docs/ci.md has
 the lines for GitHub, GitLab and any shell.
@@ -155,7 +155,7 @@ type gateInput struct {
 
 func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	given := givenFlags(cmd.Flags())
-	if err := checkJudging(given, args); err != nil {
+	if err := o.checkUnused(given, args); err != nil {
 		return err
 	}
 	in, err := o.input(cmd.Flags(), len(args) == 0)
@@ -196,9 +196,15 @@ func (o *gateOptions) run(cmd *cobra.Command, args []string) error {
 	return verdictError(found.Gate, in.inconclusive)
 }
 
-// checkJudging returns an error if flags were given that are about recording, of what is
-// recorded already.
-func checkJudging(given []givenFlag, args []string) error {
+// checkUnused returns an error if a baseline was given beside both sides, or flags about
+// recording with what is recorded already.
+func (o *gateOptions) checkUnused(given []givenFlag, args []string) error {
+	if len(args) > 1 || o.base != "" && o.head != "" {
+		err := checkUseless(given, "beside both sides", func(name string) bool { return name != "baseline" })
+		if err != nil {
+			return err
+		}
+	}
 	if len(args) == 0 {
 		return nil
 	}
@@ -206,8 +212,7 @@ func checkJudging(given []givenFlag, args []string) error {
 	new(recordOptions).addFlags(recording)
 	new(subjectOptions).addFlags(recording)
 	return checkUseless(given, "on what is recorded already", func(name string) bool {
-		baseline := name == "baseline" && len(args) > 1
-		return !baseline && recording.Lookup(name) == nil && name != "layouts" && name != "probe"
+		return recording.Lookup(name) == nil && name != "layouts" && name != "probe"
 	})
 }
 
@@ -226,7 +231,7 @@ func (o *gateOptions) input(f *pflag.FlagSet, noFolders bool) (gateInput, error)
 		err = o.checkSearchFlags(f, in.capacity != nil)
 	}
 	if in.capacity != nil {
-		project = project.forSearch()
+		project = project.forSearch(f)
 	}
 	if err == nil {
 		err = project.setFlags(f)
@@ -348,6 +353,9 @@ func (o *gateOptions) targets(
 func (o *gateOptions) recordSubjects(
 	cmd *cobra.Command, in gateInput, given []givenFlag, specs ...string,
 ) (dirs []string, again string, err error) {
+	if err := checkLayouts(o.layouts, len(specs), in.options.Criteria); err != nil {
+		return nil, "", err
+	}
 	subjects, again, err := o.targets(cmd, given, specs...)
 	if err != nil {
 		return nil, "", err
@@ -359,7 +367,7 @@ func (o *gateOptions) recordSubjects(
 		}
 		subjects = append(subjects, control)
 	}
-	if o.record.layouts, err = countLayouts(o.layouts, in.layouts, subjects, in.options.Criteria); err != nil {
+	if o.record.layouts, err = countLayouts(o.layouts, in.layouts, subjects); err != nil {
 		return nil, "", err
 	}
 	dirs, err = o.record.run(cmd, subjects, in.options.Criteria, false)

@@ -22,9 +22,23 @@ const layoutsUsage = "of two builds (git:, go:): at most so many blocks with the
 	"orders, recorded if their throughput or CPU moved, to tell code from layout: a number, " +
 	"0 for none, or auto (the default), which is 32"
 
+// checkLayouts returns an error if blocks are asked for that sides, before they are built, are
+// known to have no use for.
+func checkLayouts(flag string, sides int, c compare.Criteria) error {
+	switch {
+	case flag == "" || flag == "0" || flag == "auto":
+		return nil
+	case sides < 2:
+		return fmt.Errorf("--layouts=%s: a head without --base has one layout, as its baseline has", flag)
+	case c.CountsOnly():
+		return fmt.Errorf("--layouts=%s: counts are the same in every layout; gate times too", flag)
+	}
+	return nil
+}
+
 // countLayouts reads how many there are to be, auto if neither flag nor configuration
 // say so. What a flag asks for and cannot be had is an error.
-func countLayouts(flag, configured string, subjects []subject.Target, c compare.Criteria) (int, error) {
+func countLayouts(flag, configured string, subjects []subject.Target) (int, error) {
 	text := cmp.Or(flag, configured, "auto")
 	n, err := strconv.Atoi(text)
 	if text == "auto" {
@@ -33,20 +47,14 @@ func countLayouts(flag, configured string, subjects []subject.Target, c compare.
 	if err != nil || n < 0 {
 		return 0, fmt.Errorf("layouts %q: write a number of blocks, 0 for none, or auto", text)
 	}
-	asked := text == flag && text != "auto"
-	switch {
-	case n > 0 && asked && len(subjects) < 2:
-		return 0, fmt.Errorf("--layouts=%s: a head without --base has one layout, as its baseline has", flag)
-	case n > 0 && asked && c.CountsOnly():
-		return 0, fmt.Errorf("--layouts=%s: counts are the same in every layout; gate times too", flag)
-	case n == 0 || len(subjects) < 2:
+	if n == 0 || len(subjects) < 2 {
 		return 0, nil
 	}
 	for _, s := range subjects {
 		if e, started := s.(subject.Exec); started && e.Layouts != nil {
 			continue
 		}
-		if asked {
+		if text == flag && text != "auto" {
 			return 0, fmt.Errorf("--layouts=%s: subject %v is not built here, as those of git: and go: are", flag, s)
 		}
 		return 0, nil

@@ -68,7 +68,8 @@ are not counted. --recorded shows what such a file holds, and --summary adds it 
 another: "make selftest" of this repository to docs/selftest.jsonl, from which a
 gate's comment takes how often gates are wrong.
 
-The folders are removed unless --out is given; --recorded judges such folders again
+The folders are removed unless --out is given, but for those of an experiment that
+failed; --recorded judges such folders again
 without recording anything.
 
 Leave the machine alone meanwhile: it is the machine's noise that is measured.
@@ -119,7 +120,7 @@ func (o *selftestOptions) run(cmd *cobra.Command) error {
 	} else {
 		err = o.recordAll(cmd, test)
 	}
-	if err != nil && cmd.Context().Err() == nil {
+	if err != nil && len(test.trials) == 0 && cmd.Context().Err() == nil {
 		return err
 	}
 	if added := o.addToSummary(cmd, test); err == nil {
@@ -133,20 +134,21 @@ func (o *selftestOptions) run(cmd *cobra.Command) error {
 
 // check returns an error about flags that are wrong or have no effect.
 func (o *selftestOptions) check(f *pflag.FlagSet) error {
-	switch given := givenFlags(f); {
-	case o.resamples < 1:
+	if o.resamples < 1 {
 		return fmt.Errorf("--resamples=%d: draw at least 1 experiment", o.resamples)
-	case len(o.recorded) > 0:
+	}
+	given := givenFlags(f)
+	if len(o.recorded) > 0 {
 		return checkUseless(given, "with --recorded, which records nothing", func(name string) bool {
 			return slices.Contains([]string{"recorded", "summary", "resamples"}, name)
 		})
-	case o.spec != "":
-		return checkUseless(given, "with --subject", func(name string) bool { return name != "transport" })
-	case len(o.cases) == 0:
-		return checkUseless(given, "without --case; --time-limit is for all experiments together",
-			func(name string) bool { return name != "max-time" })
 	}
-	return nil
+	err := checkUseless(given, "with --subject", func(name string) bool { return name != "transport" || o.spec == "" })
+	if err != nil {
+		return err
+	}
+	return checkUseless(given, "without --case; --time-limit is for all experiments together",
+		func(name string) bool { return name != "max-time" || len(o.cases) > 0 })
 }
 
 func (o *selftestOptions) addToSummary(cmd *cobra.Command, test *selftest) error {
@@ -202,7 +204,9 @@ func (o *selftestOptions) passingFolder() (remove func(), err error) {
 	}
 	o.record.passing = true
 	return func() {
-		if !o.record.failed {
+		if o.record.failed {
+			_ = os.Remove(o.record.out) // nothing of it failed if it is empty
+		} else {
 			_ = os.RemoveAll(o.record.out)
 		}
 		o.record.out, o.record.passing = out, passing
@@ -215,9 +219,11 @@ func (o *selftestOptions) planned() ([]string, error) {
 	for _, text := range o.cases {
 		planted, count, ok := cutLast(text, ":")
 		n, err := strconv.Atoi(count)
-		if h, bad := handicap.Parse(planted); !ok || err != nil || n < 1 || bad != nil || h.Gain > 0 {
+		h, bad := handicap.Parse(planted)
+		if !ok || err != nil || n < 1 || bad != nil || h.Gain > 0 {
 			return nil, fmt.Errorf("--case %q: write a handicap and a number, such as none:12 or cpu=5%%:10", text)
 		}
+		planted = h.String() // as trials have it
 		if o.spec != "" && planted != compare.NothingPlanted {
 			return nil, fmt.Errorf("--case %q: a regression can be planted in the built-in store only, "+
 				"not with --subject", text)
@@ -292,9 +298,13 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // recordTrial records and judges one experiment, and keeps its outcome.
 func (o *selftestOptions) recordTrial(cmd *cobra.Command, planted string, test *selftest) ([]string, error) {
+	start := time.Now()
 	given, err := o.withGain(cmd, planted, test)
 	if err != nil {
 		return nil, err
+	}
+	if o.record.plan.maxTime > 0 && len(o.cases) == 0 { // the rest of --time-limit
+		o.record.plan.maxTime = max(o.record.plan.maxTime-time.Since(start), time.Second)
 	}
 	busy, err := busyCPUs(cmd.Context())
 	if err != nil {

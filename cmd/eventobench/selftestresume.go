@@ -64,7 +64,7 @@ func (o *selftestOptions) likeness(cmd *cobra.Command, start bool) (l likeness, 
 	if err != nil {
 		return l, err
 	}
-	if s, ok := sides[0].(subject.Exec); start && ok && s.Kind == subject.KindExec {
+	if s, ok := sides[0].(subject.Exec); start && ok && s.Kind == subject.KindExec && o.record.agents.subjectAgent == "" {
 		if info.Binary, err = answering(cmd.Context(), s); err != nil {
 			return l, err
 		}

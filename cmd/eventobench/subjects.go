@@ -169,19 +169,20 @@ func (o *subjectOptions) check(specs []subject.Spec) error {
 			if flag.correct != nil && !flag.correct(value) {
 				return fmt.Errorf("--%s %s: %s", flag.name, value, flag.advice)
 			}
-			if flag.useful != nil && !anyUses(specs, name, flag.useful) && !o.configured(flag.name) {
+			if flag.useful != nil && !anyUses(specs, name, flag.useful) && !configured(o.flags, flag.name) {
 				return fmt.Errorf("no subject of this run can use --%s %s", flag.name, text)
 			}
 		}
 	}
-	if o.tls && !anyUses(specs, "", isStarted) && !o.configured("tls") {
+	if o.tls && !anyUses(specs, "", mayHideURL) && !configured(o.flags, "tls") {
 		return errors.New("no subject of this run can use --tls")
 	}
 	return nil
 }
 
-func isStarted(kind string) bool { return kind != subject.KindURL }
-func isBuilt(kind string) bool   { return kind == subject.KindGo || kind == subject.KindGit }
+func isStarted(kind string) bool  { return kind != subject.KindURL }
+func mayHideURL(kind string) bool { return isStarted(kind) && kind != subject.KindBuiltin }
+func isBuilt(kind string) bool    { return kind == subject.KindGo || kind == subject.KindGit }
 
 func isFolder(path string) bool {
 	info, err := os.Stat(path)
@@ -207,8 +208,8 @@ func anyUses(specs []subject.Spec, name string, useful func(kind string) bool) b
 
 // configured reports whether the project's configuration has a flag. It may be for
 // other subjects than those of this run.
-func (o *subjectOptions) configured(flag string) bool {
-	config := o.flags.Lookup("config")
+func configured(f *pflag.FlagSet, flag string) bool {
+	config := f.Lookup("config")
 	if config == nil {
 		return false
 	}

@@ -119,7 +119,7 @@ func TestStores(t *testing.T) {
 	var o subjectOptions
 	f := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	o.addFlags(f)
-	err := f.Parse([]string{"--env=GOGC=400", "--env=fasthttp-2:GOMAXPROCS=1", "--ready-timeout=7s", "--allow-remote", "--tls"})
+	err := f.Parse([]string{"--env=GOGC=400", "--env=fasthttp-2:GOMAXPROCS=1", "--ready-timeout=7s", "--allow-remote"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,11 +129,10 @@ func TestStores(t *testing.T) {
 	}
 	want := []subject.Target{
 		subject.Exec{
-			Name: "fasthttp", Ready: "/health", Env: []string{"GOGC=400"}, Timeout: 7 * time.Second, Remote: true, Scheme: "https",
+			Name: "fasthttp", Ready: "/health", Env: []string{"GOGC=400"}, Timeout: 7 * time.Second, Remote: true,
 		},
 		subject.Exec{
 			Name: "fasthttp-2", Env: []string{"A=b", "GOGC=400", "GOMAXPROCS=1"}, Timeout: 7 * time.Second, Remote: true,
-			Scheme: "https",
 		},
 	}
 	if diff := cmp.Diff(want, all); diff != "" {
@@ -143,6 +142,10 @@ func TestStores(t *testing.T) {
 
 func TestSubjectErrors(t *testing.T) {
 	dir := t.TempDir()
+	baseline, err := filepath.Abs(filepath.Join(recordedFolders, "pair", "20261125_065941-nethttp"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for want, args := range map[string][]string{
 		`--codec and --subject cannot be used together`:                           {"run", "--subject=fasthttp", "--codec=std"},
 		`--env FOO: write KEY=VALUE`:                                              {"run", "--subject=exec:true", "--env=FOO"},
@@ -158,10 +161,16 @@ func TestSubjectErrors(t *testing.T) {
 		`--max-time has no effect without --case; --time-limit`:                   {"selftest", "--max-time=1m"},
 		`--case has no effect with --recorded`:                                    {"selftest", "--recorded=x", "--case=none:1"},
 		`--resamples=0: draw at least 1`:                                          {"selftest", "--recorded=x", "--resamples=0"},
-		`--nats are for --agents; say how many`:                                   {"run", "--nats-listen=127.0.0.1:4222"},
+		`--nats-listen is for --agents`:                                           {"run", "--nats-listen=127.0.0.1:4222"},
 		`--p99 has no effect with --from`:                                         {"capacity", "--from=x", "--p99=5ms"},
 		`--blocks has no effect on what is recorded already`:                      {"gate", "a", "b", "--blocks=3"},
-		`--baseline has no effect on what is recorded already`:                    {"gate", "a", "b", "--baseline=c"},
+		`--layouts=4: a head without --base has one layout`:                       {"gate", "--head=exec:false", "--layouts=4", "--baseline=" + baseline},
+		`--max-time has no effect without --case`:                                 {"selftest", "--subject=exec:true", "--max-time=1m"},
+		`--baseline has no effect beside both sides`:                              {"gate", "--base=nethttp", "--head=fasthttp", "--baseline=c"},
+		`no subject of this run can use --tls`:                                    {"run", "--transport=fasthttp", "--tls"},
+		`--nats-listen is for a NATS server that is started`: {"run", "--agents=1", "--nats=nats://127.0.0.1:1",
+			"--nats-listen=127.0.0.1:4222"},
+		`--agents-wait is for --agents`: {"run", "--agents-wait=5s"},
 		`--layouts=4: counts are the same in every layout`: {"gate", "--base=nethttp", "--head=fasthttp", "--layouts=4",
 			"--metric-set=allocs"},
 		`did not answer on http://127.0.0.1:1 within 50ms; is it running?`: {"run",

@@ -383,7 +383,7 @@ func keepFor(name string) time.Duration {
 	case strings.HasPrefix(name, linksPrefix), strings.HasPrefix(name, newPrefix):
 		return 3 * time.Hour
 	case strings.HasPrefix(name, treePrefix):
-		return 24 * time.Hour
+		return 7 * 24 * time.Hour
 	}
 	return 30 * 24 * time.Hour
 }

@@ -124,6 +124,13 @@ func TestBuildDir(t *testing.T) {
 			if err != nil || binary.Package != "example.com/tiny/cmd/tiny" {
 				t.Errorf("%q of %s: %+v (%v)", ref, dir, binary, err)
 			}
+			if tree := strings.HasPrefix(filepath.Base(filepath.Dir(built.Program)), treePrefix); tree != (ref == "") {
+				t.Errorf("%q of %s is kept as %s", ref, dir, built.Program)
+			}
+			wrapped := Exec{Name: "a", Command: []string{"env", built.Program}, Program: built.Program}
+			if info, err := wrapped.Info(); err != nil || info.Binary.Package != binary.Package {
+				t.Errorf("of %v it is said: %+v (%v)", wrapped.Command, info.Binary, err)
+			}
 		}
 	}
 }

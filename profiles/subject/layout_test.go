@@ -152,7 +152,7 @@ func TestFunctions(t *testing.T) {
 func TestForgotten(t *testing.T) {
 	b := Build{Cache: t.TempDir()}
 	for name, after := range map[string]time.Duration{
-		"a": 720 * time.Hour, linksPrefix + "b": 3 * time.Hour, newPrefix + "c": 3 * time.Hour, treePrefix + "d": 24 * time.Hour,
+		"a": 720 * time.Hour, linksPrefix + "b": 3 * time.Hour, newPrefix + "c": 3 * time.Hour, treePrefix + "d": 168 * time.Hour,
 	} {
 		dir := filepath.Join(b.builds(), name)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
