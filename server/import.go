@@ -121,10 +121,13 @@ func (im *Import) all(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := im.core.store.Import(ctx, im.namespace, batch); err != nil {
+		err = im.core.store.Import(ctx, im.namespace, batch)
+		if mayBeStored(err) {
+			im.core.hub.publishAll(im.namespace)
+		}
+		if err != nil {
 			return err
 		}
-		im.core.hub.publishAll(im.namespace)
 	}
 }
 

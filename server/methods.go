@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -81,11 +82,23 @@ func streamWrite(ctx context.Context, call *call, dst []byte) ([]byte, error) {
 	}
 	m.Time = time.Now()
 	position, err := call.core.store.Write(ctx, call.namespace, m, expected)
+	if mayBeStored(err) {
+		call.core.hub.publish(call.namespace, stream)
+	}
 	if err != nil {
 		return nil, err
 	}
-	call.core.hub.publish(call.namespace, stream)
 	return call.encoder.position(dst, position)
+}
+
+// mayBeStored reports whether what was written may be there: it is, or the store failed with
+// no answer. To wake who waits for nothing does no harm.
+func mayBeStored(err error) bool {
+	if err == nil {
+		return true
+	}
+	var refused *Error
+	return !errors.As(err, &refused)
 }
 
 // readMessage reads the message argument of a write.
@@ -108,16 +121,23 @@ func readMessage(v value, m *NewMessage) error {
 	return nil
 }
 
-// uuid reads a message id; an empty one is none.
-func (v value) uuid() (uuid.UUID, error) {
+// uuid reads a message id; an empty one is none. The nil UUID, which stands for none here,
+// is refused.
+func (v value) uuid() (id uuid.UUID, err error) {
 	if field, ok := v.tree.(*[]byte); ok {
-		return fieldUUID(*field)
+		id, err = uuid.FromBytes(*field)
+	} else {
+		var text string
+		if text, err = v.view(); err != nil || text == "" {
+			return uuid.Nil, err
+		}
+		if err = uuid.Validate(text); err == nil { // Parse takes any two characters for braces
+			id, err = uuid.Parse(text)
+		}
 	}
-	text, err := v.view()
-	if err != nil || text == "" {
-		return uuid.Nil, err
+	if err == nil && id == uuid.Nil {
+		err = errors.New("it is the nil UUID")
 	}
-	id, err := uuid.Parse(text)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("must be a UUID: %w", err)
 	}

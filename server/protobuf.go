@@ -6,7 +6,6 @@ import (
 	"sync"
 	"unsafe"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
@@ -90,14 +89,6 @@ func payload(field []byte) ([]byte, error) {
 		return nil, errNotObject
 	}
 	return text, checkDepth(text)
-}
-
-func fieldUUID(field []byte) (uuid.UUID, error) {
-	id, err := uuid.FromBytes(field)
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("must be a UUID: %w", err)
-	}
-	return id, nil
 }
 
 type (

@@ -175,17 +175,20 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	silence := time.NewTimer(longest)
 	defer silence.Stop()
 	for {
-		alive, err := s.sendAll(ctx, w)
+		sent, alive, err := s.sendAll(ctx, w)
 		if err != nil || !alive {
 			return err
 		}
-		silence.Reset(longest)
+		if sent {
+			silence.Reset(longest)
+		}
 		select {
 		case <-s.woken:
 		case <-silence.C:
 			if w.Send([]byte(": heartbeat\n\n")) != nil {
 				return nil
 			}
+			silence.Reset(longest)
 		case <-s.ended:
 			return nil
 		case <-ctx.Done():
@@ -194,25 +197,29 @@ func (s *Subscription) Run(ctx context.Context, w EventWriter) (err error) {
 	}
 }
 
-// sendAll sends pokes for all messages there are, page by page. It reports
-// whether the client and the namespace are still there.
-func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (alive bool, err error) {
+// sendAll sends pokes for all messages there are, page by page. It reports whether there
+// were any, and whether the client and the namespace are still there.
+func (s *Subscription) sendAll(ctx context.Context, w EventWriter) (sent, alive bool, err error) {
 	buffer := pokeBuffers.Get().(*[]byte)
 	defer pokeBuffers.Put(buffer)
 	for more := true; more; {
 		var err error
 		*buffer, more, err = s.page(ctx, (*buffer)[:0])
 		if hasCode(err, CodeNamespaceNotFound) {
-			return false, nil // deleted a moment ago
+			return sent, false, nil // deleted a moment ago
 		}
 		if err != nil {
-			return false, fmt.Errorf("reading for a subscription: %w", err)
+			return sent, false, fmt.Errorf("reading for a subscription: %w", err)
 		}
-		if len(*buffer) > 0 && (w.Send(*buffer) != nil || ctx.Err() != nil) {
-			return false, nil
+		if len(*buffer) == 0 {
+			continue
 		}
+		if w.Send(*buffer) != nil || ctx.Err() != nil {
+			return true, false, nil
+		}
+		sent = true
 	}
-	return true, nil
+	return sent, true, nil
 }
 
 // pokeBuffers are for pokes that are being sent: subscriptions have none while they
@@ -221,17 +228,23 @@ var pokeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // page appends the next pokes to frames and moves on behind them. There are more
 // only if the page is full: what is written after it was read wakes the subscription.
-// Nothing is sent while the store is being read: a slow client must not hold it.
+// Nothing is sent while the store is being read: a slow client must not hold it. Messages
+// of the group's other members are read here, so that they count for the page, and are not
+// read again.
 func (s *Subscription) page(ctx context.Context, frames []byte) (_ []byte, more bool, err error) {
 	if end := s.replaced.Swap(0); end != 0 {
 		if err := s.stepBack(ctx, end); err != nil {
 			return frames, false, err
 		}
 	}
-	n := int64(0)
-	err = s.core.store.Read(ctx, s.namespace, s.query, func(m *Message) error {
+	n, all := int64(0), s.query
+	all.Group = nil
+	err = s.core.store.Read(ctx, s.namespace, all, func(m *Message) error {
 		n++
 		s.query.moveBehind(m)
+		if s.query.Group != nil && !s.query.Group.Has(string(m.Stream)) {
+			return nil
+		}
 		frames = appendPoke(frames, m)
 		if len(frames) >= partSize {
 			return errPartFull

@@ -240,13 +240,13 @@ func (o *serveOptions) serve(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	core, drawn, err := o.openCore(cmd.Context(), store)
+	listener, err := o.listen() // before a token is drawn, which is shown once
 	if err != nil {
 		return err
 	}
-	listener, err := o.listen()
+	core, drawn, err := o.openCore(cmd.Context(), store)
 	if err != nil {
-		return err
+		return errors.Join(err, listener.Close())
 	}
 	set.cert.watch(cmd.Context())
 	announce(cmd.OutOrStdout(), set.cert.scheme(), listener, drawn)

@@ -144,7 +144,16 @@ func TestPortInUse(t *testing.T) {
 	if want := "eventobench: listening on " + addr + ": the port is in use; "; !strings.HasPrefix(string(text), want) || strings.Count(string(text), "\n") != 1 {
 		t.Errorf("it says %q, want %q…", text, want)
 	}
+
+	// Its token is still to be shown: a new store that could not be served is as good as new.
+	file := "sqlite:" + filepath.Join(t.TempDir(), "events.db")
+	_, _ = exec.CommandContext(t.Context(), "eventobench", "serve", "--addr="+addr, "--store="+file).CombinedOutput()
 	s.stop(t)
+	again := startServe(t, "--store="+file)
+	if line := again.line(t); !strings.HasPrefix(line, "token of namespace default, shown this once: ns_") {
+		t.Errorf("it says %q", line)
+	}
+	again.stop(t)
 }
 
 // debugPage reads one of Go's own pages of a store.

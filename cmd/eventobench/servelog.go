@@ -9,8 +9,8 @@ import (
 )
 
 // secrets are what no log line and no list of arguments may show: tokens, whole
-// or mistyped, what stands where a token does, and the password in a URL.
-var secrets = regexp.MustCompile(`(?i)((?:bearer(?:\s|%20|\+)+|token=|://[^\s:/@]*:))[^\s"'&@]+|\bns_[a-z0-9_%-]+`)
+// or mistyped, what stands where a token does, and the password in a URL, also in its query.
+var secrets = regexp.MustCompile(`(?i)((?:bearer(?:\s|%20|\+)+|(?:token|password)=|://[^\s:/@]*:))[^\s"'&@]+|\bns_[a-z0-9_%-]+`)
 
 // hideSecrets replaces the secrets of a text.
 func hideSecrets(text string) string { return secrets.ReplaceAllString(text, "${1}***") }

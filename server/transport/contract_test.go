@@ -262,6 +262,8 @@ var calls = []struct {
 	{`["stream.write","s",{"type":"T","data":null}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
 	{`["stream.write","s",{"type":"T","data":[]}]`, `{"error":{"code":"INVALID_REQUEST",…`, 400},
 	{`["stream.write","s",{"type":"T","data":{},"metadata":"m"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Message: metadata must be an object"}}`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"id":"00000000-0000-0000-0000-000000000000"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: id must be a UUID…`, 400},
+	{`["stream.write","s",{"type":"T","data":{}},{"id":"Xf47ac10b-58cc-4372-a567-0e02b2c3d479Y"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: id must be a UUID…`, 400},
 	{`["stream.write","s",{"type":"T","data":{}},{"id":"x"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: id must be a UUID…`, 400},
 	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":"1"}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: expectedVersion must be a number"}}`, 400},
 	{`["stream.write","s",{"type":"T","data":{}},{"expectedVersion":1e30}]`, `{"error":{"code":"INVALID_REQUEST","message":"Options: expectedVersion is out of range"}}`, 400},

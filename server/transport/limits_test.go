@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,6 +155,29 @@ func TestHeartbeats(t *testing.T) {
 		if got := s.subscriptions(t); got != "1" {
 			t.Errorf("%s subscriptions", got)
 		}
+		sub.stop()
+		s.awaitSubscriptions(t, "0")
+	})
+}
+
+// TestHeartbeatsOfOthersMessages: a subscription that is woken again and again by what is not
+// for it is as silent as one that sleeps.
+func TestHeartbeatsOfOthersMessages(t *testing.T) {
+	t.Parallel()
+	limited(t, server.Options{Heartbeat: 100 * time.Millisecond}, Limits{}, func(t *testing.T, s store) {
+		sub := s.subscribe(t, "category=a&consumer=0&size=2")
+		var stop atomic.Bool
+		var writers sync.WaitGroup
+		writers.Go(func() {
+			for !stop.Load() {
+				s.write(t, "a-2", 1) // the other member's
+			}
+		})
+		if got := sub.frame(); got != ": heartbeat" {
+			t.Errorf("frame %q", got)
+		}
+		stop.Store(true)
+		writers.Wait()
 		sub.stop()
 		s.awaitSubscriptions(t, "0")
 	})

@@ -214,7 +214,8 @@ func (s site) netImport(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("Connection", "close") // a part of the body may be left
 	w.WriteHeader(http.StatusOK)
-	logImport(im.Run(r.Context(), netEvents{w, conn, s.limits.Send}))
+	ctx := context.WithoutCancel(r.Context()) // which ends with the client's half of the connection, as the body does
+	logImport(im.Run(ctx, netEvents{w, conn, s.limits.Send}))
 }
 
 // netEvents sends events through net/http.

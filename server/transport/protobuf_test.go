@@ -136,6 +136,9 @@ func (c *jsonCall) write() *wire.StreamWrite {
 	m.ExpectedVersion = o.ExpectedVersion
 	if o.ID != "" {
 		id, err := uuid.Parse(o.ID)
+		if err == nil {
+			err = uuid.Validate(o.ID)
+		}
 		c.bad = c.bad || err != nil
 		m.Id = id[:]
 	}

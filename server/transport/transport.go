@@ -156,7 +156,7 @@ func (s site) stream(sub *server.Subscription, conn net.Conn, w server.EventWrit
 	attend(conn, sub.Heartbeat(), s.limits.Send)
 	ctx, stop := untilGone(s.stop, conn)
 	defer stop()
-	if err := sub.Run(ctx, w); err != nil && !errors.Is(err, context.Canceled) {
+	if err := sub.Run(ctx, w); err != nil && ctx.Err() == nil {
 		slog.Error("a stream of events ended", "error", err)
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(s.limits.Send)) // for the end of the stream
