@@ -32,7 +32,8 @@ type Load struct {
 	AllowErrors float64 `json:"allow_errors,omitempty"`
 
 	// Unchecked is for a server that does nothing: an answer counts whatever its body is,
-	// and nothing is sent before the first request that counts.
+	// and nothing is sent before the first request that counts. Values that requests would
+	// take from answers count as taken (Capturer).
 	Unchecked bool `json:"unchecked,omitempty"`
 
 	// Protocol is empty for HTTP/1.1, or ProtocolH2.

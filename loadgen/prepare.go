@@ -17,6 +17,14 @@ type Preparer interface {
 	Prepare(req *Request) (ok bool)
 }
 
+// Capturer is a Source whose requests have values in them that it takes from answers.
+type Capturer interface {
+	Source
+	// Presume has it go on as if it had taken all values: under Load.Unchecked no answer
+	// has any. It is called before anything else.
+	Presume()
+}
+
 // prepare sends what the source wants to be sent before anything else. That is
 // neither counted nor measured, unless it fails.
 func (w *worker) prepare(ctx context.Context) error {

@@ -34,6 +34,9 @@ type worker struct {
 }
 
 func newWorker(to link, s Source, kinds int, l Load, t timer, all *latencies) *worker {
+	if c, ok := s.(Capturer); ok && l.Unchecked {
+		c.Presume()
+	}
 	return &worker{
 		link: to, source: s, allowErrors: l.AllowErrors > 0, unchecked: l.Unchecked, timeout: l.Timeout,
 		timer: t, latencies: all, done: newKindResults(kinds),

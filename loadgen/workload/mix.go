@@ -54,9 +54,7 @@ func (m *Mix) Source(seed uint64, worker int) loadgen.Source { return m.source(s
 // Preview starts a sequence of requests to look at, those of the setup left out.
 func (m *Mix) Preview() loadgen.Source {
 	s := m.source(1, 0)
-	for i := range s.values {
-		s.values[i], s.have[i] = "{{captured}}", true
-	}
+	s.presume("{{captured}}")
 	return s
 }
 
@@ -88,6 +86,16 @@ func (s *mixSource) Prepare(req *loadgen.Request) bool {
 	}
 	s.fill(s.mix.setup[s.prepared], req)
 	return true
+}
+
+// Presume has requests go out as they are drawn, although no answer gives them values. The
+// one that they all have instead can be a whole path.
+func (s *mixSource) Presume() { s.presume("/captured") }
+
+func (s *mixSource) presume(value string) {
+	for i := range s.values {
+		s.values[i], s.have[i] = value, true
+	}
 }
 
 func (s *mixSource) Next(req *loadgen.Request) (kind int) {

@@ -43,9 +43,14 @@ func mustMix(t testing.TB, text string) *Mix {
 // drive sends requests of a workload to a handler with a number of workers.
 func drive(t *testing.T, w loadgen.Workload, workers, requests int, handler http.HandlerFunc) loadgen.Result {
 	t.Helper()
+	return driveAs(t, w, loadgen.Load{Workers: workers}, requests, handler)
+}
+
+func driveAs(t *testing.T, w loadgen.Workload, load loadgen.Load, requests int, handler http.HandlerFunc) loadgen.Result {
+	t.Helper()
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	load := loadgen.Load{Workload: w.Name(), Kinds: w.Kinds(), Workers: workers, Timeout: 10 * time.Second}
+	load.Workload, load.Kinds, load.Timeout = w.Name(), w.Kinds(), 10*time.Second
 	driver := loadgen.NewDriver(serverURL(t, server.Listener.Addr().String()), w, load, loadgen.Connect{}, 1)
 	defer driver.Close()
 	return driver.Warmup(context.Background(), requests)
@@ -174,10 +179,7 @@ func (s *shopServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Workers log in once, before the first request that counts, and take values from
-// answers into later requests, each its own.
-func TestMixTakesValuesAlong(t *testing.T) {
-	m := mustMix(t, `
+const shopMix = `
 setup:
 - {path: /login, method: POST, body: "w{{worker}}", capture: {token: json data.token}}
 requests:
@@ -188,7 +190,12 @@ requests:
   headers: {Authorization: "{{.token}}"}
   check: {status: 201}
   capture: {order: header Location}
-`)
+`
+
+// Workers log in once, before the first request that counts, and take values from
+// answers into later requests, each its own.
+func TestMixTakesValuesAlong(t *testing.T) {
+	m := mustMix(t, shopMix)
 	shop := &shopServer{paths: map[string]int{}, orders: map[string]string{}}
 	result := drive(t, m, 3, 60, shop.ServeHTTP)
 	if result.Ops() != 60 || len(shop.errors) > 0 {
@@ -200,6 +207,25 @@ requests:
 	for number, token := range shop.orders {
 		if !regexp.MustCompile(`^t-w[012]$`).MatchString(token) {
 			t.Errorf("order %s with token %q", number, token)
+		}
+	}
+}
+
+// A server that does nothing gets the requests that are drawn, although none of its answers
+// has the values that they take.
+func TestMixUnchecked(t *testing.T) {
+	m := mustMix(t, shopMix)
+	const n = 60
+	drawn := make([]int64, len(m.Kinds()))
+	var req loadgen.Request
+	for source := m.Preview(); req.Number < n; req.Number++ {
+		drawn[source.Next(&req)]++
+	}
+	nothing := func(http.ResponseWriter, *http.Request) {}
+	result := driveAs(t, m, loadgen.Load{Workers: 1, Unchecked: true}, n, nothing)
+	for kind, want := range drawn {
+		if got := result.Kinds[kind].Ops; got != want {
+			t.Errorf("%d requests of kind %s, want %d; %+v", got, m.Kinds()[kind], want, result.Errors)
 		}
 	}
 }
