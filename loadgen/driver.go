@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"sync"
 	"time"
@@ -58,6 +59,10 @@ type Result struct {
 	Duration time.Duration // until the last outstanding request was answered
 	Kinds    []KindResult  // one per kind of request, in the order of Workload.Kinds
 	Errors   Errors
+
+	// Setup counts the workers that could not be prepared (Preparer) and sent nothing
+	// else: the load was not what was asked for, whatever share of errors it bears.
+	Setup Errors
 
 	// CPU is the CPU time (user and system) that this process used during the
 	// call. That is what the load cost the generator if the process did nothing
@@ -128,6 +133,14 @@ func (r Result) Ops() int64 {
 	return n
 }
 
+// SetupErr is an error if a worker could not be prepared, or nil.
+func (r Result) SetupErr() error {
+	if n := r.Setup.Total(); n > 0 {
+		return fmt.Errorf("%d of the workers could not begin: %s", n, r.Setup.First)
+	}
+	return nil
+}
+
 // backlogTime is how long a slice of an open loop goes on sending overdue
 // requests after its end. A server that freezes for less than this shows all of
 // the freeze in its latencies, and one that cannot keep up does not delay the
@@ -195,7 +208,7 @@ func (d *Driver) run(ctx context.Context, start time.Time, p Pacer, end time.Tim
 	for _, w := range d.workers {
 		w.addTo(&r)
 	}
-	if r.Errors.Total() == 0 || d.allowErrors {
+	if r.SetupErr() == nil && (r.Errors.Total() == 0 || d.allowErrors) {
 		d.workers[0].wait(ctx, end) // the last requests may have been answered earlier
 	}
 	r.Duration = time.Since(start)

@@ -22,6 +22,7 @@ func Merge(kinds int, parts []Result) Result {
 			all.Kinds[kind].add(k)
 		}
 		all.Errors.merge(r.Errors)
+		all.Setup.merge(r.Setup)
 		all.CPU += r.CPU
 		all.AgentsHere += r.AgentsHere
 		all.Reopened += r.Reopened

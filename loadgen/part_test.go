@@ -120,6 +120,7 @@ func TestMerge(t *testing.T) {
 		return Result{
 			Start: start.Add(after), Duration: length, CPU: time.Second, Late: 1, MaxLate: after, Missed: 2,
 			Reopened: 3, Errors: Errors{Kinds: map[string]int64{"timeout": 1}, First: "first"},
+			Setup: Errors{Kinds: map[string]int64{"refused": 1}, First: "setup"},
 			Kinds: []KindResult{{Ops: ops, Latency: time.Second, Bytes: 5, Errors: 1, Statuses: map[int]int64{200: ops}}},
 		}
 	}
@@ -127,6 +128,7 @@ func TestMerge(t *testing.T) {
 	want := Result{
 		Start: start, Duration: 51 * time.Millisecond, CPU: 2 * time.Second, Late: 2, MaxLate: time.Millisecond,
 		Missed: 4, Reopened: 6, Errors: Errors{Kinds: map[string]int64{"timeout": 2}, First: "first"},
+		Setup: Errors{Kinds: map[string]int64{"refused": 2}, First: "setup"},
 		Kinds: []KindResult{{Ops: 12, Latency: 2 * time.Second, Bytes: 10, Errors: 2, Statuses: map[int]int64{200: 12}}},
 	}
 	if !reflect.DeepEqual(got, want) {

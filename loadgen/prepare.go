@@ -26,7 +26,7 @@ type Capturer interface {
 }
 
 // prepare sends what the source wants to be sent before anything else. That is
-// neither counted nor measured, unless it fails.
+// neither counted nor measured; whether it fails is (Result.Setup).
 func (w *worker) prepare(ctx context.Context) error {
 	p, ok := w.source.(Preparer)
 	for ok && !w.unchecked && p.Prepare(&w.req) {

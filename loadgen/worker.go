@@ -28,6 +28,7 @@ type worker struct {
 	broken   int          // exchanges that failed in a row
 	done     []KindResult // by kind
 	errors   Errors
+	setup    Errors
 	reopened int64
 	late     int64
 	maxLate  time.Duration
@@ -53,7 +54,7 @@ func (w *worker) run(ctx context.Context, p Pacer) {
 	err := w.prepare(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			w.errors.add(err)
+			w.setup.add(err)
 		}
 		return
 	}
@@ -85,7 +86,8 @@ func (w *worker) reset() {
 		clear(statuses)
 		w.done[kind] = KindResult{Statuses: statuses}
 	}
-	w.errors, w.late, w.maxLate, w.reopened, w.broken = Errors{}, 0, 0, 0, 0
+	w.errors, w.setup = Errors{}, Errors{}
+	w.late, w.maxLate, w.reopened, w.broken = 0, 0, 0, 0
 	w.rested = w.link.connected()
 }
 
@@ -192,6 +194,7 @@ func (w *worker) addTo(r *Result) {
 		r.Kinds[kind].add(k)
 	}
 	r.Errors.merge(w.errors)
+	r.Setup.merge(w.setup)
 	r.Reopened += w.reopened
 	r.Late += w.late
 	r.MaxLate = max(r.MaxLate, w.maxLate)

@@ -254,7 +254,7 @@ func (r *capacityRecorder) warmUp(ctx context.Context, c *contender) error {
 	const lower = 0.7
 	result := c.generator.Warmup(ctx, r.Plan.Warmup)
 	latency := c.generator.TakeLatency()
-	if err := lostLoad(ctx, result, latency); err != nil {
+	if err := c.lostLoad(ctx, result, latency); err != nil {
 		return err
 	}
 	if result.Ops() == 0 && r.Plan.Warmup > 0 {
@@ -324,7 +324,7 @@ func (r *capacityRecorder) try(ctx context.Context, c *contender) error {
 	c.generator.SetRate(rate)
 	result := c.generator.Slice(ctx, r.Plan.Slice)
 	latency := c.generator.TakeLatency()
-	if err := lostLoad(ctx, result, latency); err != nil {
+	if err := c.lostLoad(ctx, result, latency); err != nil {
 		return err
 	}
 	after, err := c.cpu()
@@ -363,8 +363,14 @@ func (c *contender) add(t runfolder.Trial) {
 }
 
 // lostLoad is why nothing of a slice counts, or nil.
-func lostLoad(ctx context.Context, r loadgen.Result, l loadgen.Latency) error {
-	return cmp.Or(ctx.Err(), r.Lost, l.Lost)
+func (c *contender) lostLoad(ctx context.Context, r loadgen.Result, l loadgen.Latency) error {
+	if err := cmp.Or(ctx.Err(), r.Lost, l.Lost); err != nil {
+		return err
+	}
+	if err := r.SetupErr(); err != nil {
+		return fmt.Errorf("subject %s: %w", c.name, err)
+	}
+	return nil
 }
 
 // addAgents adds what the agents did in a trial. They are the same ones throughout a

@@ -313,6 +313,9 @@ func (c *counter) send(ctx context.Context, s int, g Generator, requests int) er
 	if result.Lost != nil {
 		return result.Lost
 	}
+	if err := result.SetupErr(); err != nil {
+		return fmt.Errorf("subject %s under valgrind: %w", c.infos[s].Name, err)
+	}
 	n := result.Errors.Total()
 	if n > 0 && c.Load.AllowErrors == 0 || result.Ops() == 0 {
 		return fmt.Errorf("subject %s failed %d of %d requests under valgrind: %s",

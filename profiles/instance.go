@@ -310,13 +310,17 @@ func (i *instance) chargeCPU() error {
 	return nil
 }
 
-// checkResult rejects failed requests, as far as the load does not allow them.
+// checkResult rejects failed requests, as far as the load does not allow them, and a
+// failed setup.
 func (i *instance) checkResult(ctx context.Context, result loadgen.Result) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if result.Lost != nil {
 		return result.Lost
+	}
+	if err := result.SetupErr(); err != nil {
+		return fmt.Errorf("subject %s: %w", i.name(), err)
 	}
 	i.run.CountErrors(result.Errors)
 	n := result.Errors.Total()

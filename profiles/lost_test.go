@@ -2,6 +2,8 @@ package profiles
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
@@ -135,6 +137,82 @@ func TestLostTrial(t *testing.T) {
 				if counts != e.Plan.Rounds || first != (b > 0) {
 					t.Errorf("block %d has %d trials that count, and begins with one: %v", b, counts, first)
 				}
+			}
+		})
+	}
+}
+
+// unready is the workload work, of which the second worker cannot be prepared.
+type unready struct{ work }
+
+func (unready) Source(_ uint64, worker int) loadgen.Source {
+	if worker == 1 {
+		return unpreparedSource{}
+	}
+	return work{}
+}
+
+type unpreparedSource struct{ work }
+
+func (unpreparedSource) Prepare(req *loadgen.Request) bool {
+	req.Target = "/work"
+	return true
+}
+
+func (unpreparedSource) Check(int, *loadgen.Answer) error { return errors.New("no token") }
+
+// TestSetupFails: a setup that fails ends everything, also if the load bears failed requests
+// and other workers send some.
+func TestSetupFails(t *testing.T) {
+	load := loadgen.Load{
+		Workload: work{}.Name(), Kinds: work{}.Kinds(), Workers: 2, Timeout: 10 * time.Second, AllowErrors: 0.999,
+	}
+	one := testSubject(t, "one", "fine")
+	for name, record := range map[string]func() error{
+		"run": func() error {
+			e := testExperiment(t, one)
+			e.Load, e.NewGenerator = load, Drive(unready{}, load, loadgen.Connect{})
+			_, err := e.Record(t.Context())
+			return err
+		},
+		"probe": func() error {
+			e := testExperiment(t, one)
+			e.setLoad(load)
+			e.Probing = probingOf(t, e)
+			e.Probing.More = Drive(unready{}, load, loadgen.Connect{})
+			_, err := e.Record(t.Context())
+			return err
+		},
+		"count": func() error {
+			e := testExperiment(t, one)
+			e.setLoad(load)
+			c := counter{recorder: &recorder{Experiment: e, infos: []runfolder.SubjectInfo{{Name: "one"}}}}
+			i, err := one.Start(t.Context(), io.Discard)
+			if err != nil {
+				return err
+			}
+			defer i.Stop()
+			g := Drive(unready{}, load, loadgen.Connect{})(c.infos[0], i.URL(), 1)
+			defer g.Close()
+			return c.send(t.Context(), 0, g, 10)
+		},
+		"capacity": func() error {
+			open := load
+			open.Rate, open.Arrivals = 2000, loadgen.Poisson
+			e := CapacityExperiment{
+				Subjects: []subject.Target{one}, Load: open, MaxRate: 2000, Out: t.TempDir(),
+				Limits:       runfolder.Limits{Latencies: []runfolder.LatencyLimit{{Quantile: 99, Limit: 5 * time.Second}}},
+				Plan:         runfolder.Plan{Blocks: 1, Rounds: 3, Slice: 10 * time.Millisecond, Warmup: 10, Seed: 1},
+				NewGenerator: Drive(unready{}, open, loadgen.Connect{}),
+			}
+			_, err := e.Record(t.Context())
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const want = "1 of the workers could not begin: setup: GET /work: no token in the answer"
+			if err := record(); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
 			}
 		})
 	}

@@ -156,6 +156,8 @@ func (a *probeArm) check(ctx context.Context, result loadgen.Result, mayFail boo
 		return ctx.Err()
 	case result.Lost != nil:
 		return result.Lost
+	case result.SetupErr() != nil:
+		return explained(a.Instance, result.SetupErr())
 	case result.Errors.Total() > 0 && !(mayFail && result.Ops() > 0):
 		return explained(a.Instance, fmt.Errorf("a request failed: %s", result.Errors.First))
 	}

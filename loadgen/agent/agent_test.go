@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -284,5 +286,32 @@ func TestRateOfSlices(t *testing.T) {
 	lost, _ := together.Slice(t.Context(), length).Lost.(*loadgen.LostError)
 	if lost == nil || lost.Again || !strings.Contains(lost.Reason, "4001 requests per second, of a load of 4000") {
 		t.Errorf("more than was agreed to: %+v", lost)
+	}
+}
+
+// TestSetupFails: a setup that fails is told with its reason, and is no lie of an agent.
+func TestSetupFails(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "w.yaml")
+	const text = "setup: [{path: /login}]\nrequests: [{path: /}]"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := workload.ReadMix(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := bus(t)
+	startAgent(t, s, options("a"), time.Now())
+	g := gather(t, s, 1).NewGenerator(u, w, loadOf(w, 2, 0), Trust{}, 1)
+	defer g.Close()
+	r := g.Warmup(t.Context(), 10)
+	if r.Lost != nil || r.Setup.Total() != 2 || !strings.Contains(r.Setup.First, "GET /login was answered with status 404") {
+		t.Errorf("lost: %v, setup: %+v", r.Lost, r.Setup)
 	}
 }

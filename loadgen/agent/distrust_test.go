@@ -89,6 +89,7 @@ func TestDistrust(t *testing.T) {
 	}{
 		{"", func(*result) {}, truth},
 		{"a count is negative", func(r *result) { r.CPU = -1 }, truth},
+		{"a count is negative", func(r *result) { r.Setup.Kinds = map[string]int64{"timeout": -1} }, truth},
 		{"a count is 9223372036854775807", func(r *result) { r.Kinds[0].Bytes = 1<<63 - 1 }, truth},
 		{"nothing, or of other kinds", func(r *result) { r.Kinds = r.Kinds[:1] }, truth},
 		{"it made 2 requests of 1", func(r *result) { r.Missed = 1 }, truth},

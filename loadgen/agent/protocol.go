@@ -31,7 +31,7 @@ import (
 // only equal ones understand each other.
 const (
 	serviceName     = "eventobench-agent"
-	protocolVersion = "1.1.0"
+	protocolVersion = "1.2.0"
 )
 
 // LeaseTime is how long an agent goes on without hearing from its recorder.
@@ -226,6 +226,7 @@ type result struct {
 	Duration time.Duration        `json:"duration_ns"`
 	Kinds    []loadgen.KindResult `json:"kinds"`
 	Errors   loadgen.Errors       `json:"errors"`
+	Setup    loadgen.Errors       `json:"setup"`
 	CPU      time.Duration        `json:"cpu_ns"`
 	Reopened int64                `json:"reopened,omitempty"`
 	Late     int64                `json:"late,omitempty"`
@@ -256,8 +257,10 @@ func (r result) check() error {
 			counts = append(counts, n)
 		}
 	}
-	for _, n := range r.Errors.Kinds {
-		counts = append(counts, n)
+	for _, kinds := range []map[string]int64{r.Errors.Kinds, r.Setup.Kinds} {
+		for _, n := range kinds {
+			counts = append(counts, n)
+		}
 	}
 	switch {
 	case slices.Min(counts) < 0:
@@ -310,7 +313,7 @@ func (r result) agrees() error {
 
 func resultOf(r loadgen.Result, epoch time.Time, stall time.Duration) *result {
 	return &result{
-		Start: int64(r.Start.Sub(epoch)), Duration: r.Duration, Kinds: r.Kinds, Errors: r.Errors, CPU: r.CPU,
+		Start: int64(r.Start.Sub(epoch)), Duration: r.Duration, Kinds: r.Kinds, Errors: r.Errors, Setup: r.Setup, CPU: r.CPU,
 		Reopened: r.Reopened, Late: r.Late, MaxLate: r.MaxLate, Missed: r.Missed, Limited: r.Limited, Stall: stall,
 	}
 }
@@ -318,7 +321,7 @@ func resultOf(r loadgen.Result, epoch time.Time, stall time.Duration) *result {
 // result is the loadgen.Result, on the clock that began at epoch.
 func (r result) result(epoch time.Time) loadgen.Result {
 	return loadgen.Result{
-		Start: epoch.Add(time.Duration(r.Start)), Duration: r.Duration, Kinds: r.Kinds, Errors: r.Errors, CPU: r.CPU,
+		Start: epoch.Add(time.Duration(r.Start)), Duration: r.Duration, Kinds: r.Kinds, Errors: r.Errors, Setup: r.Setup, CPU: r.CPU,
 		Reopened: r.Reopened, Late: r.Late, MaxLate: r.MaxLate, Missed: r.Missed, Limited: r.Limited,
 	}
 }
