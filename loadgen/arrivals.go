@@ -44,7 +44,8 @@ func (l *closedLoop) Next(now time.Time) (time.Time, int64, bool) {
 	return time.Time{}, 0, (first || now.Before(l.end)) && l.most.allows(now)
 }
 
-// fixedNumber makes free workers send at once, a part of a given number of requests.
+// fixedNumber makes free workers send at once, a part of a given number of requests. They
+// wait where that would be more than the ceiling allows: the number counts.
 type fixedNumber struct {
 	requests int64
 	part     Part
@@ -54,7 +55,10 @@ type fixedNumber struct {
 
 func (f *fixedNumber) Next(now time.Time) (time.Time, int64, bool) {
 	n := int64(f.part.Index) + (f.taken.Add(1)-1)*int64(f.part.of())
-	return time.Time{}, n, n < f.requests && f.most.allows(now)
+	if n >= f.requests {
+		return time.Time{}, 0, false
+	}
+	return f.most.pace(now), n, true
 }
 
 // schedule makes each request go out when it is due or, if no worker is free

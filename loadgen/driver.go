@@ -182,9 +182,7 @@ func (d *Driver) SetRate(perSecond float64) { d.timeline.setRate(perSecond) }
 func (d *Driver) Warmup(ctx context.Context, requests int) Result {
 	now := time.Now()
 	n := &fixedNumber{requests: int64(requests), part: d.part, most: d.ceiling(now)}
-	r := d.run(ctx, now, n, now)
-	r.Limited = n.most.isExceeded()
-	return r
+	return d.run(ctx, now, n, now)
 }
 
 // ceiling is what holds the rate of a run down, or nil.

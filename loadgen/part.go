@@ -54,8 +54,8 @@ func (p Part) share(due []time.Duration, first int64) ([]time.Duration, int64) {
 
 // NewPart is like NewDriver, but makes only a part of the load, which needs a worker
 // at least. A rate of more than limit requests per second is not exceeded for longer
-// than some hundredths of a second: Result.Limited tells if it was held down, so that
-// the result is not that of the load.
+// than some hundredths of a second: Result.Limited tells if it was held down in a slice, so
+// that the result is not that of the load. A warm-up takes longer then.
 func NewPart(
 	server *url.URL, w Workload, l Load, c Connect, seed uint64, part Part, limit float64,
 ) *Driver {
@@ -75,8 +75,8 @@ func NewPart(
 	return d
 }
 
-// ceiling ends a run that would send more than a number of requests per second. A nil
-// one ends none.
+// ceiling ends or slows down a run that would send more than a number of requests per
+// second. A nil one does nothing.
 type ceiling struct {
 	start    time.Time
 	perS     float64
@@ -98,6 +98,20 @@ func (c *ceiling) allows(now time.Time) bool {
 	}
 	c.exceeded.Store(true)
 	return false
+}
+
+// pace counts a request, and returns when it may be sent, with the zero time meaning at
+// once.
+func (c *ceiling) pace(now time.Time) time.Time {
+	if c == nil {
+		return time.Time{}
+	}
+	before := float64(c.taken.Add(1) - 1)
+	due := c.start.Add(time.Duration(before/c.perS*float64(time.Second)) - burst)
+	if due.After(now) {
+		return due
+	}
+	return time.Time{}
 }
 
 func (c *ceiling) isExceeded() bool { return c != nil && c.exceeded.Load() }

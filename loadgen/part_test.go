@@ -163,3 +163,17 @@ func TestCeilingOfRecording(t *testing.T) {
 		}
 	}
 }
+
+// TestCeilingOfWarmup: a warm-up that would be too fast is held down, and sends all of its
+// requests.
+func TestCeilingOfWarmup(t *testing.T) {
+	const requests, perS = 500, 1000
+	inBubble(t, Load{Workers: 4}, fine, func(t *testing.T, d *Driver) {
+		d.limit = perS
+		r := d.Warmup(t.Context(), requests)
+		const last = (requests-1)*time.Second/perS - burst
+		if r.Ops() != requests || r.Limited || r.Duration != last {
+			t.Errorf("%d of %d requests in %v, limited %v, want %v", r.Ops(), requests, r.Duration, r.Limited, last)
+		}
+	})
+}
