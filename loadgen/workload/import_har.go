@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -84,7 +85,7 @@ func hostOf(e *har.Entry) string {
 
 func (i *importer) addHAR(e *har.Entry, at time.Time) {
 	body, held := harBody(e.Request.PostData)
-	if !held {
+	if !held || len(body) == 0 && hadBody(e.Request) {
 		i.leaveOut("whose body is not in the recording")
 		return
 	}
@@ -120,4 +121,16 @@ func harBody(post *har.PostData) (body []byte, held bool) {
 		}
 	}
 	return []byte(strings.Join(pairs, "&")), true
+}
+
+// hadBody reports whether a request says that it had a body. Browsers do not save all of
+// them.
+func hadBody(r *har.Request) bool {
+	return r.BodySize > 0 || slices.ContainsFunc(r.Headers, func(f *har.NameValuePair) bool {
+		if f == nil || !strings.EqualFold(f.Name, "Content-Length") {
+			return false
+		}
+		size, err := strconv.ParseInt(f.Value, 10, 64)
+		return err == nil && size > 0
+	})
 }

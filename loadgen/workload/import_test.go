@@ -52,6 +52,29 @@ func TestImportsHAR(t *testing.T) {
 	}
 }
 
+// TestBodyNotSaved: a request that says that it had a body is not sent without it.
+func TestBodyNotSaved(t *testing.T) {
+	for more, taken := range map[string]bool{
+		``:              true,
+		`,"bodySize":0`: true, `,"bodySize":-1`: true, `,"bodySize":7`: false,
+		`,"bodySize":7,"postData":{"text":""}`:                                          false,
+		`,"bodySize":7,"postData":{"text":"a b c d"}`:                                   true,
+		`,"headers":[{"name":"content-length","value":"52431"}]`:                        false,
+		`,"headers":[{"name":"Content-Length","value":"52431"}],"postData":{"text":""}`: false,
+		`,"headers":[{"name":"Content-Length","value":"0"}]`:                            true,
+	} {
+		text := strings.Replace(harOf("2026-11-24T10:00:00Z", "http://h/"), `"GET"`, `"POST"`+more, 1)
+		got, err := parseRecording("r", text, "")
+		if taken && (err != nil || len(got.Targets) != 1) {
+			t.Errorf("%s: %v, %v", more, got, err)
+		}
+		const why = "r: no requests to take; left out 1 request whose body is not in the recording"
+		if !taken && fmt.Sprint(err) != why {
+			t.Errorf("%s: %v, %v, want %s", more, got, err, why)
+		}
+	}
+}
+
 func TestImportsLogs(t *testing.T) {
 	text := strings.Join([]string{
 		`1.2.3.4 - - [24/Nov/2026:10:00:01 +0000] "GET /a?b=c HTTP/1.1" 200 12`,
