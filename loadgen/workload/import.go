@@ -24,7 +24,7 @@ type Recording struct {
 // host:port), or that of most requests if it is empty. An error of type *Error tells
 // the place in the file.
 func Import(file, host string) (Recording, error) {
-	text, err := readText(file)
+	text, err := readText(file, decodeLog)
 	if err != nil {
 		return Recording{}, err
 	}
@@ -69,8 +69,11 @@ func WriteTargets(w io.Writer, targets []Target) error {
 // importer collects the requests of a recording.
 type importer struct {
 	entries []entry
-	left    map[string]int // what was left out
+	left    map[omission]int
 }
+
+// omission is something that was left out, in the singular, and the reason.
+type omission struct{ what, why string }
 
 type entry struct {
 	Target
@@ -93,11 +96,14 @@ func (i *importer) add(t Target, at time.Time, status int) {
 	}
 }
 
-func (i *importer) leaveOut(why string) {
+// leaveOut notes that a request was left out.
+func (i *importer) leaveOut(why string) { i.omit("request", why) }
+
+func (i *importer) omit(what, why string) {
 	if i.left == nil {
-		i.left = map[string]int{}
+		i.left = map[omission]int{}
 	}
-	i.left[why]++
+	i.left[omission{what, why}]++
 }
 
 // maxNotes limits how much is told about odd requests.
@@ -105,29 +111,29 @@ const maxNotes = 20
 
 // notes tells what was left out, the most frequent first.
 func (i *importer) notes() []string {
-	reasons := slices.SortedFunc(maps.Keys(i.left), func(a, b string) int {
-		return cmp.Or(cmp.Compare(i.left[b], i.left[a]), cmp.Compare(a, b))
+	reasons := slices.SortedFunc(maps.Keys(i.left), func(a, b omission) int {
+		return cmp.Or(cmp.Compare(i.left[b], i.left[a]), cmp.Compare(a.why, b.why), cmp.Compare(a.what, b.what))
 	})
 	var all []string
-	for n, why := range reasons {
+	for n, o := range reasons {
 		if n == maxNotes {
 			return append(all, fmt.Sprintf("left out others for %d more reasons", len(reasons)-n))
 		}
-		all = append(all, leftOut(i.left[why], why))
+		all = append(all, o.times(i.left[o]))
 	}
 	return all
 }
 
-// leftOut tells of n requests, given what is said of one.
-func leftOut(n int, why string) string {
+// times tells of n omissions.
+func (o omission) times(n int) string {
 	if n == 1 {
-		return "left out 1 request " + why
+		return fmt.Sprintf("left out 1 %s %s", o.what, o.why)
 	}
-	rest, past := strings.CutPrefix(why, "that was ")
+	rest, past := strings.CutPrefix(o.why, "that was ")
 	if past {
-		why = "that were " + rest
+		o.why = "that were " + rest
 	}
-	return fmt.Sprintf("left out %d requests %s", n, why)
+	return fmt.Sprintf("left out %d %ss %s", n, o.what, o.why)
 }
 
 // targets are the requests in the order of their times, which count from the first.

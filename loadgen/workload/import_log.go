@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // logLine is a line of the Common or, with referer and user agent, the Combined
@@ -57,7 +58,7 @@ func (i *importer) addLog(part []string, at time.Time) {
 		i.leaveOut("without a request line")
 		return
 	}
-	t := Target{Method: words[0], URL: words[1], Header: http.Header{}}
+	t := Target{Method: words[0], URL: string(escapePath([]byte(words[1]))), Header: http.Header{}}
 	switch t.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 	default:
@@ -65,7 +66,11 @@ func (i *importer) addLog(part []string, at time.Time) {
 		return
 	}
 	for name, index := range map[string]int{"Referer": logReferer, "User-Agent": logAgent} {
-		if value := unescaped(part[index]); value != "" && value != "-" {
+		switch value := unescaped(part[index]); {
+		case value == "" || value == "-":
+		case !utf8.ValidString(value): // JSON cannot hold it
+			i.omit(name, "not in UTF-8")
+		default:
 			t.Header.Set(name, value)
 		}
 	}

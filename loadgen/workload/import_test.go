@@ -3,6 +3,7 @@ package workload
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -104,13 +105,36 @@ func TestImportsLogs(t *testing.T) {
 		},
 	}
 	for _, data := range []string{text, utf16le(text)} {
-		decoded, err := decodeText("r", []byte(data))
+		decoded, err := decodeLog("r", []byte(data))
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := parseRecording("r", decoded, "")
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v\n%s", err, diff)
+		}
+	}
+}
+
+// TestLogNotUTF8: bytes that are not UTF-8, escaped or not, do not keep a log from being
+// imported. Of a target they are escaped.
+func TestLogNotUTF8(t *testing.T) {
+	for _, e := range []string{`\xE9`, "\xe9"} {
+		text := `h - - [24/Nov/2026:10:00:03 +0000] "GET /search?q=caf` + e + ` HTTP/1.1" 200 1 "-" "Agent ` + e + `"`
+		decoded, err := decodeLog("r", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := Recording{
+			Targets: []Target{{Method: "GET", URL: "/search?q=caf%E9", Header: http.Header{}, At: at(0)}},
+			Notes:   []string{"left out 1 User-Agent not in UTF-8"},
+		}
+		got, err := parseRecording("r", decoded, "")
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%q: %v\n%s", e, err, diff)
+		}
+		if err := WriteTargets(io.Discard, got.Targets); err != nil {
+			t.Errorf("%q: %v", e, err)
 		}
 	}
 }
@@ -207,6 +231,7 @@ func TestReplayOfTargets(t *testing.T) {
 func FuzzImport(f *testing.F) {
 	f.Add(harOf("2026-11-24T10:00:00Z", "http://h/"))
 	f.Add(`h - - [24/Nov/2026:10:00:03 +0000] "GET /e HTTP/1.1" 200 1 "a\"\x41" "b"`)
+	f.Add(`h - - [24/Nov/2026:10:00:03 +0000] "GET /\xE9?q=` + "\xe9" + ` HTTP/1.1" 200 1 "\xE9" "` + "\xe9" + `"`)
 	f.Fuzz(func(t *testing.T, text string) {
 		recording, err := parseRecording("r", text, "")
 		if err != nil {
@@ -232,14 +257,15 @@ func FuzzImport(f *testing.F) {
 
 func TestLeftOut(t *testing.T) {
 	for _, tt := range []struct {
-		n         int
-		why, want string
+		n               int
+		what, why, want string
 	}{
-		{1, "that was not answered", "left out 1 request that was not answered"},
-		{2, "that was not answered", "left out 2 requests that were not answered"},
-		{2, "to cdn:444", "left out 2 requests to cdn:444"},
+		{1, "request", "that was not answered", "left out 1 request that was not answered"},
+		{2, "request", "that was not answered", "left out 2 requests that were not answered"},
+		{2, "Referer", "not in UTF-8", "left out 2 Referers not in UTF-8"},
+		{2, "request", "to cdn:444", "left out 2 requests to cdn:444"},
 	} {
-		if got := leftOut(tt.n, tt.why); got != tt.want {
+		if got := (omission{tt.what, tt.why}).times(tt.n); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}

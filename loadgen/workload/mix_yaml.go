@@ -18,7 +18,7 @@ const maxWeight = 1_000_000
 // ReadMix reads a workload in YAML. It is named by the file and by a hash of it and
 // of the files of its bodies. An error of type *Error tells the place in the file.
 func ReadMix(file string) (*Mix, error) {
-	text, err := readText(file)
+	text, err := readText(file, decodeText)
 	if err != nil {
 		return nil, err
 	}

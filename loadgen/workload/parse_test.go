@@ -110,6 +110,8 @@ func TestRefusesTargets(t *testing.T) {
 		{"GET /a\nA: \x01\n", `t:2:1: bad value of header field A: "\x01"`},
 		{"GET /a\n  @none\n", `t:2:4: reading the body: open none: file does not exist`},
 		{"GET /ü\x00", "t:1:7: a zero byte: this is no text, or UTF-16 without a byte order mark; save it as UTF-8"},
+		{"GET /ü\nA: caf\xe9\n", "t:2:7: the byte 0xe9 is not UTF-8; save the file as UTF-8"},
+		{"{\"method\":\"GET\",\"url\":\"/\xff\"}", "t:1:25: the byte 0xff is not UTF-8; save the file as UTF-8"},
 		{`[{"method":"GET","url":"/"}]`, `t:1:1: want an object per line, {"method": …, "url": …}, not [`},
 		{`{"method":"GET","url":"/"}` + "\n7", `t:2:1: want an object per line, {"method": …, "url": …}, not number`},
 		{"{\"method\":\"GET\",\n \"uri\":\"/\"}",

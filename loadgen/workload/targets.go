@@ -28,7 +28,7 @@ type Target struct {
 // by the file and by a hash of its requests. An error of type *Error tells the
 // place in the file.
 func ReadTargets(file string) (*Requests, error) {
-	text, err := readText(file)
+	text, err := readText(file, decodeText)
 	if err != nil {
 		return nil, err
 	}

@@ -37,18 +37,34 @@ func errorAt(file, text string, offset int, format string, args ...any) error {
 	}
 }
 
-// readText reads a file as decodeText does.
-func readText(file string) (string, error) {
+// readText reads a file as decode does: decodeText or decodeLog.
+func readText(file string, decode func(file string, data []byte) (string, error)) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("reading the workload: %w", err)
 	}
-	return decodeText(file, data)
+	return decode(file, data)
 }
 
 // decodeText returns what a file says: in UTF-8, with or without a byte order mark,
-// or in UTF-16 with one, as PowerShell writes it.
+// or in UTF-16 with one, as PowerShell writes it. Other bytes would not reach agents as they
+// are.
 func decodeText(file string, data []byte) (string, error) {
+	text, err := decodeLog(file, data)
+	if err != nil {
+		return "", err
+	}
+	for at, c := range text {
+		if c == utf8.RuneError && !strings.HasPrefix(text[at:], string(utf8.RuneError)) {
+			return "", errorAt(file, text, at, "the byte 0x%x is not UTF-8; save the file as UTF-8", text[at])
+		}
+	}
+	return text, nil
+}
+
+// decodeLog is like decodeText, but leaves bytes that are not UTF-8 as they are: some servers
+// log whatever they are sent.
+func decodeLog(file string, data []byte) (string, error) {
 	decoded, _, err := transform.Bytes(unicode.BOMOverride(transform.Nop), data)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", file, err)
