@@ -249,12 +249,14 @@ func TestMixSetupFails(t *testing.T) {
 
 // An answer that is not what a check wants is a failure that says what is wrong.
 func TestChecks(t *testing.T) {
-	const body = `{"a":{"n":3,"s":"x","t":true,"z":null},"list":[{"id":7}]}`
+	const body = `{"a":{"n":3,"s":"x","t":true,"z":null},"list":[{"id":7}],"big":9007199254740992,"float":3.0e0}`
 	for _, c := range []struct{ check, want string }{
 		{"check: {status: 201}", ""},
 		{"check: {status: [200, 201]}", ""},
 		{"check: {body contains: '\"n\":3'}", ""},
 		{"check: {json: {a.n: 3, a.s: x, a.t: true, a.z: null, list.0.id: 7.0, list.#: 1}}", ""},
+		{"check: {json: {big: 9007199254740992, a.n: 0x3, float: 3}}", ""},
+		{"check: {json: {big: 9007199254740993}}", `GET /: big is 9007199254740992, not 9007199254740993, in the answer: `},
 		{"check: {json: {a.n: {above: 2, below: 3.5}}}", ""},
 		{"capture: {v: json a.n, w: header X-Out}", ""},
 		{"check: {status: 200}", "GET / was answered with status 201: "},
@@ -373,6 +375,9 @@ func TestRefusesMixes(t *testing.T) {
 		{one("check: {json: {a: [1]}}"), "w.yaml:3:21: want a single value, or {above: N} or {below: N}"},
 		{one("check: {json: {a: {}}}"), "w.yaml:3:21: want {above: N} or {below: N}"},
 		{one("check: {json: {a: {above: x}}}"), "w.yaml:3:29: want a number"},
+		{one("check: {json: {a: {above: }}}"), "w.yaml:3:29: want a number"},
+		{one("check: {json: {a: {above: null}}}"), "w.yaml:3:29: want a number"},
+		{one("check: {json: {a: {below: ~}}}"), "w.yaml:3:29: want a number"},
 	} {
 		m, err := mix(c.text)
 		if fmt.Sprint(err) != c.want {

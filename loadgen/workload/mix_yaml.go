@@ -373,7 +373,10 @@ func (r *mixReader) jsonCheck(path string, n *yaml.Node) (jsonCheck, error) {
 		if err := v.Decode(&number); err != nil {
 			return j, r.errorf(n, "%q is no number that JSON can have", v.Value)
 		}
-		j.ok = func(got gjson.Result) bool { return got.Type == gjson.Number && got.Num == number }
+		exact := exactly(v)
+		j.ok = func(got gjson.Result) bool {
+			return got.Type == gjson.Number && got.Num == number && exact(got.Raw)
+		}
 	case "!!bool":
 		j.ok = func(got gjson.Result) bool { return got.IsBool() && got.Bool() == strings.EqualFold(v.Value, "true") }
 	case "!!null":
@@ -386,12 +389,24 @@ func (r *mixReader) jsonCheck(path string, n *yaml.Node) (jsonCheck, error) {
 	return j, nil
 }
 
+// exactly tells whole numbers apart that are one as floating-point numbers. It takes the
+// text of a number in JSON that is equal to that of the node as one of these.
+func exactly(n *yaml.Node) func(raw string) bool {
+	var number any
+	if err := n.Decode(&number); err != nil || n.Tag != "!!int" {
+		return func(string) bool { return true }
+	}
+	want := fmt.Sprint(number) // decimal, however the file has it
+	return func(raw string) bool { return raw == want || raw == "-0" || strings.ContainsAny(raw, ".eE") }
+}
+
 func (r *mixReader) rangeCheck(path string, n *yaml.Node) (jsonCheck, error) {
 	var above, below *float64
 	number := func(into **float64) visit {
 		return func(n *yaml.Node) error {
 			*into = new(float64)
-			if err := resolved(n).Decode(*into); err != nil {
+			v := resolved(n)
+			if v.Tag != "!!int" && v.Tag != "!!float" || v.Decode(*into) != nil {
 				return r.errorf(n, "want a number")
 			}
 			return nil
