@@ -56,7 +56,7 @@ func held(v Variant) Held {
 		return Held{By: ByUnknown, Figures: "recorded by something else"}
 	}
 	if o := v.Totals.OpenLoop; o != nil {
-		return heldOpen(v.Manifest.Load, *o, v.Totals.TotalOps, c)
+		return heldOpen(v.Manifest.Load, *o, v.sent(), c)
 	}
 	if c == nil && v.Manifest.Probe == nil {
 		return Held{By: ByUnknown, Figures: "the CPU time of the server is not known"}
@@ -79,6 +79,15 @@ func held(v Variant) Held {
 	default:
 		return Held{By: ByServer, Figures: figures}
 	}
+}
+
+// sent is how many requests its slices have sent, those that failed included.
+func (v Variant) sent() int64 {
+	n := v.Totals.TotalOps
+	for _, s := range v.side.Run.Slices {
+		n += s.Errors
+	}
+	return n
 }
 
 // heldOpen is that of a load with a rate, which is what holds it unless requests were

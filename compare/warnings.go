@@ -295,7 +295,7 @@ func (w *warner) openLoop(v Variant) {
 	if o == nil {
 		return
 	}
-	sent := v.Totals.TotalOps
+	sent := v.sent()
 	// Little's law: requests in flight = rate x latency from sending.
 	inFlight := load.Rate * o.AvgLatencyMs / 1e3
 	if lateOften(*o, sent) {

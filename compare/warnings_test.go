@@ -229,6 +229,7 @@ func TestOpenLoopWarnings(t *testing.T) {
 		{"all in time", func(s *runfolder.Slice) { s.Late, s.MaxLate = 1, 2*time.Millisecond }, 1, "", ""},
 		{"late, with idle workers", func(s *runfolder.Slice) { s.Late, s.MaxLate = s.Ops()/10, 200*time.Millisecond }, 0.1, "late_requests", "by up to 200 ms, with 0.8 of 10 workers busy on average. The server stood still"},
 		{"late, with busy workers", func(s *runfolder.Slice) { s.Late = s.Ops() / 10 }, 1.1, "late_requests", "with 8.8 of 10 workers busy on average. There are too few"},
+		{"late, of which half failed", func(s *runfolder.Slice) { s.Late, s.Errors = s.Ops(), s.Ops() }, 0.1, "late_requests", "50.0% of those to head"},
 		{"missed", func(s *runfolder.Slice) { s.Missed = 1 }, 1, "missed_requests", "240 of "},
 	}
 	for _, tt := range tests {

@@ -82,7 +82,7 @@ type Result struct {
 	Reopened int64
 
 	// For an open loop only:
-	Late    int64         // requests sent more than LateAfter after they were due
+	Late    int64         // requests sent more than LateAfter after they were due, failed ones included
 	MaxLate time.Duration // the longest time from when a request was due until it was sent
 	Missed  int64         // requests that were due but never sent
 

@@ -307,3 +307,18 @@ func BenchmarkTimer(b *testing.B) {
 		})
 	}
 }
+
+// TestLateIsCountedOfFailures: a request was late whether it is answered well or not.
+func TestLateIsCountedOfFailures(t *testing.T) {
+	failing := func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(10 * time.Millisecond)
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+	load := Load{Workers: 1, Rate: 200, Arrivals: Constant, AllowErrors: 0.999}
+	inBubble(t, load, failing, func(t *testing.T, d *Driver) {
+		r := d.Slice(t.Context(), 50*time.Millisecond)
+		if r.Errors.Total() != 10 || r.Late != 9 || r.MaxLate != 45*time.Millisecond {
+			t.Errorf("%d failed, %d late by up to %v; want 10, of which 9 late by up to 45ms", r.Errors.Total(), r.Late, r.MaxLate)
+		}
+	})
+}

@@ -115,7 +115,10 @@ func (w *worker) request(ctx context.Context, kind int, due time.Time) (answered
 	case ctx.Err() == nil:
 		w.done[kind].Errors++
 		w.errors.add(err)
+	default:
+		return answered, err
 	}
+	w.recordDelay(due, sent)
 	return answered, err
 }
 
@@ -182,6 +185,13 @@ func (w *worker) record(kind int, due, sent, answered time.Time) {
 	w.done[kind].Latency += latency
 	w.done[kind].Bytes += int64(len(w.answer.Body))
 	w.latencies.record(kind, latency, answered.Sub(sent))
+}
+
+// recordDelay counts a request as late if it was, whatever came of it.
+func (w *worker) recordDelay(due, sent time.Time) {
+	if due.IsZero() {
+		return
+	}
 	late := sent.Sub(due)
 	w.maxLate = max(w.maxLate, late)
 	if late > LateAfter {
