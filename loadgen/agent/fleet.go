@@ -241,6 +241,9 @@ func (f *Fleet) ready(ctx context.Context) (*joint, error) {
 		return old, nil
 	}
 	infos := old.infos()
+	if len(infos) == 0 {
+		return nil, context.Cause(old.ctx) // which says that none was left
+	}
 	old.close()
 	fresh, err := f.open(ctx, infos, len(infos))
 	f.session = fresh

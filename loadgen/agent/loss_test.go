@@ -122,12 +122,16 @@ func TestNobodyLeft(t *testing.T) {
 	server, _ := counted(t)
 	w := home(t)
 	stop()
-	for _, again := range []bool{true, false} {
+	for _, again := range []bool{true, false, false} {
 		g := f.NewGenerator(server, w, loadOf(w, 1, 0), Trust{}, 1)
 		r := g.Slice(t.Context(), time.Millisecond)
 		lost, _ := r.Lost.(*loadgen.LostError)
 		if lost == nil || lost.Again != again {
 			t.Errorf("lost: %+v, want again %v", lost, again)
+		}
+		const want = "no agent is left: agent a "
+		if text := r.Lost.Error(); !again && (!strings.HasPrefix(text, want) || strings.Contains(text, "<nil>")) {
+			t.Errorf("lost: %s", text)
 		}
 		g.Close()
 	}
