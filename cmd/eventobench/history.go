@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -177,7 +176,7 @@ func byExperiment(dirs []string) ([][]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		order[dir] = slices.Index(m.Folders, filepath.Base(filepath.Clean(dir)))
+		order[dir] = slices.Index(m.Folders, m.Experiment+"-"+m.Subject.Name) // whatever it is called now
 		i, known := place[m.Experiment]
 		if !known {
 			i = len(experiments)

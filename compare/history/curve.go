@@ -104,7 +104,7 @@ func (r Record) machine() string {
 
 // find fills a series; alpha is the probability that it has a false change.
 func (c *Curve) find(s *Series, alpha float64) {
-	if s.Metric.Timing {
+	if s.Relative() {
 		c.findTiming(s, alpha)
 		return
 	}
@@ -207,4 +207,4 @@ func (s Series) Ends() (first, last Point) {
 
 // Relative reports whether points are changes in percent rather than figures in
 // the metric's unit.
-func (s Series) Relative() bool { return s.Metric.Timing }
+func (s Series) Relative() bool { return s.Metric.Timing || s.Metric.Counted }

@@ -2,6 +2,7 @@ package profdiff
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -103,12 +104,18 @@ func (b *builder) locate(l *profile.Location, known map[string]site) location {
 	return at
 }
 
-// ofProfiling reports whether a function is part of the measurement.
+// ofProfiling reports whether a function is part of the measurement. Labels are a server's
+// own, and below Do is what it does under them; so are variables, but for their page.
 func ofProfiling(function string) bool {
-	return strings.HasPrefix(function, "net/http/pprof.") ||
-		strings.HasPrefix(function, "runtime/pprof.") ||
-		strings.HasPrefix(function, "expvar.")
+	if inPprof, ok := strings.CutPrefix(function, "runtime/pprof."); ok {
+		return !labeling.MatchString(inPprof)
+	}
+	return strings.HasPrefix(function, "net/http/pprof.") || strings.HasPrefix(function, "expvar.expvarHandler")
 }
+
+// labeling are the functions of runtime/pprof about labels, and their closures.
+var labeling = regexp.MustCompile(
+	`^(Do|Labels|WithLabels|SetGoroutineLabels|Label|ForLabels|mergeLabelSets|\(?\*?(labelMap|LabelSet)\)?\.\w+)(\.|$)`)
 
 // unknownFunction is where the profile has no name.
 const unknownFunction = "(unknown)"

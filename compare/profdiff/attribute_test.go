@@ -75,6 +75,29 @@ func mustAttribute(t *testing.T, ops []float64, stacks ...stack) *Attribution {
 	return a
 }
 
+// TestOfProfiling: what a server does under labels, or with variables of its own, is its work.
+func TestOfProfiling(t *testing.T) {
+	for function, want := range map[string]bool{
+		"runtime/pprof.writeHeap":                 true,
+		"runtime/pprof.StartCPUProfile":           true,
+		"runtime/pprof.(*profileBuilder).addFrom": true,
+		"runtime/pprof.Do":                        false,
+		"runtime/pprof.Do.deferwrap1":             false,
+		"runtime/pprof.WithLabels":                false,
+		"runtime/pprof.(*labelMap).String":        false,
+		"runtime/pprof.LabelSet.Len":              false,
+		"net/http/pprof.Index":                    true,
+		"expvar.expvarHandler":                    true,
+		"expvar.(*Int).Add":                       false,
+		"expvar.(*Map).Add":                       false,
+		"main.Do":                                 false,
+	} {
+		if ofProfiling(function) != want {
+			t.Errorf("%s: want %v", function, want)
+		}
+	}
+}
+
 func TestAttribute(t *testing.T) {
 	got := mustAttribute(t, []float64{10, 40},
 		stack{1, "leaf middle main.main"},

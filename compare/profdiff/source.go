@@ -33,7 +33,8 @@ func (s Source) file(function, name string) string {
 		pkg = s.Main
 	}
 	dir, inModule := strings.CutPrefix(pkg, s.Module)
-	if s.Module == "" || name == "" || !inModule || dir != "" && dir[0] != '/' {
+	fromCache := strings.Contains(name, "@") // of modules, so that it is of another one, or of no commit
+	if s.Module == "" || name == "" || fromCache || !inModule || dir != "" && dir[0] != '/' {
 		return ""
 	}
 	return path.Join(s.Dir, dir, path.Base(name))

@@ -13,6 +13,7 @@ func TestSourceFile(t *testing.T) {
 		{shop, "example.com/shop/cart.(*Cart[...]).Add", "example.com/shop/cart/cart.go", // -trimpath
 			"backend/cart/cart.go"},
 		{shop, "example.com/shopping.Go", "/go/pkg/mod/example.com/shopping@v1.0.0/go.go", ""},
+		{shop, "example.com/shop/api.Get", "/go/pkg/mod/example.com/shop/api@v1.9.0/client.go", ""}, // another module
 		{shop, "encoding/json.Marshal", "/usr/lib/go/src/encoding/json/encode.go", ""},
 		{shop, "example.com/shop.New", "", ""},
 		{Source{Module: "example.com/shop"}, "main.main", "/src/main.go", ""},

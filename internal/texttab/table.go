@@ -14,8 +14,18 @@ type Table struct{ rows [][]string }
 // New begins a table with its header.
 func New(header ...string) *Table { return &Table{rows: [][]string{header}} }
 
-// Add adds a row; one shorter than the header ends with empty cells.
-func (t *Table) Add(cells ...string) { t.rows = append(t.rows, cells) }
+// Add adds a row; one shorter than the header ends with empty cells. A cell is a line: one that
+// has several is joined.
+func (t *Table) Add(cells ...string) {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		if strings.Contains(cell, "\n") {
+			cell = strings.Join(strings.Fields(cell), " ")
+		}
+		row[i] = cell
+	}
+	t.rows = append(t.rows, row)
+}
 
 // String is the table with columns two spaces apart, one line per row.
 func (t *Table) String() string {
