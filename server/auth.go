@@ -25,13 +25,13 @@ func (t *tokenTable) get(namespace string) (TokenHash, bool) {
 	return entry.hash, ok
 }
 
-// holder returns the namespace of a name if a token is that of it. It does the same
-// work whether there is such a namespace or not.
-func (t *tokenTable) holder(name []byte, token string) (namespace string, ok bool) {
+// holder returns the namespace of a name, as a caller, if a token is that of it. It
+// does the same work whether there is such a namespace or not.
+func (t *tokenTable) holder(name []byte, token string) (caller Caller, ok bool) {
 	t.mu.RLock()
 	entry, ok := t.hashes[string(name)]
 	t.mu.RUnlock()
-	return entry.namespace, entry.hash.Equal(HashToken(token)) && ok
+	return Caller{entry.namespace, entry.hash}, entry.hash.Equal(HashToken(token)) && ok
 }
 
 func (t *tokenTable) set(namespace string, hash TokenHash) {
@@ -55,33 +55,34 @@ func (t *tokenTable) clear() {
 	clear(t.hashes)
 }
 
-// authenticate returns the namespace that a request may act on.
-func (c *Core) authenticate(ctx context.Context, cred Credentials) (string, error) {
+// authenticate returns the namespace that a request may act on, with the hash that
+// its token was compared with: the table of tokens may forget it at any time.
+func (c *Core) authenticate(ctx context.Context, cred Credentials) (Caller, error) {
 	token, err := cred.token()
 	if c.testMode {
 		return c.admit(ctx, token)
 	}
 	if err != nil {
-		return "", err
+		return Caller{}, err
 	}
 	var room [64]byte // holds most names
 	name, malformed := appendNamespace(room[:0], token)
 	if malformed == nil {
-		if namespace, ok := c.tokens.holder(name, token); ok {
-			return namespace, nil
+		if caller, ok := c.tokens.holder(name, token); ok {
+			return caller, nil
 		}
 	}
 	namespace := string(name)
 	if wait := c.failures.wait(cred.Remote); wait > 0 {
-		return "", tooManyFailures(wait)
+		return Caller{}, tooManyFailures(wait)
 	}
 	if malformed == nil {
-		if ok, err := c.lets(ctx, namespace, token); ok || err != nil {
-			return namespace, err
+		if caller, ok, err := c.lets(ctx, namespace, token); ok || err != nil {
+			return caller, err
 		}
 	}
 	c.failures.add(cred.Remote)
-	return "", refused(namespace, malformed)
+	return Caller{}, refused(namespace, malformed)
 }
 
 // refused is the error of a token that is not good. Whether there is such a
@@ -115,22 +116,23 @@ func (cred Credentials) token() (string, error) {
 
 // admit lets everyone in, as test mode does: into the namespace of a well-formed
 // token, or else into the default one. It is created if it does not exist.
-func (c *Core) admit(ctx context.Context, token string) (string, error) {
+func (c *Core) admit(ctx context.Context, token string) (Caller, error) {
 	namespace, err := ParseToken(token)
 	if err != nil {
 		namespace, token = DefaultNamespace, ""
 	}
-	if ok, err := c.knows(ctx, namespace); ok || err != nil {
-		return namespace, err
+	if caller, ok, err := c.knows(ctx, namespace); ok || err != nil {
+		return caller, err
 	}
 	if token == "" {
 		token = NewToken(namespace)
 	}
-	_, err = c.createNamespace(ctx, namespace, "", token)
-	if hasCode(err, CodeNamespaceExists) { // by a request at the same time
-		return namespace, nil
+	n, err := c.createNamespace(ctx, namespace, "", token)
+	if hasCode(err, CodeNamespaceExists) { // by a request at the same time, perhaps of another server
+		caller, _, err := c.knows(ctx, namespace)
+		return caller, err
 	}
-	return namespace, err
+	return Caller{namespace, n.TokenHash}, err
 }
 
 // mayAdminister returns an error unless the caller's token is good for a

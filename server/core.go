@@ -97,7 +97,7 @@ func (c *Core) ensureDefault(ctx context.Context, token string) (drawn string, e
 	}
 	_, err = c.createNamespace(ctx, DefaultNamespace, "Default namespace", token)
 	if c.shared != nil && hasCode(err, CodeNamespaceExists) { // by another server, at the same time
-		if _, err = c.lookUp(ctx, DefaultNamespace); err == nil && drawn == "" {
+		if _, _, err = c.lookUp(ctx, DefaultNamespace); err == nil && drawn == "" {
 			return c.ensureDefault(ctx, token)
 		}
 		return "", err
@@ -185,13 +185,15 @@ func (call *call) release() {
 
 func (call *call) answer(ctx context.Context, r Request, dst []byte) (answer []byte, err error) {
 	defer recovered(&err)
-	if call.namespace, err = call.core.authenticate(ctx, r.Credentials); err != nil {
+	caller, err := call.core.authenticate(ctx, r.Credentials)
+	if err != nil {
 		return nil, err
 	}
+	call.namespace = caller.Namespace
 	method, err := call.core.decodeCall(r.Protocol, r.Body, &call.request)
 	if err != nil {
 		return nil, err
 	}
-	answer, err = method(call.core.calledBy(ctx, call.namespace), call, dst)
-	return answer, call.core.reconsider(ctx, r.Credentials, call.namespace, err)
+	answer, err = method(call.core.withCaller(ctx, caller), call, dst)
+	return answer, call.core.reconsider(ctx, r.Credentials, caller, err)
 }

@@ -48,28 +48,12 @@ func WithCaller(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
-// caller is that of a call that was let into a namespace. Without a hash, the
-// store knows no such namespace.
-func (c *Core) caller(namespace string) Caller {
-	hash, _ := c.tokens.get(namespace)
-	return Caller{namespace, hash}
-}
-
 // withCaller names the caller to a store that is shared.
 func (c *Core) withCaller(ctx context.Context, caller Caller) context.Context {
 	if c.shared == nil {
 		return ctx
 	}
 	return WithCaller(ctx, caller)
-}
-
-// calledBy names the caller of a call that was just let into a namespace. A
-// store that is not shared needs none, and no call of it waits for the tokens.
-func (c *Core) calledBy(ctx context.Context, namespace string) context.Context {
-	if c.shared == nil {
-		return ctx
-	}
-	return WithCaller(ctx, c.caller(namespace))
 }
 
 // share makes the core one of several that use the store, if it can be shared.
@@ -84,47 +68,48 @@ func (c *Core) share(ctx context.Context) error {
 
 // lets reports whether a token that the core does not know is that of its
 // namespace: a shared store may know better.
-func (c *Core) lets(ctx context.Context, namespace, token string) (bool, error) {
+func (c *Core) lets(ctx context.Context, namespace, token string) (caller Caller, ok bool, err error) {
 	if c.shared == nil {
-		return false, nil
+		return Caller{}, false, nil
 	}
-	_, err := c.lookUp(ctx, namespace)
-	if err != nil {
-		return false, err
-	}
-	_, ok := c.tokens.holder([]byte(namespace), token)
-	return ok, nil
+	caller, ok, err = c.lookUp(ctx, namespace)
+	return caller, caller.TokenHash.Equal(HashToken(token)) && ok, err
 }
 
 // knows reports whether there is a namespace.
-func (c *Core) knows(ctx context.Context, namespace string) (bool, error) {
-	if _, ok := c.tokens.get(namespace); ok || c.shared == nil {
-		return ok, nil
+func (c *Core) knows(ctx context.Context, namespace string) (caller Caller, ok bool, err error) {
+	if hash, ok := c.tokens.get(namespace); ok || c.shared == nil {
+		return Caller{namespace, hash}, ok, nil
 	}
 	return c.lookUp(ctx, namespace)
 }
 
-// lookUp remembers what a shared store says of a namespace.
-func (c *Core) lookUp(ctx context.Context, namespace string) (ok bool, err error) {
+// lookUp remembers what a shared store says of a namespace. Without one, the caller
+// has no hash.
+func (c *Core) lookUp(ctx context.Context, namespace string) (caller Caller, ok bool, err error) {
 	hash, err := c.shared.TokenHash(ctx, namespace)
 	if hasCode(err, CodeNamespaceNotFound) {
 		c.tokens.remove(namespace)
-		return false, nil
+		return Caller{Namespace: namespace}, false, nil
 	}
 	if err == nil {
 		c.tokens.set(namespace, hash)
 	}
-	return err == nil, err
+	return Caller{namespace, hash}, err == nil, err
 }
 
-// reconsider forgets a namespace that a shared store does not find any more. The
-// error is then what it would have been had the core known before.
-func (c *Core) reconsider(ctx context.Context, cred Credentials, namespace string, err error) error {
+// reconsider looks whether it is the caller's namespace that a shared store does not
+// find any more, or another one that the call names. If it is the caller's, the
+// error is what it would have been had the core known before.
+func (c *Core) reconsider(ctx context.Context, cred Credentials, caller Caller, err error) error {
 	if c.shared == nil || !hasCode(err, CodeNamespaceNotFound) {
 		return err
 	}
-	c.tokens.remove(namespace)
-	if c.testMode {
+	now, _, storeErr := c.lookUp(ctx, caller.Namespace)
+	if storeErr != nil {
+		return storeErr
+	}
+	if now == caller || c.testMode {
 		return err
 	}
 	if _, authErr := c.authenticate(ctx, cred); authErr != nil {

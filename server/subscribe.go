@@ -36,7 +36,7 @@ type Subscription struct {
 // Subscribe prepares a subscription from the query parameters of a request; an
 // absent one is empty. The caller must Run it.
 func (c *Core) Subscribe(ctx context.Context, cred Credentials, param func(name string) string) (*Subscription, error) {
-	namespace, err := c.authenticate(ctx, cred)
+	caller, err := c.authenticate(ctx, cred)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (c *Core) Subscribe(ctx context.Context, cred Credentials, param func(name 
 		return nil, err
 	}
 	s := &Subscription{
-		core: c, namespace: namespace, caller: c.caller(namespace), query: q,
+		core: c, namespace: caller.Namespace, caller: caller, query: q,
 		woken: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	c.hub.add(s) // before the first read: what is written from now on wakes it

@@ -123,6 +123,70 @@ func TestTestMode(t *testing.T) {
 	}
 }
 
+// TestOtherNamespacesNotFound asks for a namespace that does not exist while others
+// call: the caller's own namespace is not forgotten meanwhile. Their calls have much
+// to be decoded, which comes between the check of the token and the store.
+func TestOtherNamespacesNotFound(t *testing.T) {
+	s := serve(t, database(t), server.Options{Token: adminToken})
+	version := fmt.Sprintf(`["stream.version","a-1",%q]`, strings.Repeat("x", 500_000))
+	done := make(chan struct{})
+	var calling sync.WaitGroup
+	for range 4 {
+		calling.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					if status, answer := s.call(t, adminToken, version); status != 200 {
+						t.Errorf("%d %s", status, answer)
+					}
+				}
+			}
+		})
+	}
+	for range 200 {
+		s.wantCall(t, adminToken, `["ns.info","nope"]`, 404)
+	}
+	close(done)
+	calling.Wait()
+}
+
+// TestGoodTokenBesideWrongOnes holds that a token that is good stays so where others
+// of its address have used up the limit of wrong ones, whatever the call asks for.
+func TestGoodTokenBesideWrongOnes(t *testing.T) {
+	s := serve(t, database(t), server.Options{Token: adminToken, Failures: 1})
+	for range 100 {
+		s.call(t, tenantToken, `["sys.version"]`)
+	}
+	s.wantCall(t, adminToken, `["ns.info","nope"]`, 404)
+	s.wantCall(t, adminToken, `["stream.version","a-1"]`, 200)
+}
+
+// late is a store on which another server creates each namespace a moment before.
+type late struct{ *Store }
+
+func (s late) CreateNamespace(ctx context.Context, n server.Namespace) error {
+	first := n
+	first.TokenHash = server.HashToken(server.NewToken(n.Name))
+	if err := s.Store.CreateNamespace(ctx, first); err != nil {
+		return err
+	}
+	return s.Store.CreateNamespace(ctx, n)
+}
+
+// TestTestModeCreatesTogether has two servers in test mode create a namespace at the
+// same time: the call of the second one is let in too.
+func TestTestModeCreatesTogether(t *testing.T) {
+	s := open(t, database(t))
+	o := server.Options{Codec: server.CodecRaw, TestMode: true}
+	core, _, err := server.NewCore(t.Context(), late{s}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served{s, core}.wantCall(t, tenantToken, `["stream.write","a-1",{"type":"T","data":{}}]`, 200)
+}
+
 // pokes collects what a subscription sends.
 type pokes chan string
 
