@@ -44,7 +44,7 @@ type MessageStore interface {
 	Import(ctx context.Context, namespace string, records []Record) error
 	// Replace puts the records that next returns, batch after batch until io.EOF,
 	// in place of all messages of the namespace, in one step at the end. Any
-	// other error leaves the namespace as it was.
+	// other error leaves the namespace as it was. Close does not wait for next.
 	Replace(ctx context.Context, namespace string, next func() ([]Record, error)) error
 	// Version returns the position of a stream's last message, or NoStream.
 	Version(ctx context.Context, namespace, stream string) (int64, error)

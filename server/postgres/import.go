@@ -108,35 +108,51 @@ func taken(i int, r server.Record) error {
 
 // Replace collects the records under a new epoch in one transaction, which gives
 // that epoch to the namespace at its end. It has a connection of its own: next
-// waits for a client, and the pool is for calls that do not.
+// waits for a client, and the pool is for calls that do not. Nor does Close wait for
+// a client: it waits from the end of the records on.
 func (s *Store) Replace(ctx context.Context, name string, next func() ([]server.Record, error)) (err error) {
-	if err := s.begin(); err != nil {
+	if err := s.check(); err != nil {
 		return err
 	}
-	defer s.running.Done()
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
 		return fmt.Errorf("replacing the messages of namespace %q: %w", name, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		var epoch int64
-		if err := tx.QueryRow(ctx, "SELECT nextval('eventobench.epochs')").Scan(&epoch); err != nil {
-			return err
-		}
-		all, err := fill(ctx, tx, epoch, next)
-		if err != nil {
-			return err
-		}
-		return s.exchange(ctx, tx, name, epoch, all)
-	})
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // does nothing after Commit
+	var epoch int64
+	if err := tx.QueryRow(ctx, "SELECT nextval('eventobench.epochs')").Scan(&epoch); err != nil {
+		return err
+	}
+	all, err := s.fill(ctx, tx, epoch, next)
+	if err != nil {
+		return err
+	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	defer s.running.Done()
+	if err := s.exchange(ctx, tx, name, epoch, all); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
 }
 
-func fill(ctx context.Context, tx pgx.Tx, epoch int64, next func() ([]server.Record, error)) (all counts, err error) {
+// fill adds what next returns to an epoch, until the store is closed.
+func (s *Store) fill(
+	ctx context.Context, tx pgx.Tx, epoch int64, next func() ([]server.Record, error),
+) (all counts, err error) {
 	for {
 		batch, err := next()
 		if err == io.EOF {
 			return all, nil
+		}
+		if err == nil {
+			err = s.check()
 		}
 		if err == nil {
 			err = all.importInto(ctx, tx, epoch, batch)

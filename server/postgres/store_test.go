@@ -6,7 +6,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/server"
 	"github.com/eventobench/eventobench/server/storetest"
@@ -154,6 +156,44 @@ func TestReopen(t *testing.T) {
 				t.Errorf("a closed store: %v", err)
 			}
 		}
+	}
+}
+
+// TestCloseWhileReplacing closes a store while a replacement waits for its client,
+// who may take any time. The replacement is given up as soon as it goes on.
+func TestCloseWhileReplacing(t *testing.T) {
+	url := database(t)
+	s := open(t, url)
+	create(t, s, "one", "one")
+	if err := s.Replace(t.Context(), "one", records(message("a-1"))); err != nil {
+		t.Fatal(err)
+	}
+	next := records(message("b-1"))
+	waiting, goOn := make(chan struct{}, 2), make(chan struct{})
+	replaced, closed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		replaced <- s.Replace(t.Context(), "one", func() ([]server.Record, error) {
+			waiting <- struct{}{}
+			<-goOn
+			return next()
+		})
+	}()
+	<-waiting
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(testaid.Patience):
+		t.Error("the store waits for a client")
+	}
+	close(goOn)
+	if err := <-replaced; !errors.Is(err, errClosed) {
+		t.Errorf("the replacement: %v", err)
+	}
+	if left := readAllOf(t, open(t, url), server.Query{Limit: -1}); len(left) != 1 || left[0].stream != "a-1" {
+		t.Errorf("left is %v", left)
 	}
 }
 
