@@ -61,17 +61,6 @@ func (h *hub) publishAll(namespace string) {
 	}
 }
 
-// replaced wakes every subscription of a namespace whose messages have been
-// replaced by others, all of them before the global position end.
-func (h *hub) replaced(namespace string, end int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for s := range h.subs[namespace] {
-		s.replaced.Store(end)
-		s.wake()
-	}
-}
-
 // endAll ends every subscription.
 func (h *hub) endAll() {
 	h.mu.Lock()

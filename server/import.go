@@ -62,7 +62,6 @@ type Import struct {
 	batch     []Record // the latest one
 	batchLine []int    // the line of each of its records
 	imported  int
-	last      int64 // the highest global position
 	w         EventWriter
 }
 
@@ -110,7 +109,7 @@ func (im *Import) all(ctx context.Context) (err error) {
 		if err := im.core.store.Replace(ctx, im.namespace, im.next); err != nil {
 			return err
 		}
-		im.core.hub.replaced(im.namespace, im.last+1)
+		im.core.hub.publishAll(im.namespace)
 		return nil
 	}
 	for {
@@ -192,7 +191,6 @@ func (im *Import) add(line []byte) *Error {
 		return err
 	}
 	im.batch, im.batchLine = append(im.batch, r), append(im.batchLine, im.line)
-	im.last = max(im.last, r.GlobalPosition)
 	return nil
 }
 

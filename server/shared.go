@@ -17,11 +17,9 @@ type SharedStore interface {
 
 // Watcher is told of changes after they can be read. Its methods must not block.
 type Watcher interface {
-	// Written tells of messages in a stream, or in any if it is empty.
+	// Written tells of messages in a stream, or in any if it is empty: they were
+	// imported, or have replaced all that there were.
 	Written(namespace, stream string)
-	// Replaced tells that all messages were replaced by others, all of them before
-	// the global position end.
-	Replaced(namespace string, end int64)
 	// Deleted tells of a namespace that was deleted.
 	Deleted(namespace string)
 	// Lost tells that anything may have happened.
@@ -128,8 +126,6 @@ func (w watcher) Written(namespace, stream string) {
 	}
 	w.c.hub.publish(namespace, stream)
 }
-
-func (w watcher) Replaced(namespace string, end int64) { w.c.hub.replaced(namespace, end) }
 
 func (w watcher) Deleted(namespace string) {
 	w.c.tokens.remove(namespace)

@@ -46,6 +46,10 @@ type MessageStore interface {
 	// in place of all messages of the namespace, in one step at the end. Any
 	// other error leaves the namespace as it was. Close does not wait for next.
 	Replace(ctx context.Context, namespace string, next func() ([]Record, error)) error
+	// Epoch returns the epoch of the messages. If Replace has begun it, and the store
+	// has not been opened since, what was written later is from the global position end
+	// on; else end may be 0.
+	Epoch(ctx context.Context, namespace string) (epoch, end int64, err error)
 	// Version returns the position of a stream's last message, or NoStream.
 	Version(ctx context.Context, namespace, stream string) (int64, error)
 }

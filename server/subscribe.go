@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -27,9 +26,8 @@ type Subscription struct {
 	core      *Core
 	namespace string
 	caller    Caller
-	query     Query // what comes next
+	query     Query // what comes next, in the epoch that was read so far
 	woken     chan struct{}
-	replaced  atomic.Int64  // if not 0: the messages before this global position have replaced those that were read
 	ended     chan struct{} // closed when the namespace is deleted
 }
 
@@ -49,13 +47,21 @@ func (c *Core) Subscribe(ctx context.Context, cred Credentials, param func(name 
 		woken: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	c.hub.add(s) // before the first read: what is written from now on wakes it
-	if live {
-		if err := s.skipToEnd(c.withCaller(ctx, s.caller)); err != nil {
-			c.hub.remove(s)
-			return nil, err
-		}
+	if err := s.begin(c.withCaller(ctx, s.caller), live); err != nil {
+		c.hub.remove(s)
+		return nil, err
 	}
 	return s, nil
+}
+
+// begin finds out which epoch the position is of. live means that only messages to
+// come are wanted.
+func (s *Subscription) begin(ctx context.Context, live bool) (err error) {
+	s.query.Epoch, _, err = s.core.store.Epoch(ctx, s.namespace)
+	if err != nil || !live {
+		return err
+	}
+	return s.skipToEnd(ctx)
 }
 
 // subscriptionQuery reads the parameters. live means that only messages to come
@@ -118,29 +124,51 @@ func groupParams(param func(string) string) (*Group, error) {
 func (s *Subscription) skipToEnd(ctx context.Context) error {
 	return s.core.store.Read(ctx, s.namespace, Query{Last: true, Limit: 1}, func(m *Message) error {
 		s.query.moveBehind(m)
+		s.query.Epoch = m.Epoch
 		return nil
 	})
 }
 
-// stepBack is for a subscription whose messages were replaced by fewer than it
-// had read. It moves the subscription back to the global position end, where the
-// next message will be written, so that none is missed.
-func (s *Subscription) stepBack(ctx context.Context, end int64) error {
-	if s.query.Stream == "" {
-		s.query.GlobalPosition = min(s.query.GlobalPosition, end)
-		return nil
+// stepBack is for a subscription whose messages were replaced. If it had read more
+// than have replaced them, it goes on with the first message that was written behind
+// those, so that none is missed. That depends on what the store says only, and not on
+// when the subscription gets to know of it.
+func (s *Subscription) stepBack(ctx context.Context) error {
+	epoch, end, err := s.core.store.Epoch(ctx, s.namespace)
+	if err != nil {
+		return err
 	}
-	further := true
-	if err := s.core.store.Read(ctx, s.namespace, s.query, func(m *Message) error {
-		further = m.GlobalPosition >= end
-		return errAllRead
-	}); err != nil && err != errAllRead {
+	if end == 0 {
+		return NamespaceNotFound(s.namespace) // deleted; another one has its name
+	}
+	further, err := s.isFurther(ctx, epoch, end)
+	if hasCode(err, CodeNamespaceNotFound) {
+		return nil // not of that epoch any more either: the next read finds out
+	}
+	if err != nil {
 		return err
 	}
 	if further {
 		s.query.Position, s.query.GlobalPosition = 0, end
 	}
+	s.query.Epoch = epoch
 	return nil
+}
+
+// isFurther reports whether the subscription has read all messages of an epoch
+// before the global position end.
+func (s *Subscription) isFurther(ctx context.Context, epoch, end int64) (further bool, err error) {
+	if s.query.Stream == "" {
+		return s.query.GlobalPosition > end, nil
+	}
+	q := s.query
+	q.Epoch, q.Limit = epoch, 1
+	further = true
+	err = s.core.store.Read(ctx, s.namespace, q, func(m *Message) error {
+		further = m.GlobalPosition >= end
+		return nil
+	})
+	return further, err
 }
 
 func (s *Subscription) wants(stream string) bool {
@@ -232,11 +260,6 @@ var pokeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 // of the group's other members are read here, so that they count for the page, and are not
 // read again.
 func (s *Subscription) page(ctx context.Context, frames []byte) (_ []byte, more bool, err error) {
-	if end := s.replaced.Swap(0); end != 0 {
-		if err := s.stepBack(ctx, end); err != nil {
-			return frames, false, err
-		}
-	}
 	n, all := int64(0), s.query
 	all.Group = nil
 	err = s.core.store.Read(ctx, s.namespace, all, func(m *Message) error {
@@ -251,8 +274,11 @@ func (s *Subscription) page(ctx context.Context, frames []byte) (_ []byte, more 
 		}
 		return nil
 	})
-	if err == errPartFull {
+	switch {
+	case err == errPartFull:
 		return frames, true, nil
+	case hasCode(err, CodeNamespaceNotFound): // or only the epoch was not
+		return frames, true, s.stepBack(ctx)
 	}
 	return frames, n == s.query.Limit, err
 }

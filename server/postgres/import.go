@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -170,10 +169,11 @@ func (s *Store) exchange(ctx context.Context, tx pgx.Tx, name string, epoch int6
 		return err
 	}
 	batch := &pgx.Batch{}
-	batch.Queue("UPDATE eventobench.namespace SET epoch = $2, gpos = $3, messages = $4, streams = $5 WHERE id = $1",
-		ns.id, epoch, all.last, all.messages, all.streams)
+	batch.Queue("UPDATE eventobench.namespace "+
+		"SET epoch = $2, gpos = $3, replaced = $4, messages = $5, streams = $6 WHERE id = $1",
+		ns.id, epoch, all.last, all.last+1, all.messages, all.streams)
 	batch.Queue("INSERT INTO eventobench.retired (epoch) VALUES ($1)", ns.epoch)
-	batch.Queue("SELECT eventobench.notify($1, 'replaced', $2, $3)", s.id, []byte(name), strconv.FormatInt(all.last+1, 10))
+	batch.Queue("SELECT eventobench.notify($1, 'written', $2, '')", s.id, []byte(name))
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("replacing the messages of namespace %q: %w", name, err)
 	}

@@ -109,9 +109,6 @@ func (s *Store) tell(payload string, w server.Watcher) {
 	case "written":
 		stream, _ := hex.DecodeString(detail) // what cannot be read wakes more than need be
 		w.Written(string(namespace), string(stream))
-	case "replaced":
-		end, _ := strconv.ParseInt(detail, 10, 64)
-		w.Replaced(string(namespace), end)
 	case "deleted":
 		w.Deleted(string(namespace))
 	default:

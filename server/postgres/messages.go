@@ -190,7 +190,7 @@ func (r *reader) explainNone(ctx context.Context) error {
 	if r.epoch != 0 {
 		return r.explainEnd(ctx)
 	}
-	epoch, err := r.store.epoch(ctx, r.namespace)
+	epoch, _, err := r.store.Epoch(ctx, r.namespace)
 	if err == nil && r.query.Epoch != 0 && r.query.Epoch != epoch {
 		err = server.Replaced(r.namespace)
 	}
@@ -211,10 +211,12 @@ func (r *reader) explainEnd(ctx context.Context) error {
 
 const ofNamespace = "WHERE sha256(n.name) = sha256($1) AND ($2::bytea IS NULL OR n.token_hash = $2)"
 
-// epoch returns the epoch that a namespace has.
-func (s *Store) epoch(ctx context.Context, name string) (epoch int64, err error) {
-	err = s.one(ctx, name, "SELECT n.epoch FROM eventobench.namespace n "+ofNamespace, nil, &epoch)
-	return epoch, err
+// Epoch returns the epoch that a namespace has, and where what has replaced its
+// messages ends.
+func (s *Store) Epoch(ctx context.Context, name string) (epoch, end int64, err error) {
+	const query = "SELECT n.epoch, n.replaced FROM eventobench.namespace n " + ofNamespace
+	err = s.one(ctx, name, query, nil, &epoch, &end)
+	return epoch, end, err
 }
 
 // Version returns the position of a stream's last message.

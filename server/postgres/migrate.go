@@ -12,9 +12,13 @@ import (
 //go:embed schema.sql
 var schema string
 
+// addReplaced adds the global position behind the messages that have replaced others.
+const addReplaced = "ALTER TABLE eventobench.namespace ADD COLUMN replaced bigint NOT NULL DEFAULT 0; " +
+	"UPDATE eventobench.schema_version SET version = 2"
+
 // migrations lead from each version of the schema to the next, beginning with
 // the one that creates it. Each records its version.
-var migrations = []string{schema}
+var migrations = []string{schema, addReplaced}
 
 // migrationLock is held by the one server that changes the schema.
 const migrationLock = 0x6576656e746f // "evento"

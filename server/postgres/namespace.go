@@ -45,7 +45,7 @@ func (s *Store) verify(ctx context.Context, namespace string) error {
 	if !ok || caller.Namespace == namespace {
 		return nil
 	}
-	_, err := s.epoch(ctx, caller.Namespace)
+	_, _, err := s.Epoch(ctx, caller.Namespace)
 	return err
 }
 
@@ -230,7 +230,7 @@ func (s *Store) list(ctx context.Context, name, query string, args []any, do fun
 		return fmt.Errorf("listing what namespace %q holds: %w", name, err)
 	}
 	if none {
-		_, err = s.epoch(ctx, name)
+		_, _, err = s.Epoch(ctx, name)
 	}
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/internal/testlong"
 	"github.com/eventobench/eventobench/server"
@@ -128,6 +130,32 @@ func TestNewerSchema(t *testing.T) {
 		!strings.Contains(err.Error(), "use a newer eventobench") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// TestOlderSchema opens a database of the first version of the schema, which is
+// brought up to date with what it holds.
+func TestOlderSchema(t *testing.T) {
+	url := database(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const insert = "INSERT INTO eventobench.namespace (name, description, token_hash, created) " +
+		"VALUES ('one', '', sha256('one'), 0)"
+	_, err = conn.Exec(t.Context(), schema+insert)
+	if err := errors.Join(err, conn.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, url)
+	for _, want := range []int64{0, 2} {
+		if _, end, err := s.Epoch(t.Context(), "one"); end != want || err != nil {
+			t.Errorf("end %d (%v), want %d", end, err, want)
+		}
+		if err := s.Replace(t.Context(), "one", records(message("a-1"))); err != nil {
+			t.Error(err)
+		}
+	}
+	open(t, url)
 }
 
 // TestReopen holds that all is there when a store is opened again, and that a

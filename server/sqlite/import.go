@@ -122,6 +122,7 @@ func (s *Store) newTables() (*namespace, error) {
 }
 
 func (s *Store) fill(ns *namespace, next func() ([]server.Record, error)) error {
+	ns.end = 1
 	for {
 		batch, err := next() // reads from a client: the lock is not held
 		if err == io.EOF {
@@ -135,6 +136,9 @@ func (s *Store) fill(ns *namespace, next func() ([]server.Record, error)) error 
 		s.mu.Unlock()
 		if err != nil {
 			return err
+		}
+		for _, r := range batch {
+			ns.end = max(ns.end, r.GlobalPosition+1)
 		}
 	}
 }

@@ -291,6 +291,7 @@ func (s *Store) selectNamespaces(ctx context.Context, end string, args ...any) (
 // which spare a write all queries. These change under the store's lock only.
 type namespace struct {
 	id         int64
+	end        int64 // behind what Replace has filled the tables with, if it has since the store was opened
 	streams    map[string]*stream
 	categories map[string]int64 // id of each category that streams has met
 	sql        statements

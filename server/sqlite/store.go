@@ -332,6 +332,16 @@ func (s *Store) Read(ctx context.Context, name string, q server.Query, yield fun
 	})
 }
 
+// Epoch returns the number of the namespace's tables, and where what Replace has
+// filled them with ends. A start of the store forgets that: no reader outlives it.
+func (s *Store) Epoch(ctx context.Context, name string) (epoch, end int64, err error) {
+	err = s.view(ctx, name, func(ns *namespace, _ *sqlite.Conn) error {
+		epoch, end = ns.id, ns.end
+		return nil
+	})
+	return epoch, end, err
+}
+
 // explainDisk puts in words what is wrong with the disk, if that made a write
 // fail. It is to be deferred.
 func explainDisk(err *error) {

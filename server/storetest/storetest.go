@@ -414,6 +414,14 @@ func (s suite) epoch(t *testing.T) (epoch int64) {
 	return epoch
 }
 
+func (s suite) wantEpoch(t *testing.T, epoch, end int64) {
+	t.Helper()
+	gotEpoch, gotEnd, err := s.Epoch(t.Context(), "one")
+	if gotEpoch != epoch || gotEnd != end || err != nil {
+		t.Errorf("epoch %d with end %d (%v), want %d, %d", gotEpoch, gotEnd, err, epoch, end)
+	}
+}
+
 // testEpochs holds that reading goes on within one epoch only.
 func testEpochs(t *testing.T, s suite) {
 	s.write(t, "a-1", server.Position{Position: 0, GlobalPosition: 1})
@@ -422,6 +430,7 @@ func testEpochs(t *testing.T, s suite) {
 	if s.epoch(t) != before {
 		t.Error("a write began another epoch")
 	}
+	s.wantEpoch(t, before, 0)
 	s.wantRead(t, "the same epoch", server.Query{Stream: "a-1", Position: 1, Limit: -1, Epoch: before}, "a-1 1 2")
 	if err := s.Replace(t.Context(), "one", batches(io.EOF, []server.Record{record(t, "a-1", 0, 1)})); err != nil {
 		t.Fatal(err)
@@ -429,10 +438,21 @@ func testEpochs(t *testing.T, s suite) {
 	if s.epoch(t) == before {
 		t.Error("a replacement has the epoch of what it replaced")
 	}
+	s.wantEpoch(t, s.epoch(t), 2)
+	s.write(t, "a-1", server.Position{Position: 1, GlobalPosition: 2})
+	s.wantEpoch(t, s.epoch(t), 2)
+	_, _, err := s.Epoch(t.Context(), "none")
+	wantCode(t, err, server.CodeNamespaceNotFound)
 	for _, q := range []server.Query{{Limit: -1}, {Stream: "a-1", Limit: -1}, {Last: true, Limit: 1}} {
 		q.Epoch = before
 		err := s.Read(t.Context(), "one", q, func(*server.Message) error { return errors.New("read on") })
 		wantCode(t, err, server.CodeNamespaceNotFound)
+	}
+	if err := s.Replace(t.Context(), "one", batches(io.EOF)); err != nil {
+		t.Fatal(err)
+	}
+	if _, end, err := s.Epoch(t.Context(), "one"); end != 1 || err != nil {
+		t.Errorf("end %d (%v) of nothing", end, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/eventobench/eventobench/server"
@@ -257,6 +259,63 @@ func TestSubscriptionsGoOnAfterForce(t *testing.T) {
 		}
 		behind.wantPokes(poke{"b-1", 0, 2})
 	})
+}
+
+// slowReplace is a store whose Replace has not returned when its messages can be
+// read: a store may have to drop those that were replaced.
+type slowReplace struct {
+	server.Store
+	replaced, goOn chan struct{}
+}
+
+func (s slowReplace) Replace(ctx context.Context, name string, next func() ([]server.Record, error)) error {
+	err := s.Store.Replace(ctx, name, next)
+	s.replaced <- struct{}{}
+	<-s.goOn
+	return err
+}
+
+// TestWritesWhileReplaced writes when messages have been replaced, and the import
+// has not ended: subscriptions are told of each message at once, and only once.
+func TestWritesWhileReplaced(t *testing.T) {
+	for _, where := range []string{inMemory, inPostgres} {
+		t.Run(where, func(t *testing.T) {
+			db := slowReplace{openAt(t, where), make(chan struct{}), make(chan struct{})}
+			s := serveOn(t, t.Context(), kinds[0], db, storeOptions(server.CodecRaw, true), Limits{}, listen(t))
+			goOn := sync.OnceFunc(func() { close(db.goOn) })
+			t.Cleanup(goOn) // before the server is ended
+			s.write(t, "a-1", 3)
+			var subs []*subscriber
+			for _, query := range []string{"category=a", "stream=a-1", "all=true&position=0"} {
+				sub := s.subscribe(t, query)
+				sub.pokes(3)
+				subs = append(subs, sub)
+			}
+			for _, query := range []string{"category=a&position=4", "stream=a-1&position=3", "category=a&position=100", "all=true"} {
+				subs = append(subs, s.subscribe(t, query))
+			}
+			imported := make(chan string, 1)
+			go func() {
+				lines := record(1, "a-1", 0, 1) + record(2, "a-1", 1, 2) + record(3, "a-1", 2, 3)
+				imported <- s.importLines(t, "?force=true", lines)
+			}()
+			<-db.replaced
+			s.write(t, "a-1", 2)
+			subs = append(subs, s.subscribe(t, "category=a&position=4"))
+			for _, sub := range subs {
+				sub.wantPokes(poke{"a-1", 3, 4}, poke{"a-1", 4, 5})
+			}
+			subs = append(subs, s.subscribe(t, "all=true"), s.subscribe(t, "category=a&position=6"))
+			goOn()
+			if got := <-imported; !strings.Contains(got, `"done":true,"imported":3`) {
+				t.Errorf("frames %q", got)
+			}
+			s.write(t, "a-1", 1)
+			for _, sub := range subs {
+				sub.wantPokes(poke{"a-1", 5, 6})
+			}
+		})
+	}
 }
 
 // TestImportEndsWithItsNamespace deletes the namespace of an import that has
