@@ -31,9 +31,9 @@ func newBisectCmd() *cobra.Command {
 		Long: `Bisect gates commits between a good and a bad one, each against the good one, as
 "gate" does: some five gates for sixteen commits. It first holds that the bad one is
 worse at all, and then asks only for the metrics in which it is, or for those of
---by: allocations are exact, and decided in seconds. Where a gate is inconclusive,
-or a commit cannot be built, it says so and takes a neighbor; if that does not help,
-it ends with a range. Of merges the first parent is followed.
+--by: allocations are exact, and decided in seconds. Where a gate is inconclusive, or a
+commit cannot be built or started, it says so and takes a neighbor; if that does not
+help, it ends with a range. Of merges the first parent is followed.
 
 Exit codes: 0 the commit was found; 2 bad input, or the bad commit is not known to
 be worse; 3 a range of commits is left; 130 interrupted.`,
@@ -108,8 +108,8 @@ func criteriaBy(all compare.Criteria, names []string) (compare.Criteria, error) 
 	return only, nil
 }
 
-// judge gates two commits. A head that cannot be built cannot be judged. Once a
-// head regressed, only the metrics in which it did are gated, so that doubt about
+// judge gates two commits. A head that cannot be built or started cannot be judged. Once
+// a head regressed, only the metrics in which it did are gated, so that doubt about
 // others is no doubt, and gates end sooner.
 func (o *bisectOptions) judge(cmd *cobra.Command, in gateInput) history.Judge {
 	return func(ctx context.Context, base, head string) (compare.Verdict, error) {
@@ -126,6 +126,9 @@ func (o *bisectOptions) judge(cmd *cobra.Command, in gateInput) history.Judge {
 			return "", err
 		}
 		dirs, err := o.gate.record.run(cmd, targets, in.options.Criteria, false)
+		if err != nil && failsAlone(ctx, targets[0], targets[1]) {
+			return "", fmt.Errorf("%w: %w", history.ErrNotJudged, err)
+		}
 		if err != nil {
 			return "", err
 		}
@@ -139,6 +142,20 @@ func (o *bisectOptions) judge(cmd *cobra.Command, in gateInput) history.Judge {
 		}
 		return c.Verdict, nil
 	}
+}
+
+// failsAlone reports whether a head does not start though its base does.
+func failsAlone(ctx context.Context, base, head subject.Target) bool {
+	started, err := base.Start(ctx, io.Discard)
+	if err != nil {
+		return false
+	}
+	started.Stop()
+	started, err = head.Start(ctx, io.Discard)
+	if err == nil {
+		started.Stop()
+	}
+	return err != nil && ctx.Err() == nil
 }
 
 // subjectAt is the subject at a commit, by whose first digits one of git goes.

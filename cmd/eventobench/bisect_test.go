@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventobench/eventobench/compare"
 	"github.com/eventobench/eventobench/compare/history"
+	"github.com/eventobench/eventobench/profiles/subject"
 )
 
 // throwawayRepo is a repository with a commit for each cost, which its file says.
@@ -185,6 +186,26 @@ func TestSubjectAt(t *testing.T) {
 		o := bisectOptions{subject: text}
 		if got := o.subjectAt(commit); got != want {
 			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestFailsAlone holds that a head that does not start is passed over, unless its base does
+// not start either.
+func TestFailsAlone(t *testing.T) {
+	good := subject.Exec{Name: "good", Command: []string{"eventobench", "null"}}
+	bad := subject.Exec{Name: "bad", Command: []string{"false"}}
+	for _, tt := range []struct {
+		base, head subject.Exec
+		want       bool
+	}{
+		{good, bad, true},
+		{bad, good, false},
+		{bad, bad, false},
+		{good, good, false},
+	} {
+		if got := failsAlone(t.Context(), tt.base, tt.head); got != tt.want {
+			t.Errorf("%v against %v: %v", tt.head, tt.base, got)
 		}
 	}
 }
