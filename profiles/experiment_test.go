@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/loadgen"
-
 	"github.com/eventobench/eventobench/profiles/runfolder"
 	"github.com/eventobench/eventobench/profiles/subject"
 )
@@ -397,7 +397,7 @@ func TestCancelWhileASubjectHangs(t *testing.T) {
 			}()
 			dirs, err := e.Record(ctx)
 			checkInterrupted(t, dirs, err)
-			if n := <-pid; n == 0 || syscall.Kill(n, 0) == nil {
+			if n := <-pid; n == 0 || testaid.Alive(n) {
 				t.Errorf("process %d was left running", n)
 			}
 		})

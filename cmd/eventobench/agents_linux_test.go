@@ -66,8 +66,6 @@ func children(t *testing.T, parent int, word string) (pids []int) {
 	return pids
 }
 
-func exists(pid int) bool { return syscall.Kill(pid, 0) == nil }
-
 // nameOf is the name that an agent was started with.
 func nameOf(t *testing.T, pid int) string {
 	t.Helper()
@@ -126,7 +124,7 @@ func loseAgent(t *testing.T, s strike) {
 		t.Fatalf("exit code %d: %s", code, text)
 	}
 	for _, pid := range agents {
-		if exists(pid) {
+		if testaid.Alive(pid) {
 			t.Errorf("agent %d is still there", pid)
 		}
 	}
@@ -213,7 +211,7 @@ func TestRecorderKilled(t *testing.T) {
 	killed := time.Since(load.start)
 	_ = recorder.Wait() // it was killed
 	for _, pid := range spawned {
-		testaid.Until(t, "a spawned agent lives on", func() bool { return !exists(pid) })
+		testaid.Until(t, "a spawned agent lives on", func() bool { return !testaid.Alive(pid) })
 	}
 	const quiet = 500 * time.Millisecond
 	lastRequest := func() time.Duration { return time.Duration(load.last.Load()) }
@@ -221,8 +219,8 @@ func TestRecorderKilled(t *testing.T) {
 	if after := lastRequest() - killed; after > slice/2 {
 		t.Errorf("the load went on for %v", after)
 	}
-	if len(spawned) != 1 || !exists(own.Process.Pid) {
-		t.Errorf("%d agents were spawned, and the other one is there: %v", len(spawned), exists(own.Process.Pid))
+	if len(spawned) != 1 || !testaid.Alive(own.Process.Pid) {
+		t.Errorf("%d agents were spawned, and the other one is there: %v", len(spawned), testaid.Alive(own.Process.Pid))
 	}
 	next := exec.CommandContext(t.Context(), "eventobench", append(args, "--blocks=1", "--rounds=1", "--slice=100ms")...)
 	if out, err := next.CombinedOutput(); err != nil || !strings.Contains(string(out), "load from 2 agents: local-1 (") {
@@ -325,7 +323,7 @@ func TestNothingOnDisk(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	for _, pid := range servers {
-		testaid.Until(t, "a server lives on", func() bool { return !exists(pid) })
+		testaid.Until(t, "a server lives on", func() bool { return !testaid.Alive(pid) })
 	}
 	testaid.Until(t, "something is left on disk", func() bool {
 		left, err := os.ReadDir(temp)
@@ -370,7 +368,7 @@ func strikeBox(t *testing.T, r *running, box *exec.Cmd, s hostStrike) (text stri
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	for _, pid := range servers {
-		testaid.Until(t, "a server lives on", func() bool { return !exists(pid) })
+		testaid.Until(t, "a server lives on", func() bool { return !testaid.Alive(pid) })
 	}
 	_ = box.Process.Signal(syscall.SIGTERM)
 	_ = box.Wait() // it may have been killed

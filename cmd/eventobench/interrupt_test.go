@@ -201,7 +201,7 @@ func TestRecorderIsKilled(t *testing.T) {
 	}
 	r.end(t)
 	for _, pid := range pids { // the kernel ends them, in its own time
-		testaid.Until(t, fmt.Sprintf("subject %d outlived its recorder", pid), func() bool { return syscall.Kill(pid, 0) != nil })
+		testaid.Until(t, fmt.Sprintf("subject %d outlived its recorder", pid), func() bool { return !testaid.Alive(pid) })
 	}
 	r.checkFolders(t, runfolder.StateRecording)
 }

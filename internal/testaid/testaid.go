@@ -3,10 +3,13 @@
 package testaid
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -29,6 +32,16 @@ func Until(t testing.TB, otherwise string, so func() bool) {
 			t.Fatal(otherwise)
 		}
 	}
+}
+
+// Alive reports whether a process is there and has not ended: one that nobody has waited for
+// yet, a zombie, has.
+func Alive(pid int) bool {
+	if syscall.Kill(pid, 0) == syscall.ESRCH {
+		return false
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // of none on other systems than Linux
+	return err != nil || !bytes.Contains(status, []byte("\nState:\tZ"))
 }
 
 // FreeAddress is an address on loopback that nothing listens on, and that no system

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -156,8 +155,6 @@ func clock(t *testing.T, pid int) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-func exists(pid int) bool { return syscall.Kill(pid, 0) == nil }
-
 // TestFigures: in all ways of starting it, a subject has the figures that this machine
 // tells of its process.
 func TestFigures(t *testing.T) {
@@ -184,7 +181,7 @@ func TestFigures(t *testing.T) {
 				checkFigures(t, i)
 			}
 			i.Stop()
-			if exists(i.Process()) {
+			if testaid.Alive(i.Process()) {
 				t.Error("the server is still there")
 			}
 		})
@@ -399,7 +396,7 @@ func TestNothingLeft(t *testing.T) {
 			link, cut := m.dial(t)
 			i := begin(t, Program(link, server("a")))
 			end(m, link, cut)
-			testaid.Until(t, "the subject lives on", func() bool { return !exists(i.Process()) })
+			testaid.Until(t, "the subject lives on", func() bool { return !testaid.Alive(i.Process()) })
 			<-i.Exited()
 			_, cpuErr := i.CPU()
 			for _, err := range []error{cpuErr, i.Death("now")} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -117,8 +118,37 @@ func TestCluster(t *testing.T) {
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
 	testaid.Until(t, fmt.Sprintf("process %d is still there", pid), func() bool {
-		return syscall.Kill(pid, 0) == syscall.ESRCH
+		return !testaid.Alive(pid)
 	})
+}
+
+// TestSweepBesideAZombie: a server that has ended is no reason to wait, though nobody has
+// waited for it.
+func TestSweepBesideAZombie(t *testing.T) {
+	t.Parallel()
+	server := exec.CommandContext(t.Context(), "true")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Wait() })
+	waitGone(t, server.Process.Pid)
+	dir := filepath.Join(t.TempDir(), "cluster")
+	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	pid := filepath.Join(dir, "data", "postmaster.pid")
+	if err := os.WriteFile(pid, fmt.Appendln(nil, server.Process.Pid), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, err := startJanitor(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = j.stdin.Close() // as if this process had ended
+	waitRemoved(t, dir)
+	if err := j.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 func waitRemoved(t *testing.T, dir string) {

@@ -70,12 +70,13 @@ type janitor struct {
 	stdin io.Closer
 }
 
-// sweep waits until nobody holds the other end of its stdin.
+// sweep waits until nobody holds the other end of its stdin. A server that has ended may
+// stay a zombie for good: the first process of a container often waits for nobody.
 const sweep = `read -r _
 pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
 if [ -n "$pid" ]; then
 	kill -QUIT "$pid" 2>/dev/null
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+	while kill -0 "$pid" 2>/dev/null && ! grep -qs '^State:[[:space:]]*Z' "/proc/$pid/status"; do sleep 0.05; done
 fi
 rm -rf -- "$1"
 # initdb may have been at work, and have made more meanwhile
