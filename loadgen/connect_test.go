@@ -218,7 +218,8 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestFewStreams: a server may allow fewer streams than workers share a connection.
+// TestFewStreams: a server may allow fewer streams than workers share a connection. It says
+// so before its first answer.
 func TestFewStreams(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		server := startServer(t, secure, fine, func(s *httptest.Server) {
@@ -226,6 +227,9 @@ func TestFewStreams(t *testing.T) {
 		})
 		load := Load{Workers: 20, Timeout: testTimeout, Protocol: ProtocolH2, H2Streams: 20}
 		d := NewDriver(at(server.URL), pages{}, load, trust(server), 1)
+		if r := d.Warmup(t.Context(), 1); r.Ops() != 1 {
+			t.Errorf("TLS %v: %d answered, errors %+v", secure, r.Ops(), r.Errors)
+		}
 		if r := d.Warmup(t.Context(), 200); r.Ops() != 200 || r.Errors.Total() != 0 || r.Reopened != 0 {
 			t.Errorf("TLS %v: %d answered, %d reopened, errors %+v", secure, r.Ops(), r.Reopened, r.Errors)
 		}
