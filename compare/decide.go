@@ -29,10 +29,10 @@ func Decide(runs []*runfolder.Run, c Criteria) runfolder.Look {
 		found := judgeAll(base, head, c, gated, compareAnswers(base, head).doubt())
 		for _, m := range gated {
 			if r := found[m.ID]; r.finding != nil {
-				if r.verdict == Inconclusive && r.doubt == "" {
+				if r.isOpen() {
 					open = append(open, undecided{m, r.finding})
 				}
-				known = known && (r.known() || r.doubt != "")
+				known = known && r.isKnown()
 				look.Decisions = append(look.Decisions, r.decision(run.Manifest.Subject.Name, m.ID))
 			}
 		}
@@ -64,6 +64,13 @@ type result struct {
 	asBuilt *finding // where the finding is of other layouts; else nil
 	linker  *Change  // likewise: what is left of asBuilt
 }
+
+// isOpen reports whether more blocks may decide what was found. None do away with a doubt.
+func (r result) isOpen() bool { return r.verdict == Inconclusive && r.doubt == "" }
+
+// isKnown reports whether what was found is known closely enough, or a doubt makes that
+// useless.
+func (r result) isKnown() bool { return r.known() || r.doubt != "" }
 
 // doubted is a result that must not be an improvement, for a reason; without one,
 // or of a share of failures, it is the same.

@@ -63,10 +63,10 @@ func DecideLayouts(runs []*runfolder.Run, c Criteria) runfolder.Look {
 			if r.asBuilt == nil || r.finding == nil {
 				continue
 			}
-			if r.verdict == Inconclusive && r.doubt == "" {
+			if r.isOpen() {
 				open = append(open, undecided{m, r.finding})
 			}
-			known = known && (r.known() || r.doubt != "")
+			known = known && r.isKnown()
 		}
 	}
 	look.Done = len(open) == 0 && known

@@ -238,6 +238,12 @@ func TestPokesOfLongNames(t *testing.T) {
 
 func newCoreWith(t testing.TB, o server.Options) *server.Core {
 	t.Helper()
+	return newCoreOn(t, openMemory(t), o)
+}
+
+// openMemory opens a store for the time of a test.
+func openMemory(t testing.TB) *sqlite.Store {
+	t.Helper()
 	store, err := sqlite.Open(sqlite.Memory, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -247,6 +253,11 @@ func newCoreWith(t testing.TB, o server.Options) *server.Core {
 			t.Error(err)
 		}
 	})
+	return store
+}
+
+func newCoreOn(t testing.TB, store server.Store, o server.Options) *server.Core {
+	t.Helper()
 	o.Token, o.Version = token, "test"
 	core, _, err := server.NewCore(t.Context(), store, o)
 	if err != nil {

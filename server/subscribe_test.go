@@ -8,7 +8,6 @@ import (
 
 	"github.com/eventobench/eventobench/internal/testaid"
 	"github.com/eventobench/eventobench/server"
-	"github.com/eventobench/eventobench/server/sqlite"
 )
 
 // readCounter counts the messages that are read of a store.
@@ -27,20 +26,8 @@ func (c *readCounter) Read(ctx context.Context, namespace string, q server.Query
 // TestOtherMembersAreReadOnce holds that a subscription of a group does not read the messages
 // of other members again with every write.
 func TestOtherMembersAreReadOnce(t *testing.T) {
-	db, err := sqlite.Open(sqlite.Memory, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	store := &readCounter{Store: db}
-	core, _, err := server.NewCore(t.Context(), store, server.Options{Codec: server.CodecRaw, Token: token})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := &readCounter{Store: openMemory(t)}
+	core := newCoreOn(t, store, server.Options{Codec: server.CodecRaw})
 	write := func() {
 		callWhole(t, core, []byte(`["stream.write","a-2",{"type":"T","data":{}}]`))
 	}

@@ -146,16 +146,15 @@ func (o *bisectOptions) judge(cmd *cobra.Command, in gateInput) history.Judge {
 
 // failsAlone reports whether a head does not start though its base does.
 func failsAlone(ctx context.Context, base, head subject.Target) bool {
-	started, err := base.Start(ctx, io.Discard)
-	if err != nil {
-		return false
-	}
-	started.Stop()
-	started, err = head.Start(ctx, io.Discard)
+	return starts(ctx, base) && !starts(ctx, head) && ctx.Err() == nil
+}
+
+func starts(ctx context.Context, t subject.Target) bool {
+	started, err := t.Start(ctx, io.Discard)
 	if err == nil {
 		started.Stop()
 	}
-	return err != nil && ctx.Err() == nil
+	return err == nil
 }
 
 // subjectAt is the subject at a commit, by whose first digits one of git goes.

@@ -140,6 +140,7 @@ func (o *capacityOptions) applyConfig(f *pflag.FlagSet) error {
 // slices under one load, and so are some of its flags.
 func (c projectConfig) forSearch(f *pflag.FlagSet) projectConfig {
 	c.Plan = nil
+	isOfRuns := flagsOfRuns()
 	c.Workload = slices.DeleteFunc(c.Workload, func(v flagValue) bool {
 		noHistory := v.name == "record" && f.Lookup(v.name) == nil
 		return isOfRuns(v.name) || noHistory || v.name == "workers" // which are those of a closed loop
@@ -147,10 +148,12 @@ func (c projectConfig) forSearch(f *pflag.FlagSet) projectConfig {
 	return c
 }
 
-// isOfRuns reports whether a flag is about recording runs and means nothing to a search.
-func isOfRuns(flag string) bool {
-	runs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+// flagsOfRuns tells which flags are about recording runs and mean nothing to a search.
+func flagsOfRuns() (isOne func(flag string) bool) {
+	searches, runs := new(searchOptions).flags(), pflag.NewFlagSet("run", pflag.ContinueOnError)
 	new(recordOptions).addFlags(runs)
-	ofRuns := runs.Lookup(flag) != nil || slices.Contains(gateRunFlags, flag)
-	return ofRuns && new(searchOptions).flags().Lookup(flag) == nil
+	return func(flag string) bool {
+		ofRuns := runs.Lookup(flag) != nil || slices.Contains(gateRunFlags, flag)
+		return ofRuns && searches.Lookup(flag) == nil
+	}
 }

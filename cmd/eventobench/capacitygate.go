@@ -86,6 +86,7 @@ func (o *gateOptions) checkSearchFlags(f *pflag.FlagSet, search bool) error {
 	if !search {
 		return nil
 	}
+	isOfRuns := flagsOfRuns()
 	for _, given := range givenFlags(f) {
 		if isOfRuns(given.name) {
 			return fmt.Errorf("--%s is for run folders; a gate on capacity searches (docs/capacity.md)", given.name)
